@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"pappus/data"
+)
+
+// Engine prepares code of one kind and runs it in isolated contexts. All
+// methods may be called from many goroutines.
+type Engine interface {
+	// Name is "wasm" or "chericap": as in registrations, metrics and placement.
+	Name() string
+
+	// Recognizes reports whether code looks like something for this engine,
+	// judged by its first bytes.
+	Recognizes(code []byte) bool
+
+	// Inspect verifies code without compiling it, in time linear in its length,
+	// and says what can be known of it. It fails with *RejectedError.
+	Inspect(code []byte) (Inspection, error)
+
+	// Prepare verifies and compiles code, and makes ready what every run will
+	// start from. It fails with *RejectedError when the code can't be accepted,
+	// with ctx's error when it is cancelled. It may take seconds and belongs
+	// on a bounded pool.
+	Prepare(ctx context.Context, code []byte, sig Signature, lim Limits) (Program, error)
+
+	// Close releases what the engine holds. All programs must be closed before.
+	Close() error
+}
+
+// Program is prepared code. Run may be called from many goroutines.
+type Program interface {
+	// Run executes the function once, in a context that nobody used before it
+	// was sanitised. The sets of in are matched to the signature's inputs by
+	// name; declared sets that are missing are empty, and items must be in key
+	// order (data.Set.Order). Input items must stay valid until Run returns.
+	//
+	// When the function fails the error is a *Fault; other errors are the
+	// platform's own. Cancelling ctx ends the run with FaultCanceled. The
+	// scheduler of ctx (WithScheduler) is asked at slice boundaries.
+	//
+	// Outputs hold every declared set, in order, empty or not.
+	Run(ctx context.Context, in []data.Set, lim Limits) (Result, error)
+
+	// Size is the number of bytes that the program holds while it is loaded.
+	Size() int64
+
+	// Close gives back what the program holds. It waits for no run: it must
+	// not be called while one is going on.
+	Close() error
+}
+
+// Inspection is what can be known of code without running it.
+type Inspection struct {
+	Manifest Manifest // what the code says of itself
+	Layout   string   // where inputs are placed: "dandelion", "grow", "fixed"; "" where there is no choice
+	Memory   int64    // initial memory in bytes; the memory limit can't be lower
+	Exports  []string // names, in the order of the code
+}
+
+// Result is what a run left. Outputs may point into the run's context: they
+// are valid until Release.
+type Result struct {
+	Outputs []data.Set
+	Usage   Usage
+	Held    int64 // bytes of context memory that Outputs keep from being used again; 0 if none
+
+	release func()
+}
+
+// NewResult makes a result whose Release calls release once; release may be
+// nil when the outputs depend on nothing.
+func NewResult(outputs []data.Set, usage Usage, held int64, release func()) Result {
+	return Result{Outputs: outputs, Usage: usage, Held: held, release: release}
+}
+
+// Release gives the context back. Outputs must not be used afterwards. More
+// calls than one have no effect; they must not be concurrent.
+func (r *Result) Release() {
+	if f := r.release; f != nil {
+		r.release = nil
+		r.Outputs = nil
+		r.Held = 0
+		f()
+	}
+}
+
+// Detach copies outputs that live in the context and releases it, so that they
+// live as long as they are referred to.
+func (r *Result) Detach() {
+	if r.release == nil {
+		return
+	}
+	out := make([]data.Set, len(r.Outputs))
+	items := make([]*data.Item, data.Count(r.Outputs))
+	cells := make([]data.Item, len(items))
+	buf := make([]byte, 0, data.Size(r.Outputs))
+	for i, s := range r.Outputs {
+		out[i].Name = s.Name
+		for j, it := range s.Items {
+			from := len(buf)
+			buf = append(buf, it.Bytes()...)
+			cells[j].Init(it.Name(), it.Key(), buf[from:len(buf):len(buf)])
+			items[j] = &cells[j]
+		}
+		n := len(s.Items)
+		out[i].Items, items, cells = items[:n:n], items[n:], cells[n:]
+	}
+	r.Release()
+	r.Outputs = out
+}
+
+// Usage is what a run took. Fuel and MemoryPages are deterministic: the same
+// code on the same inputs under the same limits has the same usage.
+type Usage struct {
+	Fuel        int64 // units of the engine's fuel model
+	MemoryPages int64 // pages of 64 KiB in use at the end, placed inputs included
+
+	Run    time.Duration // from the first instruction to the last, parked time included
+	Parked time.Duration // of Run, how long the instance waited for its permit back
+}
+
+// Scheduler decides at slice boundaries whether an instance goes on.
+type Scheduler interface {
+	// Yield is called by an engine about every millisecond of a run, on the
+	// goroutine that runs it. It may block while others have the processor,
+	// until deadline or the end of ctx at most, and then returns how long it
+	// did. An error ends the run: context.DeadlineExceeded as FaultDeadline,
+	// everything else as FaultCanceled.
+	Yield(ctx context.Context, deadline time.Time) (parked time.Duration, err error)
+}
+
+type schedulerKey struct{}
+
+// WithScheduler returns a context whose runs ask s at slice boundaries.
+func WithScheduler(ctx context.Context, s Scheduler) context.Context {
+	return context.WithValue(ctx, schedulerKey{}, s)
+}
+
+// SchedulerOf is the scheduler of ctx, or nil: then instances are never parked.
+func SchedulerOf(ctx context.Context) Scheduler {
+	s, _ := ctx.Value(schedulerKey{}).(Scheduler)
+	return s
+}

@@ -1,0 +1,205 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// PageSize is the unit in which memory grows, in bytes.
+const PageSize = 64 << 10
+
+// MaxPages is the largest memory, in pages.
+const MaxPages = 65_535
+
+// Limits bound what one run may take. Zero means "not given" in a manifest or
+// a request, and is filled from the operator's defaults by Or; in limits that
+// reach an engine only Fuel may be zero: no limit but the timeout.
+type Limits struct {
+	Memory  Bytes    `json:"memory,omitempty"`  // bytes of linear memory, rounded down to pages
+	Stack   Bytes    `json:"stack,omitempty"`   // bytes charged for call frames
+	Output  Bytes    `json:"output,omitempty"`  // content bytes of all output items together
+	Items   int      `json:"items,omitempty"`   // number of output items
+	Fuel    int64    `json:"fuel,omitempty"`    // units of the fuel model; 0: no limit
+	Timeout Duration `json:"timeout,omitempty"` // wall time from the first instruction, parked time included
+}
+
+// DefaultLimits are what a function gets that asks for nothing.
+func DefaultLimits() Limits {
+	return Limits{
+		Memory:  128 << 20,
+		Stack:   8 << 20,
+		Output:  64 << 20,
+		Items:   100_000,
+		Timeout: Duration(10 * time.Second),
+	}
+}
+
+// MaxLimits are the highest limits that a function may ask for unless the
+// operator says otherwise.
+func MaxLimits() Limits {
+	return Limits{
+		Memory:  MaxPages * PageSize,
+		Stack:   64 << 20,
+		Output:  1 << 30,
+		Items:   1_000_000,
+		Fuel:    math.MaxInt64,
+		Timeout: Duration(15 * time.Minute),
+	}
+}
+
+// Or returns l with everything that is zero taken from def.
+func (l Limits) Or(def Limits) Limits {
+	if l.Memory == 0 {
+		l.Memory = def.Memory
+	}
+	if l.Stack == 0 {
+		l.Stack = def.Stack
+	}
+	if l.Output == 0 {
+		l.Output = def.Output
+	}
+	if l.Items == 0 {
+		l.Items = def.Items
+	}
+	if l.Fuel == 0 {
+		l.Fuel = def.Fuel
+	}
+	if l.Timeout == 0 {
+		l.Timeout = def.Timeout
+	}
+	return l
+}
+
+// Check returns an error that names the first limit that is negative, above
+// the maximum, or too small to be useful.
+func (l Limits) Check(maximum Limits) error {
+	for _, c := range []struct {
+		name         string
+		value, limit int64
+		text         func(int64) string
+	}{
+		{"memory", int64(l.Memory), int64(maximum.Memory), bytesText},
+		{"stack", int64(l.Stack), int64(maximum.Stack), bytesText},
+		{"output", int64(l.Output), int64(maximum.Output), bytesText},
+		{"items", int64(l.Items), int64(maximum.Items), decimal},
+		{"fuel", l.Fuel, maximum.Fuel, decimal},
+		{"timeout", int64(l.Timeout), int64(maximum.Timeout), durationText},
+	} {
+		if c.value < 0 {
+			return fmt.Errorf("limit %s is negative: %s", c.name, c.text(c.value))
+		}
+		if c.limit > 0 && c.value > c.limit {
+			return fmt.Errorf("limit %s is %s; the most that is allowed is %s", c.name, c.text(c.value), c.text(c.limit))
+		}
+	}
+	if l.Memory != 0 && l.Memory < PageSize {
+		return fmt.Errorf("limit memory is %s; the least is one page of 64KiB", l.Memory)
+	}
+	return nil
+}
+
+func decimal(n int64) string      { return strconv.FormatInt(n, 10) }
+func bytesText(n int64) string    { return Bytes(n).String() }
+func durationText(n int64) string { return Duration(n).String() }
+
+// Bytes is a size whose text form is a number of bytes, or a whole number of
+// KiB, MiB or GiB ("64MiB").
+type Bytes int64
+
+var byteUnits = []struct {
+	suffix string
+	size   int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+// ParseBytes reads "65536", "64KiB", "64MiB" or "1GiB". Negative and
+// fractional numbers and decimal units are refused.
+func ParseBytes(s string) (Bytes, error) {
+	digits, unit := s, int64(1)
+	for _, u := range byteUnits {
+		if d, ok := strings.CutSuffix(s, u.suffix); ok {
+			digits, unit = d, u.size
+			break
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil {
+		return 0, fmt.Errorf("size %.40q is not a number of bytes, KiB, MiB or GiB (as in 64MiB)", s)
+	}
+	if n > math.MaxInt64/uint64(unit) {
+		return 0, fmt.Errorf("size %.40q is too large", s)
+	}
+	return Bytes(int64(n) * unit), nil
+}
+
+// String is the shortest exact form that ParseBytes reads.
+func (b Bytes) String() string {
+	for _, u := range byteUnits {
+		if u.size > 1 && b != 0 && int64(b)%u.size == 0 {
+			return decimal(int64(b)/u.size) + u.suffix
+		}
+	}
+	return decimal(int64(b))
+}
+
+// MarshalJSON gives the text form as a string.
+func (b Bytes) MarshalJSON() ([]byte, error) { return json.Marshal(b.String()) }
+
+// UnmarshalJSON reads the text form, or a number of bytes.
+func (b *Bytes) UnmarshalJSON(text []byte) error {
+	s, err := stringOrNumber(text)
+	if err != nil {
+		return fmt.Errorf("size: %w", err)
+	}
+	*b, err = ParseBytes(s)
+	return err
+}
+
+// Duration is a time.Duration whose text form is that of time.ParseDuration:
+// "2s", "500ms".
+type Duration time.Duration
+
+// ParseDuration reads what time.ParseDuration reads, but nothing negative.
+func ParseDuration(s string) (Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("duration %.40q is not a number with a unit (as in 2s or 500ms)", s)
+	}
+	return Duration(d), nil
+}
+
+// String is the form of time.Duration.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalJSON gives the text form as a string.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+
+// UnmarshalJSON reads the text form.
+func (d *Duration) UnmarshalJSON(text []byte) error {
+	var s string
+	if err := json.Unmarshal(text, &s); err != nil {
+		return errors.New(`duration is not a string (as in "2s")`)
+	}
+	v, err := ParseDuration(s)
+	if err != nil {
+		return err
+	}
+	*d = v
+	return nil
+}
+
+func stringOrNumber(text []byte) (string, error) {
+	var s string
+	if json.Unmarshal(text, &s) == nil {
+		return s, nil
+	}
+	var n json.Number
+	if err := json.Unmarshal(text, &n); err != nil {
+		return "", errors.New("neither a string nor a number")
+	}
+	return n.String(), nil
+}
