@@ -1,0 +1,12 @@
+// Package domain is the memory domain: it hands out contexts, reserved regions
+// of address space that back a function's linear memory, and takes them back
+// sanitised.
+//
+// It owns reservation, pooling, and sanitising. A region that Pool.Get returns
+// reads as zero in every byte, whoever used it before. The package knows
+// nothing of WebAssembly, of engines or of the rest of the project; it needs
+// an operating system with anonymous mappings and MADV_DONTNEED that gives
+// zero pages (Linux).
+//
+// Lock order: a Pool has one mutex and calls nobody while it holds it.
+package domain
