@@ -191,6 +191,8 @@ type Module struct {
 	ImportedFuncs   int
 	ImportedTables  int
 	ImportedGlobals int
+
+	importTypes []uint32 // type index of every imported function
 }
 
 // NumFuncs is the size of the function index space, imports included.
@@ -199,21 +201,11 @@ func (m *Module) NumFuncs() int { return m.ImportedFuncs + len(m.FuncTypes) }
 // FuncTypeIndex is the type index of function f of the index space; ok is
 // false if there is no such function.
 func (m *Module) FuncTypeIndex(f uint32) (index uint32, ok bool) {
-	if int64(f) >= int64(m.ImportedFuncs) {
-		i := int64(f) - int64(m.ImportedFuncs)
-		if i >= int64(len(m.FuncTypes)) {
-			return 0, false
-		}
-		return m.FuncTypes[i], true
+	if int64(f) < int64(m.ImportedFuncs) {
+		return m.importTypes[f], true
 	}
-	for i := range m.Imports {
-		if m.Imports[i].Kind != ExternFunc {
-			continue
-		}
-		if f == 0 {
-			return m.Imports[i].Type, true
-		}
-		f--
+	if i := int64(f) - int64(m.ImportedFuncs); i < int64(len(m.FuncTypes)) {
+		return m.FuncTypes[i], true
 	}
 	return 0, false
 }
