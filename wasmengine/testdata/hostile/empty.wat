@@ -1,0 +1,3 @@
+;; expect: rejected-module
+;; The empty module.
+(module)

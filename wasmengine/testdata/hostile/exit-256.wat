@@ -1,0 +1,7 @@
+;; expect: exit 256
+;; Ends with the code that means uninitialised.
+(module
+  (memory (export "memory") 1)
+  (global (export "__dandelion_system_data") i32 (i32.const 1024))
+  (func (export "_start")
+    (i32.store (i32.const 1024) (i32.const 256))))

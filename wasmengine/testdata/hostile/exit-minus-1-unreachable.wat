@@ -1,0 +1,8 @@
+;; expect: trap
+;; Writes exit code -1 and traps on unreachable.
+(module
+  (memory (export "memory") 1)
+  (global (export "__dandelion_system_data") i32 (i32.const 1024))
+  (func (export "_start")
+    (i32.store (i32.const 1024) (i32.const -1))
+    unreachable))

@@ -1,0 +1,7 @@
+;; expect: deadline
+;; An empty endless loop. With a fuel limit: out-of-fuel.
+(module
+  (memory (export "memory") 1)
+  (global (export "__dandelion_system_data") i32 (i32.const 1024))
+  (func (export "_start")
+    (loop $again (br $again))))

@@ -1,0 +1,8 @@
+;; expect: rejected-module
+;; manifest: {"layout":"heap"}
+;; The manifest asks for a layout that does not exist.
+(module
+  (memory (export "memory") 1)
+  (global (export "__dandelion_system_data") i32 (i32.const 1024))
+  (func (export "_start")
+    (i32.store (i32.const 1024) (i32.const 0))))

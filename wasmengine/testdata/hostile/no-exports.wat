@@ -1,0 +1,3 @@
+;; expect: rejected-module
+;; A valid module that exports nothing.
+(module (memory 1) (func))

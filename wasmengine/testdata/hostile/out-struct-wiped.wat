@@ -1,0 +1,7 @@
+;; expect: exit -1
+;; Fills all of memory with ones, the struct and the inputs included.
+(module
+  (memory (export "memory") 1)
+  (global (export "__dandelion_system_data") i32 (i32.const 1024))
+  (func (export "_start")
+    (memory.fill (i32.const 0) (i32.const 255) (i32.mul (memory.size) (i32.const 65536)))))

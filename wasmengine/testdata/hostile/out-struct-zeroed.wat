@@ -1,0 +1,7 @@
+;; expect: ok
+;; Fills all of memory with zeros: exit code 0, no items.
+(module
+  (memory (export "memory") 1)
+  (global (export "__dandelion_system_data") i32 (i32.const 1024))
+  (func (export "_start")
+    (memory.fill (i32.const 0) (i32.const 0) (i32.mul (memory.size) (i32.const 65536)))))
