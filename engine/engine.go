@@ -48,8 +48,8 @@ type Program interface {
 	// Size is the number of bytes that the program holds while it is loaded.
 	Size() int64
 
-	// Close gives back what the program holds. It waits for no run: it must
-	// not be called while one is going on.
+	// Close ends the program: Run fails from then on. What runs that are going
+	// on and results that are not released use is given back when they end.
 	Close() error
 }
 
