@@ -250,3 +250,12 @@ func (r *Reader) illegal(at int, op Op) {
 	}
 	r.malformed(at, "illegal opcode %v", op)
 }
+
+// EachIndex calls f for every number of a checked list of indices, such as
+// Element.Init without Exprs.
+func EachIndex(list []byte, f func(index uint32)) {
+	c := cursor{b: list}
+	for c.rest() > 0 && c.err == nil {
+		f(c.u32())
+	}
+}

@@ -47,6 +47,7 @@ const (
 	OpI64GtU             Op = 0x56
 	OpI32Add             Op = 0x6a
 	OpI32Sub             Op = 0x6b
+	OpI32Or              Op = 0x72
 	OpI32Mul             Op = 0x6c
 	OpI32DivS            Op = 0x6d
 	OpI32RemU            Op = 0x70
