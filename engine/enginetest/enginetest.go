@@ -33,7 +33,7 @@ type Fixtures struct {
 	ExitUnset []byte
 	// BadOutput leaves output structures that can't be read, each in its way.
 	BadOutput map[string][]byte
-	// Rejected is code that Inspect must refuse, each for its reason.
+	// Rejected is code that Prepare must refuse, each for its reason.
 	Rejected map[string][]byte
 }
 
@@ -360,17 +360,21 @@ func (s *suite) badOutput(t *testing.T) {
 func (s *suite) rejected(t *testing.T) {
 	e := s.newEngine(t)
 	for name, code := range s.fx.Rejected {
-		_, err := e.Inspect(code)
+		p, err := e.Prepare(t.Context(), code, Signature(), Limits())
 		var r *engine.RejectedError
 		if !errors.As(err, &r) {
-			t.Errorf("%s: Inspect returned %v", name, err)
+			t.Errorf("%s: Prepare returned %v", name, err)
+			if err == nil {
+				_ = p.Close()
+			}
 			continue
 		}
 		if r.Reason == "" || r.Hint == "" {
 			t.Errorf("%s: reason %q, hint %q", name, r.Reason, r.Hint)
 		}
-		if _, err := e.Prepare(t.Context(), code, Signature(), Limits()); !errors.As(err, &r) {
-			t.Errorf("%s: Prepare returned %v", name, err)
+		// What can be seen without compiling is seen in the same way.
+		if _, err := e.Inspect(code); err != nil && !errors.As(err, &r) {
+			t.Errorf("%s: Inspect returned %v", name, err)
 		}
 	}
 }

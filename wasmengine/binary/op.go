@@ -56,6 +56,7 @@ const (
 	OpI64Mul             Op = 0x7e
 	OpI64DivS            Op = 0x7f
 	OpI64RemU            Op = 0x82
+	OpI64Or              Op = 0x84
 	OpI64Shl             Op = 0x86
 	OpI64ShrU            Op = 0x88
 	OpF32Sqrt            Op = 0x91

@@ -19,18 +19,18 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 	e := &emitter{
 		rewriter: w,
 		src:      b.Raw[b.First:],
-		charges:  p.charges,
+		charges:  p.charges[1:],
+		loops:    p.loops,
 		tmp:      uint32(len(t.Params)) + b.Locals,
 		frame:    frameBytes(len(t.Params)+int(b.Locals), p.height),
 		wrapped:  p.calls,
 	}
 	e.b = make([]byte, 0, len(b.Raw)+len(b.Raw)/2+64)
-	e.b = appendLocal(e.b, b.Raw[:b.First])
+	e.b = appendLocals(e.b, b.Raw[:b.First])
 	first := uint32(len(e.b))
 
-	e.globals.chargeAndCheck(&e.code, p.charges[0].cost, e.tmp)
-	e.globals.chargeStack(&e.code, e.frame, e.tmp, !e.wrapped)
-	e.charges = e.charges[1:]
+	e.globals.enter(&e.code, p.charges[0].cost, e.frame, e.tmp, !e.wrapped)
+	e.known = true
 	if e.wrapped {
 		e.b = append(e.b, byte(binary.OpBlock))
 		e.b = w.appendBlockType(e.b, t.Results)
@@ -46,14 +46,14 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 	return binary.Body{
 		Raw:    e.b,
 		First:  first,
-		Locals: b.Locals + 1,
+		Locals: b.Locals + 2,
 		Blocks: b.Blocks + uint32(e.blocks),
 		Calls:  b.Calls + uint32(e.calls),
 	}, nil
 }
 
-// appendLocal appends local declarations and one more i64.
-func appendLocal(dst, decls []byte) []byte {
+// appendLocals appends local declarations and two more, of i64.
+func appendLocals(dst, decls []byte) []byte {
 	n, size := uint32(0), 0
 	for shift := 0; ; shift += 7 {
 		x := decls[size]
@@ -65,7 +65,7 @@ func appendLocal(dst, decls []byte) []byte {
 	}
 	dst = binary.AppendU32(dst, n+1)
 	dst = append(dst, decls[size:]...)
-	return append(dst, 1, byte(binary.I64))
+	return append(dst, 2, byte(binary.I64))
 }
 
 // emitter is the state of the second pass over one function.
@@ -75,10 +75,20 @@ type emitter struct {
 	src     []byte
 	copied  int      // src up to here is in the output
 	charges []charge // still to come
-	tmp     uint32   // an i64 local for the counters
+	loops   []bool   // still to come, see plan
+	tmp     uint32   // an i64 local: copy of the fuel counter; one more follows it
 	frame   int64
 	wrapped bool
-	depth   uint32 // open blocks of src
+
+	labels []join // open blocks of src
+	known  bool   // tmp is equal to the counter here, or the code is never reached
+}
+
+// join is where the ways out of a block meet.
+type join struct {
+	op    binary.Op
+	entry bool // known where an if starts
+	known bool // known on all ways seen so far
 }
 
 // copyTo copies the source up to an offset.
@@ -102,30 +112,52 @@ func (e *emitter) instructions() error {
 		}
 		switch in.Op {
 		case binary.OpBlock, binary.OpLoop, binary.OpIf:
-			e.depth++
+			e.open(&in)
+		case binary.OpElse:
+			top := &e.labels[len(e.labels)-1]
+			top.op, top.known = in.Op, top.known && e.known
+			e.known = top.entry
 		case binary.OpEnd:
-			e.depth-- // wraps at the function's own end, the last instruction
+			e.close()
+		case binary.OpBr, binary.OpBrIf:
+			e.branch(in.Index)
+			e.known = e.known || in.Op == binary.OpBr
+		case binary.OpBrTable:
+			in.Labels.Each(e.branch)
+			e.known = true
+		case binary.OpUnreachable:
+			e.known = true
 		case binary.OpReturn:
 			if e.wrapped {
 				e.replace(&in)
-				e.index(binary.OpBr, e.depth)
+				e.index(binary.OpBr, uint32(len(e.labels)))
 			}
-		case binary.OpCall, binary.OpRefFunc:
+			e.known = true
+		case binary.OpRefFunc:
 			e.replace(&in)
 			e.index(in.Op, in.Index+1)
+		case binary.OpCall:
+			e.replace(&in)
+			e.index(in.Op, in.Index+1)
+			e.known = false
+		case binary.OpCallIndirect:
+			e.known = false
 		case binary.OpReturnCall:
 			e.replace(&in)
 			e.tailCall()
 			e.index(in.Op, in.Index+1)
+			e.known = true
 		case binary.OpReturnCallIndirect:
 			e.copyTo(in.Start)
 			e.tailCall()
+			e.known = true
 		case binary.OpTableSet, binary.OpDataDrop, binary.OpElemDrop:
 			e.resettable = false
 		default:
 			if k, ok := bulkOf(&in); ok {
 				e.replace(&in)
 				e.call(e.bulkFunc(k))
+				e.known = false
 				e.resettable = e.resettable && !k.writesTable()
 			}
 		}
@@ -134,14 +166,53 @@ func (e *emitter) instructions() error {
 	return r.Err()
 }
 
+// chargeNext emits the next charge of the plan.
 func (e *emitter) chargeNext() {
 	c := e.charges[0]
 	e.charges = e.charges[1:]
 	e.copyTo(c.at)
+	if c.cost != 0 || c.check {
+		e.globals.charge(&e.code, c.cost, e.tmp, e.known)
+		e.known = true
+	}
 	if c.check {
-		e.globals.chargeAndCheck(&e.code, c.cost, e.tmp)
-	} else {
-		e.globals.charge(&e.code, c.cost)
+		e.globals.check(&e.code, e.tmp)
+	}
+}
+
+// open enters a block. The copy of the counter is known in a loop if nothing
+// in the loop changes the counter but its own charges.
+func (e *emitter) open(in *binary.Instr) {
+	if in.Op == binary.OpLoop {
+		changes := e.loops[0]
+		e.loops = e.loops[1:]
+		switch {
+		case changes:
+			e.known = false
+		case !e.known:
+			e.copyTo(in.Start)
+			e.globals.charge(&e.code, 0, e.tmp, false)
+			e.known = true
+		}
+	}
+	e.labels = append(e.labels, join{op: in.Op, entry: e.known, known: true})
+}
+
+func (e *emitter) close() {
+	if len(e.labels) == 0 {
+		return
+	}
+	top := e.labels[len(e.labels)-1]
+	e.labels = e.labels[:len(e.labels)-1]
+	if e.known = e.known && top.known; top.op == binary.OpIf { // without else
+		e.known = e.known && top.entry
+	}
+}
+
+// branch notes what is known on a way to a label.
+func (e *emitter) branch(depth uint32) {
+	if i := len(e.labels) - 1 - int(depth); i >= 0 && e.labels[i].op != binary.OpLoop {
+		e.labels[i].known = e.labels[i].known && e.known
 	}
 }
 

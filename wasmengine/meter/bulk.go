@@ -168,7 +168,9 @@ func (f helper) chargeTop() {
 	f.global(f.fuel)
 	f.get(f.tmp)
 	f.op(binary.OpI64Sub)
-	f.check(f.code, f.tmp, true)
+	f.index(binary.OpLocalTee, f.tmp)
+	f.toGlobal(f.fuel)
+	f.check(f.code, f.tmp)
 }
 
 // pieces does all but the last piece of a memory instruction. Before it writes
@@ -219,7 +221,8 @@ func (f helper) pieces(m *binary.Module) {
 	}
 
 	f.open(binary.OpLoop)
-	f.chargeAndCheck(f.code, piece>>bytesPerUnitLog, f.tmp)
+	f.globals.charge(f.code, piece>>bytesPerUnitLog, f.tmp, false)
+	f.check(f.code, f.tmp)
 	switch f.bulk.op {
 	case binary.OpMemoryCopy: // from the end if the ranges may overlap that way
 		f.get(to)

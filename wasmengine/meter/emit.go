@@ -47,66 +47,77 @@ func (c *code) call(f uint32) {
 // globals are the indices of the counters.
 type globals struct{ fuel, stack uint32 }
 
-// charge takes n units of fuel.
-func (g globals) charge(c *code, n int64) {
-	if n == 0 {
+// charge takes n units of fuel. The local tmp, an i64, is a copy of the counter
+// afterwards; known says that it is one before.
+//
+// The copy saves the load: in a short loop, loading what the round before has
+// stored takes longer than the rest of the loop.
+func (g globals) charge(c *code, n int64, tmp uint32, known bool) {
+	switch {
+	case known && n == 0:
 		return
+	case known:
+		c.get(tmp)
+	default:
+		c.global(g.fuel)
 	}
-	c.global(g.fuel)
-	c.i64(n)
-	c.op(binary.OpI64Sub)
-	c.toGlobal(g.fuel)
-}
-
-// chargeAndCheck takes n units and asks for a new slice if none are left. It
-// needs an i64 local.
-func (g globals) chargeAndCheck(c *code, n int64, tmp uint32) {
-	c.global(g.fuel)
 	if n != 0 {
 		c.i64(n)
 		c.op(binary.OpI64Sub)
+		c.index(binary.OpLocalTee, tmp)
+		c.toGlobal(g.fuel)
+	} else {
+		c.set(tmp)
 	}
-	g.check(c, tmp, n != 0)
 }
 
-// check stores the counter that is on the stack, if it is new, and asks for a
-// new slice if it is negative.
-func (g globals) check(c *code, tmp uint32, store bool) {
-	c.index(binary.OpLocalTee, tmp)
-	if store {
-		c.toGlobal(g.fuel)
-		c.get(tmp)
-	}
+// check asks for a new slice if tmp, the copy of the counter, is negative.
+func (g globals) check(c *code, tmp uint32) {
+	c.get(tmp)
 	c.i64(0)
 	c.op(binary.OpI64LtS)
 	c.open(binary.OpIf)
-	c.get(tmp)
-	c.call(sliceFun)
-	c.toGlobal(g.fuel)
+	g.refill(c, tmp)
 	c.end()
 }
 
-// chargeStack takes a frame from the stack and traps if there is no room. It
-// leaves the counter negative then. A function that calls none only compares.
-func (g globals) chargeStack(c *code, size int64, tmp uint32, leaf bool) {
+func (g globals) refill(c *code, tmp uint32) {
+	c.get(tmp)
+	c.call(sliceFun)
+	c.index(binary.OpLocalTee, tmp)
+	c.toGlobal(g.fuel)
+}
+
+// enter takes the fuel of a function's first code and checks, and takes its
+// frame from the stack: if there is no room, it traps and leaves the counter of
+// the stack negative. A function that calls none only compares.
+func (g globals) enter(c *code, fuel, frame int64, tmp uint32, leaf bool) {
+	g.charge(c, fuel, tmp, false)
 	c.global(g.stack)
+	c.i64(frame)
+	c.op(binary.OpI64Sub)
+	left := tmp + 1
+	c.index(binary.OpLocalTee, left)
+	if !leaf {
+		c.toGlobal(g.stack)
+		c.get(left)
+	}
+	c.get(tmp)
+	c.op(binary.OpI64Or)
+	c.i64(0)
+	c.op(binary.OpI64LtS)
+	c.open(binary.OpIf) // at least one of both is negative
+	c.get(left)
+	c.i64(0)
+	c.op(binary.OpI64LtS)
+	c.open(binary.OpIf)
 	if leaf {
-		c.i64(size)
-		c.op(binary.OpI64LtS)
-		c.open(binary.OpIf)
-		c.i64(-1)
+		c.get(left)
 		c.toGlobal(g.stack)
-	} else {
-		c.i64(size)
-		c.op(binary.OpI64Sub)
-		c.index(binary.OpLocalTee, tmp)
-		c.toGlobal(g.stack)
-		c.get(tmp)
-		c.i64(0)
-		c.op(binary.OpI64LtS)
-		c.open(binary.OpIf)
 	}
 	c.op(binary.OpUnreachable)
+	c.end()
+	g.refill(c, tmp)
 	c.end()
 }
 

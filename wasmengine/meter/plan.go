@@ -13,6 +13,7 @@ type charge struct {
 // plan is what a first pass over a function finds out for the second.
 type plan struct {
 	charges []charge // in the order of the code; the first is the function's entry
+	loops   []bool   // of every loop, in the order of the code: whether the counter may change behind its back
 	height  int      // greatest number of operands
 	calls   bool     // calls that return to this function
 }
@@ -24,6 +25,8 @@ type frame struct {
 	results int  // operands that the block leaves
 	entry   int  // charge that was current where the block starts
 	target  int  // outermost frame that a branch from inside goes to
+	loop    int  // number of the loop, or -1
+	calls   bool // something inside may change the counter in the global
 	dead    bool // the block starts in code that is never reached
 }
 
@@ -47,7 +50,7 @@ type planner struct {
 
 // planBody makes the plan of a function of type t.
 func (p *planner) planBody(b *binary.Body, t *binary.FuncType) (plan, error) {
-	p.plan = plan{charges: p.plan.charges[:0]}
+	p.plan = plan{charges: p.plan.charges[:0], loops: p.plan.loops[:0]}
 	p.frames = append(p.frames[:0], frame{results: len(t.Results)})
 	p.height, p.dead = 0, false
 	p.newCharge(0, true)
@@ -97,16 +100,23 @@ func (p *planner) step(in *binary.Instr) {
 		p.dead = true
 	case binary.OpCall, binary.OpCallIndirect:
 		p.plan.calls = true
+		p.touch()
 		t := p.callee(in)
 		pops, _ := in.Arity()
 		p.operands(pops+len(t.Params), len(t.Results))
 	case binary.OpReturnCall, binary.OpReturnCallIndirect:
 		p.leave()
 	default:
+		if _, ok := bulkOf(in); ok {
+			p.touch()
+		}
 		pops, pushes := in.Arity()
 		p.operands(pops, pushes)
 	}
 }
+
+// touch notes that other code runs, which charges too.
+func (p *planner) touch() { p.frames[len(p.frames)-1].calls = true }
 
 func (p *planner) callee(in *binary.Instr) *binary.FuncType {
 	t := in.Index
@@ -120,7 +130,11 @@ func (p *planner) open(in *binary.Instr) {
 	if in.Op == binary.OpIf {
 		p.operands(1, 0)
 	}
-	f := frame{entry: p.cur, target: len(p.frames), dead: p.dead}
+	f := frame{entry: p.cur, target: len(p.frames), loop: -1, dead: p.dead}
+	if in.Op == binary.OpLoop {
+		f.loop = len(p.plan.loops)
+		p.plan.loops = append(p.plan.loops, false)
+	}
 	switch {
 	case in.Block.Indexed:
 		t := &p.m.Types[in.Block.Index]
@@ -144,6 +158,10 @@ func (p *planner) close(in *binary.Instr) {
 	}
 	parent := &p.frames[n-1]
 	parent.target = min(parent.target, f.target)
+	parent.calls = parent.calls || f.calls
+	if f.loop >= 0 {
+		p.plan.loops[f.loop] = f.calls
+	}
 	p.dead = f.dead
 	p.height = f.base
 	p.operands(0, f.results)

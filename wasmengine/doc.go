@@ -1,0 +1,20 @@
+// Package wasmengine runs WebAssembly functions on wazero, behind the
+// interface of package engine.
+//
+// It owns what happens to a module between its upload and the last byte of its
+// outputs: Inspect decodes and examines it, Prepare rewrites it so that it
+// meters itself, compiles it, in a child process if that may be costly, and
+// tries it once; Program.Run places inputs into a fresh context, runs the
+// module in slices that look at deadline, cancellation and scheduler, and
+// reads its outputs as what they are: hostile bytes.
+//
+// Sub-packages own one idea each: binary the module format, meter the
+// rewriting, domain the memory of contexts, abi the structures in it. Package
+// wasmengine knows them, packages engine and data, and wazero, which nobody
+// else knows.
+//
+// A module is never run as it was uploaded, only as package meter rewrote it.
+//
+// Lock order: Program.mu, then nothing. The domain's pool has a lock of its
+// own and calls nobody.
+package wasmengine

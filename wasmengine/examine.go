@@ -1,0 +1,226 @@
+package wasmengine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"pappus/engine"
+	"pappus/wasmengine/abi"
+	"pappus/wasmengine/binary"
+)
+
+// Where the platform places inputs and structures, see package abi's users in
+// layout.go.
+const (
+	layoutDandelion = "dandelion"
+	layoutGrow      = "grow"
+	layoutFixed     = "fixed"
+)
+
+// Exports that the platform looks for.
+const (
+	exportStart      = "_start"
+	exportInitialize = "_initialize"
+	exportMemory     = "memory"
+	exportSystem     = "__dandelion_system_data"
+	exportHeapBase   = "__heap_base"
+	exportHeapEnd    = "__heap_end"
+)
+
+// manifestSection is the custom section that holds the manifest.
+const manifestSection = "pappus"
+
+// module is a module that may be prepared: decoded and found to keep to the
+// binary interface.
+type module struct {
+	decoded    *binary.Module
+	manifest   engine.Manifest
+	layout     string
+	system     uint32 // address of the system struct
+	heapBase   uint32 // with hasHeap
+	heapEnd    uint32 // layoutFixed
+	hasHeap    bool   // the module exports __heap_base
+	initialize bool   // the module exports _initialize
+}
+
+// examine decodes code and checks what the binary interface asks for. Its
+// errors are *engine.RejectedError.
+func (e *Engine) examine(code []byte) (*module, error) {
+	decoded, err := binary.Decode(code, e.config.Caps)
+	if err != nil {
+		return nil, rejectDecoding(err)
+	}
+	m := &module{decoded: decoded, layout: layoutDandelion}
+	for _, check := range []func() error{m.checkImports, m.readManifest, m.checkMemory, m.checkEntry, m.checkSystem, m.checkHeap} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func rejectDecoding(err error) error {
+	hint := "the file is damaged or was built by a broken tool; build it again"
+	switch {
+	case errors.Is(err, binary.ErrNotWasm):
+		hint = "upload a compiled .wasm module (not text, and not a component)"
+	case errors.Is(err, binary.ErrUnsupported):
+		hint = "build for WebAssembly 2.0 without that feature"
+	case errors.Is(err, binary.ErrLimit):
+		hint = "split the function or build it with size optimisation (-Os)"
+	}
+	return &engine.RejectedError{Reason: err.Error(), Hint: hint, Err: err}
+}
+
+func (m *module) checkImports() error {
+	var refused []string
+	wasi := true
+	for _, i := range m.decoded.Imports {
+		if i.Kind == binary.ExternMemory {
+			continue
+		}
+		refused = append(refused, i.Module+"."+i.Name)
+		wasi = wasi && i.Module == "wasi_snapshot_preview1"
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	hint := "a function gets its inputs and leaves its outputs in memory; link it without imports"
+	if wasi {
+		hint = "a WASI program becomes a pure function when a WASI layer is linked into it; link it without imports"
+	}
+	shown := refused
+	if len(shown) > 20 {
+		shown = shown[:20]
+	}
+	return &engine.RejectedError{
+		Reason:  fmt.Sprintf("the module has imports, and a pure function can have none but a memory: %d refused (%s)", len(refused), strings.Join(shown, ", ")),
+		Hint:    hint,
+		Imports: refused,
+	}
+}
+
+func (m *module) readManifest() error {
+	sections := 0
+	for _, c := range m.decoded.Customs {
+		if c.Name == manifestSection {
+			sections++
+		}
+	}
+	if sections == 0 {
+		return nil
+	}
+	if sections > 1 {
+		return reject(fmt.Sprintf("the module has %d custom sections %q", sections, manifestSection), "a module has one manifest: link only one")
+	}
+	section, _ := m.decoded.Custom(manifestSection)
+	manifest, err := engine.ParseManifest(section)
+	if err != nil {
+		return &engine.RejectedError{Reason: err.Error(), Hint: `correct the JSON in the custom section "pappus"`, Err: err}
+	}
+	switch manifest.Layout {
+	case "":
+	case layoutDandelion, layoutGrow, layoutFixed:
+		m.layout = manifest.Layout
+	default:
+		return reject(fmt.Sprintf("manifest: layout is %.40q", manifest.Layout), "it can be grow, fixed, or absent")
+	}
+	m.manifest = manifest
+	return nil
+}
+
+func (m *module) checkMemory() error {
+	if m.decoded.Memory == nil {
+		return reject("the module has no memory", "a function needs one memory, exported as \"memory\"")
+	}
+	x, ok := m.decoded.Export(exportMemory)
+	if !m.decoded.Memory.Imported && (!ok || x.Kind != binary.ExternMemory) {
+		return reject("the module does not export its memory", "export it under the name \"memory\"")
+	}
+	return nil
+}
+
+func (m *module) checkEntry() error {
+	if err := m.checkFunction(exportStart); err != nil {
+		return err
+	}
+	if _, ok := m.decoded.Export(exportStart); !ok {
+		return reject("the module does not export _start", "build a command, not a library, or export the entry as _start")
+	}
+	_, m.initialize = m.decoded.Export(exportInitialize)
+	return m.checkFunction(exportInitialize)
+}
+
+// checkFunction refuses an export of that name that is not a function of type
+// () -> ().
+func (m *module) checkFunction(name string) error {
+	x, ok := m.decoded.Export(name)
+	if !ok {
+		return nil
+	}
+	if x.Kind == binary.ExternFunc {
+		if t, ok := m.decoded.FuncTypeIndex(x.Index); ok {
+			if ft := m.decoded.Types[t]; len(ft.Params) == 0 && len(ft.Results) == 0 {
+				return nil
+			}
+		}
+	}
+	return reject(fmt.Sprintf("the export %s is not a function without parameters and results", name), "give it the type () -> ()")
+}
+
+func (m *module) checkSystem() error {
+	address, ok, err := m.address(exportSystem)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return reject("the module does not export "+exportSystem, "link the runtime of a Pappus or Dandelion SDK, and export that global")
+	}
+	memory := uint64(m.decoded.Memory.Min) * engine.PageSize
+	if uint64(address)+abi.SystemSize > memory {
+		return reject(fmt.Sprintf("%s is at %#x, and its %d bytes reach outside of the initial memory of %d bytes", exportSystem, address, abi.SystemSize, memory),
+			"the global must hold the address of the system struct in the module's data")
+	}
+	m.system = address
+	return nil
+}
+
+func (m *module) checkHeap() error {
+	var err error
+	if m.heapBase, m.hasHeap, err = m.address(exportHeapBase); err != nil {
+		return err
+	}
+	if m.layout != layoutFixed {
+		return nil
+	}
+	end, ok, err := m.address(exportHeapEnd)
+	if err != nil {
+		return err
+	}
+	memory := uint64(m.decoded.Memory.Min) * engine.PageSize
+	if !m.hasHeap || !ok || m.heapBase > end || uint64(end) > memory {
+		return reject(fmt.Sprintf("layout fixed: %s and %s must be exported and lie within the initial memory of %d bytes, the first not above the second", exportHeapBase, exportHeapEnd, memory),
+			"build the module with the tool that gave it this layout")
+	}
+	m.heapEnd = end
+	return nil
+}
+
+// address is the value of an exported immutable i32 global.
+func (m *module) address(name string) (uint32, bool, error) {
+	x, ok := m.decoded.Export(name)
+	if !ok {
+		return 0, false, nil
+	}
+	if x.Kind == binary.ExternGlobal {
+		if g := m.decoded.Globals[x.Index]; g.Type == binary.I32 && !g.Mutable && g.Known {
+			return uint32(g.Value), true, nil
+		}
+	}
+	return 0, false, reject(fmt.Sprintf("the export %s is not an immutable i32 global with a constant value", name), "export the address as the linker does (--export="+name+")")
+}
+
+func reject(reason, hint string) error {
+	return &engine.RejectedError{Reason: reason, Hint: hint}
+}

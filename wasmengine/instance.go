@@ -1,0 +1,199 @@
+package wasmengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"pappus/engine"
+	"pappus/wasmengine/domain"
+)
+
+// instance is one instantiated module with its context of memory. It runs one
+// call at a time and is owned by one goroutine.
+type instance struct {
+	program *Program
+	module  api.Module
+	memory  *linear
+
+	fuel, stack api.MutableGlobal
+	entry       api.Function
+	reset       api.Function // nil unless the program is reusable
+	init        []api.Function
+
+	run        running
+	entryPages uint32 // size with which the last call began
+	used       bool   // a call ran in it, so globals must be reset before the next
+	warm       int64  // bytes that it keeps resident while it is idle
+	observed   bool
+	residency  []byte
+}
+
+// linear is a wazero memory in a region of the memory domain.
+type linear struct {
+	pool   *domain.Pool
+	region *domain.Region
+	size   uint64 // bytes; it never shrinks
+	most   uint32 // pages
+	warm   int64  // bytes that stay resident when the region goes back
+}
+
+// Allocate gives wazero the memory that was reserved for the instance.
+func (l *linear) Allocate(_, _ uint64) experimental.LinearMemory { return l }
+
+// Reallocate grows the memory in place; nil refuses.
+func (l *linear) Reallocate(size uint64) []byte {
+	if size > uint64(l.most)*engine.PageSize {
+		return nil
+	}
+	l.size = size
+	return l.region.Bytes()[:size:size]
+}
+
+// Free is called when the instance is closed.
+func (l *linear) Free() {
+	if l.region == nil {
+		return
+	}
+	region := l.region
+	l.region = nil
+	// A region that can't be sanitised is unmapped by the pool; there is nobody
+	// to tell, and nothing else to do.
+	_ = l.pool.Put(region, int64(l.size), l.warm)
+}
+
+// noRandom is what an instance gets for a random source, since seeding the
+// default one costs more than all the rest. A module without imports can't
+// read it.
+type noRandom struct{}
+
+func (noRandom) Read([]byte) (int, error) { return 0, io.EOF }
+
+// instantiate makes a new instance, which has not been initialised.
+func (p *Program) instantiate(ctx context.Context, lim engine.Limits) (*instance, error) {
+	most := p.most(lim)
+	region, err := p.engine.pool.Get(int64(most) * engine.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{program: p, memory: &linear{pool: p.engine.pool, region: region, most: most}}
+	if most < p.minPages {
+		i.memory.Free()
+		return nil, fmt.Errorf("memory limit %s is below the module's initial memory of %d pages", lim.Memory, p.minPages)
+	}
+	// The name section must not name the instance: a second one of that name fails.
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandom{})
+	i.module, err = p.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, i.memory), p.compiled, config)
+	if err != nil {
+		i.memory.Free()
+		return nil, err
+	}
+	p.engine.created.Add(1)
+	if err := i.bind(); err != nil {
+		return nil, errors.Join(err, i.close())
+	}
+	return i, nil
+}
+
+// bind looks up the exports that every call needs.
+func (i *instance) bind() error {
+	names := &i.program.names
+	var ok bool
+	if i.fuel, ok = i.module.ExportedGlobal(names.fuel).(api.MutableGlobal); !ok {
+		return errors.New("the metered module has no fuel counter")
+	}
+	if i.stack, ok = i.module.ExportedGlobal(names.stack).(api.MutableGlobal); !ok {
+		return errors.New("the metered module has no stack counter")
+	}
+	if i.entry = i.module.ExportedFunction(exportStart); i.entry == nil {
+		return errors.New("the metered module has no entry")
+	}
+	if i.program.reusable {
+		i.reset = i.module.ExportedFunction(names.reset)
+	}
+	if names.start != "" {
+		i.init = append(i.init, i.module.ExportedFunction(names.start))
+	}
+	if i.program.module.initialize {
+		i.init = append(i.init, i.module.ExportedFunction(exportInitialize))
+	}
+	return nil
+}
+
+// initialize brings the instance to the state in which inputs are placed: a
+// new one runs the module's own initialisation, a used one is reset.
+func (i *instance) initialize(ctx context.Context, lim engine.Limits) error {
+	if i.used {
+		// The reset itself is not metered, but its code is the platform's.
+		return i.reset.CallWithStack(ctx, nil)
+	}
+	i.used = true
+	lim.Fuel, lim.Timeout = initFuel, engine.Duration(initTimeout)
+	for _, f := range i.init {
+		if _, err := i.call(ctx, f, lim); err != nil {
+			return verdict(err, -1, i)
+		}
+	}
+	return nil
+}
+
+func (i *instance) pages() uint32 { return uint32(i.memory.size / engine.PageSize) }
+
+// bytes is the memory in its present size.
+func (i *instance) bytes() []byte { return i.memory.region.Bytes()[:i.memory.size] }
+
+// grow brings the memory to a number of pages that is not below its size.
+func (i *instance) grow(pages uint32) bool {
+	if pages == i.pages() {
+		return true
+	}
+	_, ok := i.module.Memory().Grow(pages - i.pages())
+	return ok
+}
+
+// writeImage writes the initial memory into an instance that was sanitised. A
+// new one has it already, and gets the same bytes again.
+func (i *instance) writeImage(image []segment) {
+	mem := i.bytes()
+	for _, s := range image {
+		copy(mem[s.offset:], s.bytes)
+	}
+}
+
+// observe prepares for learning what the call touches, if it is to be learnt from.
+func (i *instance) observe(due bool) {
+	i.observed = due && i.program.reusable && i.memory.region.Drop(int64(i.memory.size)) == nil
+}
+
+// learn looks at what the call touched.
+func (i *instance) learn(w *domain.Warmth) {
+	if !i.observed {
+		return
+	}
+	i.observed = false
+	pages, err := i.memory.region.Resident(min(int64(i.memory.size), domain.MaxWarm), i.residency)
+	if err != nil {
+		return // only speed is learnt here
+	}
+	i.residency = pages
+	w.Observe(pages)
+}
+
+// sanitize clears everything that the call may have written.
+func (i *instance) sanitize(warm int64) error {
+	i.warm = min(warm, int64(i.memory.size))
+	return i.memory.region.Sanitize(int64(i.memory.size), warm)
+}
+
+// close ends the instance; its region goes back to the domain.
+func (i *instance) close() error {
+	i.memory.warm = i.program.warmth.Prefix()
+	err := i.module.Close(context.Background())
+	i.memory.Free() // wazero has done it; if it had not, the region would be lost
+	return err
+}

@@ -1,0 +1,361 @@
+package wasmengine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+
+	"pappus/data"
+	"pappus/engine"
+	"pappus/wasmengine/abi"
+	"pappus/wasmengine/binary"
+	"pappus/wasmengine/domain"
+	"pappus/wasmengine/meter"
+)
+
+// codeFactor is how much larger machine code is than the module, about.
+const codeFactor = 4
+
+// programOverhead is what a loaded program takes besides its code, in bytes.
+const programOverhead = 64 << 10
+
+// Program is a compiled module and the instances of it that wait for a call.
+type Program struct {
+	engine   *Engine
+	module   module // decoded is nil: the uploaded bytes are not kept
+	sig      engine.Signature
+	outputs  []string
+	minPages uint32
+	maxPages uint32 // declared, or engine.MaxPages
+	names    exportNames
+	image    []segment // initial memory, for instances that are reset
+	reusable bool      // an instance can be brought back to its first state
+	size     int64
+
+	runtime  wazero.Runtime
+	cache    wazero.CompilationCache // nil when compiled in this process
+	compiled wazero.CompiledModule
+
+	warmth domain.Warmth
+
+	mu     sync.Mutex
+	idle   []*instance
+	live   int  // instances in calls and in results that are not released
+	closed bool // Close was called; the last instance to come back ends the program
+}
+
+var _ engine.Program = (*Program)(nil)
+
+// exportNames are the names under which a metered module exports what the
+// platform uses.
+type exportNames struct{ fuel, stack, reset, start, memory string }
+
+// segment is a part of the initial memory.
+type segment struct {
+	offset uint32
+	bytes  []byte
+}
+
+func newProgram(e *Engine, m *module, sig engine.Signature, metered *meter.Metered, rt wazero.Runtime, cache wazero.CompilationCache) *Program {
+	p := &Program{
+		engine:   e,
+		module:   *m,
+		sig:      sig,
+		minPages: m.decoded.Memory.Min,
+		maxPages: engine.MaxPages,
+		names:    exportNames{metered.Fuel, metered.Stack, metered.Reset, metered.Start, metered.Memory},
+		size:     int64(len(metered.Code))*codeFactor + programOverhead,
+		runtime:  rt,
+		cache:    cache,
+	}
+	if m.decoded.Memory.HasMax {
+		p.maxPages = min(m.decoded.Memory.Max, p.maxPages)
+	}
+	for _, o := range sig.Outputs {
+		p.outputs = append(p.outputs, o.Name)
+	}
+	// An instance that has run initialisation code holds state that only
+	// running it again could make.
+	p.reusable = metered.Resettable && metered.Reset != "" && metered.Start == "" && !m.initialize
+	if p.reusable {
+		p.image, p.reusable = imageOf(m.decoded)
+	}
+	for _, s := range p.image {
+		p.size += int64(len(s.bytes))
+	}
+	p.module.decoded = nil
+	return p
+}
+
+// imageOf copies the active data segments; ok is false if an offset is not known.
+func imageOf(m *binary.Module) (image []segment, ok bool) {
+	for i := range m.Data {
+		d := &m.Data[i]
+		if d.Mode != binary.Active {
+			continue
+		}
+		if !d.Known {
+			return nil, false
+		}
+		image = append(image, segment{d.Offset, bytes.Clone(d.Bytes)})
+	}
+	return image, true
+}
+
+// Size is about what the program holds while it is loaded, in bytes.
+func (p *Program) Size() int64 { return p.size }
+
+// Close gives back code and idle instances, once no call runs and no result is
+// held any more: what they use stays until then.
+func (p *Program) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	idle, last := p.idle, p.live == 0
+	p.idle, p.closed = nil, true
+	p.mu.Unlock()
+	var errs []error
+	for _, i := range idle {
+		p.engine.idleInstances.Add(-1)
+		p.engine.idleBytes.Add(-i.warm)
+		errs = append(errs, i.close())
+	}
+	if last {
+		errs = append(errs, p.closeRuntime())
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Program) closeRuntime() error {
+	ctx := context.Background() // closing is not bound to any request
+	err := p.runtime.Close(ctx)
+	if p.cache != nil {
+		err = errors.Join(err, p.cache.Close(ctx))
+	}
+	return err
+}
+
+// try instantiates and initialises the module once, so that one that can't
+// even start is refused when it is registered.
+func (p *Program) try(ctx context.Context, lim engine.Limits) error {
+	i, err := p.take(ctx, lim, p.minPages)
+	if err == nil {
+		err = i.initialize(ctx, lim)
+		i.entryPages = i.pages()
+		p.give(i, err != nil)
+	}
+	var f *engine.Fault
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, domain.ErrExhausted):
+		return err
+	case errors.As(err, &f):
+		return &engine.RejectedError{Reason: "the module fails while it is initialised: " + f.Error(), Hint: "run it locally to find out why", Err: err}
+	default:
+		return &engine.RejectedError{Reason: "the module can't be instantiated: " + err.Error(), Hint: "its data or element segments may not fit", Err: err}
+	}
+}
+
+// Run executes the function once. See engine.Program.
+func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
+	sets, err := p.arrange(in)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Detail: "the caller went away before the function started", Err: err}
+	}
+	at, err := p.module.entryFor(p.minPages, p.most(lim), sets, p.outputs)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	i, err := p.take(ctx, lim, at.pages)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	result, err := p.run(ctx, i, at, sets, lim)
+	if err != nil {
+		// Whatever happened inside, such an instance is not used again.
+		p.give(i, true)
+		return engine.Result{}, err
+	}
+	return result, nil
+}
+
+func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Set, lim engine.Limits) (engine.Result, error) {
+	if err := i.initialize(ctx, lim); err != nil {
+		return engine.Result{}, err
+	}
+	if !p.reusable {
+		// Initialisation may have grown the memory, and inputs go above that.
+		var err error
+		if at, err = p.module.entryFor(i.pages(), i.memory.most, sets, p.outputs); err != nil {
+			return engine.Result{}, err
+		}
+	}
+	if !i.grow(at.pages) {
+		return engine.Result{}, fmt.Errorf("grow a memory of %d pages to %d", i.pages(), at.pages)
+	}
+	i.entryPages = at.pages
+	i.observe(p.warmth.Due())
+	i.writeImage(p.image)
+	abi.Place(i.bytes(), p.module.system, at.base, at.heap, sets, p.outputs)
+
+	usage, err := i.call(ctx, i.entry, lim)
+	usage.MemoryPages = int64(i.pages())
+	code := abi.ExitCode(i.bytes(), p.module.system)
+	if err = verdict(err, code, i); err != nil {
+		return engine.Result{}, p.fault(err, usage, i, lim)
+	}
+	outputs, err := abi.Outputs(i.bytes(), p.module.system, p.outputs, lim)
+	if err != nil {
+		return engine.Result{}, p.fault(err, usage, i, lim)
+	}
+	held := int64(0)
+	if data.Count(outputs) > 0 {
+		held = int64(i.pages()) * engine.PageSize
+	}
+	return engine.NewResult(outputs, usage, held, func() { p.give(i, false) }), nil
+}
+
+// fault completes a fault with usage and what the function said.
+func (p *Program) fault(err error, usage engine.Usage, i *instance, lim engine.Limits) error {
+	var f *engine.Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	f.Usage = usage
+	const stdio, stderr = "stdio", "stderr"
+	if p.sig.Output(stdio) < 0 || f.Kind == engine.FaultBadOutput {
+		return err
+	}
+	outputs, readErr := abi.Outputs(i.bytes(), p.module.system, p.outputs, lim)
+	if readErr != nil {
+		return err // it failed before it left anything readable
+	}
+	for _, it := range outputs[p.sig.Output(stdio)].Items {
+		if it.Name() == stderr {
+			b := it.Bytes()
+			f.Stderr = bytes.Clone(b[max(0, len(b)-engine.StderrTail):])
+		}
+	}
+	return err
+}
+
+// arrange brings the sets into the order of the signature, declared sets that
+// are missing being empty. With an open signature they stay as they are.
+func (p *Program) arrange(in []data.Set) ([]data.Set, error) {
+	if p.sig.Open {
+		return in, nil
+	}
+	same := len(in) == len(p.sig.Inputs)
+	for i := 0; same && i < len(in); i++ {
+		same = in[i].Name == p.sig.Inputs[i].Name
+	}
+	if same {
+		return in, nil
+	}
+	sets := make([]data.Set, len(p.sig.Inputs))
+	for i, param := range p.sig.Inputs {
+		sets[i].Name = param.Name
+	}
+	for _, s := range in {
+		i := p.sig.Input(s.Name)
+		if i < 0 {
+			return nil, fmt.Errorf("input set %q is not declared", s.Name)
+		}
+		sets[i].Items = s.Items
+	}
+	return sets, nil
+}
+
+// errClosed is returned by Run after Close.
+var errClosed = errors.New("the program is closed")
+
+// take finds an idle instance whose memory can begin the call with the given
+// size, or makes one. The caller gives it back.
+func (p *Program) take(ctx context.Context, lim engine.Limits, pages uint32) (*instance, error) {
+	most := p.most(lim)
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, errClosed
+	}
+	p.live++
+	for n := len(p.idle) - 1; n >= 0; n-- {
+		i := p.idle[n]
+		if i.memory.most != most || i.pages() > pages {
+			continue // made under another memory limit, or too large: memory can't shrink
+		}
+		p.idle[n] = p.idle[len(p.idle)-1]
+		p.idle[len(p.idle)-1] = nil
+		p.idle = p.idle[:len(p.idle)-1]
+		p.mu.Unlock()
+		p.engine.idleInstances.Add(-1)
+		p.engine.idleBytes.Add(-i.warm)
+		p.engine.reused.Add(1)
+		return i, nil
+	}
+	p.mu.Unlock()
+	i, err := p.instantiate(ctx, lim)
+	if err != nil {
+		p.leave(nil)
+	}
+	return i, err
+}
+
+// leave counts an instance out of its call and keeps it if there is room. The
+// last one to leave a closed program ends it.
+func (p *Program) leave(i *instance) (kept bool) {
+	p.mu.Lock()
+	p.live--
+	if kept = i != nil && !p.closed && len(p.idle) < p.engine.config.Idle; kept {
+		p.idle = append(p.idle, i)
+	}
+	last := p.closed && p.live == 0
+	p.mu.Unlock()
+	if last {
+		_ = p.closeRuntime() // Close has returned: there is nobody to tell
+	}
+	return kept
+}
+
+// most is the largest memory in pages that a run under lim may have.
+func (p *Program) most(lim engine.Limits) uint32 {
+	return uint32(min(int64(lim.Memory)/engine.PageSize, int64(p.maxPages)))
+}
+
+// give takes an instance back when a call is over. It is kept for the next one
+// only if it can be brought back to exactly its first state: its memory
+// sanitised and of the size with which the next call begins, everything else
+// put back by the reset that package meter made.
+func (p *Program) give(i *instance, broken bool) {
+	e := p.engine
+	i.learn(&p.warmth)
+	keep := p.reusable && !broken && i.pages() == i.entryPages
+	if keep {
+		keep = i.sanitize(p.warmth.Prefix()) == nil
+	}
+	if keep && e.idleBytes.Add(i.warm) > e.config.IdleBytes {
+		e.idleBytes.Add(-i.warm)
+		keep = false
+	}
+	if !keep {
+		// The region goes back through the domain's pool, which sanitises it.
+		_ = i.close()
+		p.leave(nil)
+		return
+	}
+	warm := i.warm
+	e.idleInstances.Add(1)
+	if !p.leave(i) {
+		e.idleInstances.Add(-1)
+		e.idleBytes.Add(-warm)
+		_ = i.close()
+	}
+}

@@ -1,0 +1,206 @@
+package wasmengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"pappus/engine"
+	"pappus/wasmengine/abi"
+)
+
+// running is the context of a call as wazero sees it. It carries the call's
+// own state to the host function without allocating.
+type running struct {
+	context.Context // of the caller
+
+	scheduler engine.Scheduler
+	deadline  time.Time
+	limit     int64 // fuel; math.MaxInt64 for none
+	slice     int64
+	granted   int64 // fuel handed out so far
+	parked    time.Duration
+	stopped   *engine.Fault // why the platform ended the call
+}
+
+type runningKey struct{}
+
+// Value gives the call itself to the host function, and the caller's values to
+// everyone else.
+func (r *running) Value(key any) any {
+	if key == (runningKey{}) {
+		return r
+	}
+	return r.Context.Value(key)
+}
+
+// errStopped is what the host function panics with to leave the guest.
+var errStopped = errors.New("stopped by the platform")
+
+// nextSlice is the host function that metered code calls when its counter has
+// run out: it takes the counter and returns the next one.
+func nextSlice(ctx context.Context, stack []uint64) {
+	r := ctx.Value(runningKey{}).(*running)
+	next, fault := r.next(int64(stack[0]))
+	if fault != nil {
+		r.stopped = fault
+		panic(errStopped)
+	}
+	stack[0] = uint64(next)
+}
+
+// next decides at a slice boundary whether the call goes on. The first check
+// at which the fuel used exceeds the limit ends it, whatever the slices were.
+func (r *running) next(counter int64) (int64, *engine.Fault) {
+	used := r.granted - counter
+	if used > r.limit {
+		return 0, &engine.Fault{Kind: engine.FaultOutOfFuel, Detail: fmt.Sprintf("it used more than its limit of %d", r.limit)}
+	}
+	if err := r.Err(); err != nil {
+		return 0, r.canceled(err)
+	}
+	if !time.Now().Before(r.deadline) {
+		return 0, timedOut()
+	}
+	if r.scheduler != nil {
+		parked, err := r.scheduler.Yield(r.Context, r.deadline)
+		r.parked += parked
+		switch {
+		case err == nil:
+		case errors.Is(err, context.DeadlineExceeded) && r.Err() == nil:
+			return 0, timedOut()
+		default:
+			return 0, r.canceled(err)
+		}
+	}
+	next := min(r.slice, r.limit-used)
+	r.granted = used + next
+	return next, nil
+}
+
+func timedOut() *engine.Fault {
+	return &engine.Fault{Kind: engine.FaultDeadline, Detail: "it ran longer than its timeout"}
+}
+
+// canceled is a fault of the caller: its own deadline, or that it went away.
+func (r *running) canceled(err error) *engine.Fault {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &engine.Fault{Kind: engine.FaultDeadline, Detail: "the caller's deadline passed", Err: err}
+	}
+	return &engine.Fault{Kind: engine.FaultCanceled, Detail: "the caller went away", Err: err}
+}
+
+// call runs one exported function under the limits and tells what it used. The
+// error is wazero's, or the fault for which the platform stopped it.
+func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) (engine.Usage, error) {
+	r := &i.run
+	start := time.Now()
+	*r = running{
+		Context:   ctx,
+		scheduler: engine.SchedulerOf(ctx),
+		deadline:  start.Add(time.Duration(lim.Timeout)),
+		limit:     lim.Fuel,
+		slice:     i.program.engine.config.Slice,
+	}
+	if r.limit == 0 {
+		r.limit = math.MaxInt64
+	}
+	r.granted = min(r.slice, r.limit)
+	i.fuel.Set(uint64(r.granted))
+	i.stack.Set(uint64(lim.Stack))
+
+	err := f.CallWithStack(r, nil)
+
+	usage := engine.Usage{Fuel: r.granted - int64(i.fuel.Get()), Run: time.Since(start), Parked: r.parked}
+	stopped := r.stopped
+	limit := r.limit
+	*r = running{} // an idle instance must not keep the caller's context alive
+	switch {
+	case stopped != nil:
+		stopped.Stack = stackOf(err)
+		return usage, stopped
+	case usage.Fuel > limit:
+		return usage, &engine.Fault{Kind: engine.FaultOutOfFuel, Detail: fmt.Sprintf("it used %d, and its limit is %d", usage.Fuel, limit)}
+	default:
+		return usage, err
+	}
+}
+
+// What wazero calls the traps that mean something to the platform.
+const (
+	trapPrefix      = "wasm error: "
+	trapUnreachable = "unreachable"
+	trapStack       = "stack overflow"
+	stackHeader     = "wasm stack trace:"
+)
+
+// verdict turns the end of a call into nil or a fault. Only `unreachable` with
+// an exit code that was set is an exit; every other trap is a fault whatever
+// the exit code says.
+func verdict(err error, code int32, i *instance) error {
+	var stopped *engine.Fault
+	switch {
+	case err == nil:
+		return exited(code)
+	case errors.As(err, &stopped):
+		return stopped
+	}
+	cause, _, _ := strings.Cut(err.Error(), "\n")
+	cause, isTrap := strings.CutPrefix(cause, trapPrefix)
+	switch {
+	case int64(i.stack.Get()) < 0 || isTrap && cause == trapStack || !isTrap && cause == trapStack:
+		return &engine.Fault{Kind: engine.FaultOutOfStack, Detail: "its calls nest deeper than its stack limit", Stack: stackOf(err)}
+	case !isTrap:
+		return fmt.Errorf("run a module: %w", err)
+	case cause == trapUnreachable && code != abi.ExitNever:
+		return exited(code)
+	default:
+		return &engine.Fault{Kind: engine.FaultTrap, Detail: cause, Stack: stackOf(err)}
+	}
+}
+
+// exitOutOfMemory is the code with which the SDKs' allocators give up.
+const exitOutOfMemory = 259
+
+// exitMeanings are the codes with which the SDKs' runtimes end a function.
+var exitMeanings = map[int32]string{
+	abi.ExitNever:   "it returned without setting an exit code",
+	256:             "its runtime was not initialised",
+	257:             "its heap was damaged: an allocation overlaps another",
+	258:             "its heap was damaged: a block was freed twice",
+	exitOutOfMemory: "its allocator ran out of memory; raise the memory limit",
+}
+
+func exited(code int32) error {
+	if code == 0 {
+		return nil
+	}
+	kind := engine.FaultExit
+	if code == exitOutOfMemory {
+		kind = engine.FaultOutOfMemory
+	}
+	return &engine.Fault{Kind: kind, ExitCode: code, Detail: exitMeanings[code]}
+}
+
+// stackOf is the guest's calls in an error of wazero, innermost first.
+func stackOf(err error) []string {
+	if err == nil {
+		return nil
+	}
+	_, trace, ok := strings.Cut(err.Error(), stackHeader)
+	if !ok {
+		return nil
+	}
+	var calls []string
+	for line := range strings.Lines(trace) {
+		if line = strings.TrimSpace(line); line != "" {
+			calls = append(calls, line)
+		}
+	}
+	return calls
+}
