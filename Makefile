@@ -1,0 +1,122 @@
+# What can be done here: make help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GO ?= go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LINT := bin/golangci-lint
+K6 := bin/k6
+BENCHSTAT := bin/benchstat
+REPORT := bin/testreport
+
+# How often registry and cmd kill a process that is writing; how long all fuzz
+# targets together run; how long one package's tests may take.
+KILL_ROUNDS ?= 10
+FUZZ_SECONDS ?= 30
+TEST_TIMEOUT ?= 10m
+export PAPPUS_KILL_ROUNDS = $(KILL_ROUNDS)
+
+# The packages that share memory between goroutines run a second time under
+# the race detector: those that import sync, sync/atomic or errgroup.
+RACE_PACKAGES = $$($(GO) list -f '{{range .Imports}}{{if or (eq . "sync") (eq . "sync/atomic") (eq . "golang.org/x/sync/errgroup")}}{{$$.ImportPath}}{{"\n"}}{{end}}{{end}}' ./... | sort -u)
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/pappus
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/pappus ./cmd/pappus
+
+.PHONY: generate
+generate: ## Regenerate what is made from sources (go generate)
+	$(GO) generate ./...
+
+.PHONY: samples
+samples: ## Rebuild the samples' .wasm files (needs clang and lld for wasm32)
+	$(MAKE) -C samples
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf bin .cache
+
+##@ Try
+
+.PHONY: demo
+demo: build ## Start a server, upload the samples, run them on real input (KEEP=1: leave it running)
+	./samples/demo.sh
+
+##@ Check
+
+# The last line is "N passed, M failed".
+.PHONY: test
+test: prerequisites vet lint $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
+	@status=0; { \
+	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
+	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) || status=1; \
+	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
+	exit $$status; } | $(REPORT)
+
+# The same at the length that finds rare faults, with what the tests log.
+.PHONY: soak
+soak: KILL_ROUNDS = 200
+soak: FUZZ_SECONDS = 1200
+soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 20 min of fuzz, all under the race detector
+	@status=0; { \
+	$(GO) test -json -count=1 -timeout 60m ./... || status=1; \
+	$(GO) test -json -count=1 -timeout 60m -race ./... || status=1; \
+	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
+	exit $$status; } | $(REPORT) -v
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: $(LINT) ## Lint and check the format (.golangci.yml)
+	$(LINT) run ./...
+
+.PHONY: fuzz
+fuzz: $(REPORT) ## Fuzz every target, FUZZ_SECONDS in all
+	@./tools/fuzz $(FUZZ_SECONDS) | $(REPORT)
+
+# The race detector needs a C compiler; all else comes with Go.
+.PHONY: prerequisites
+prerequisites:
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; \
+	else \
+		echo 'make: the race detector needs a C compiler: install gcc and its C library headers' >&2; exit 1; \
+	fi
+
+##@ Measure
+
+.PHONY: bench
+bench: build bin/loopback ## Throughput against a bare echo handler; short calls beside endless loops
+	bin/loopback -pappus bin/pappus
+
+.PHONY: k6
+k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION)
+	./bench/k6/run.sh
+
+# The tools are pinned by modules of their own: the product depends on none of them.
+
+$(LINT): tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BENCHSTAT): tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../$@ golang.org/x/perf/cmd/benchstat
+
+$(K6): tools/k6/go.mod tools/k6/go.sum
+	cd tools/k6 && $(GO) build -o ../../$@ go.k6.io/k6
+
+$(REPORT): $(wildcard internal/testreport/*.go)
+	$(GO) build -o $@ ./internal/testreport
+
+bin/loopback: $(wildcard bench/loopback/*.go)
+	$(GO) build -o $@ ./bench/loopback
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
