@@ -1,0 +1,113 @@
+package imports_test
+
+// A rule says which packages of this project one package may import.
+type rule struct {
+	may   []string // in all its files
+	tests []string // besides, in its tests
+}
+
+// anything allows every package of the project.
+const anything = "*"
+
+// suite is what every engine's tests call.
+const suite = "engine/enginetest"
+
+// rules by package. The arrows point down only: cmd wires server, server knows
+// dispatcher, dispatcher knows registry and iofuncs, all of these know engine,
+// and engine knows data. Nobody but cmd knows an engine.
+var rules = map[string]rule{
+	"cmd/pappus": {may: []string{anything}},
+
+	"server":         {may: []string{"server/problem", "dispatcher", "registry", "engine", "data"}},
+	"server/problem": {may: []string{"dispatcher", "registry", "engine", "data"}},
+	"dispatcher":     {may: []string{"registry", "iofuncs", "engine", "data"}},
+	"registry":       {may: []string{"engine", "data"}},
+	"iofuncs":        {may: []string{"data"}},
+
+	"engine":            {may: []string{"data"}},
+	"engine/enginetest": {may: []string{"engine", "data"}},
+	"data":              {},
+
+	"wasmengine": {
+		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/domain", "wasmengine/meter", "engine", "data"},
+		tests: []string{suite},
+	},
+	"wasmengine/abi":    {may: []string{"engine", "data"}},
+	"wasmengine/domain": {},
+	"wasmengine/meter":  {may: []string{"wasmengine/binary"}},
+	"wasmengine/binary": {},
+
+	"client":              {},
+	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
+	"sdk/purify":          {may: []string{"wasmengine/binary"}},
+	"samples":             {tests: []string{"wasmengine", "engine", "data"}},
+	"bench/loopback":      {},
+	"internal/imports":    {},
+	"internal/testreport": {},
+}
+
+// A dependency may be imported by the packages named, and by no other.
+type dependency struct {
+	only  []string // packages, or rooms with all that is in them: "server/..."
+	tests bool     // also by the tests of every package
+	why   string
+}
+
+// dependencies by the start of their import path. The standard library is
+// free, but for what is listed.
+var dependencies = map[string]dependency{
+	"github.com/tetratelabs/wazero": {
+		only: []string{"wasmengine/..."},
+		why:  "only wasmengine may run a module, because only it sets every limit",
+	},
+	"github.com/labstack/echo/v4": {
+		only: []string{"server", "bench/..."},
+		why:  "echo is a detail of server; bench measures against it",
+	},
+	"go.etcd.io/bbolt": {
+		only: []string{"registry"},
+		why:  "bbolt is a detail of registry, so that another store can take its place",
+	},
+	"github.com/prometheus/client_golang": {
+		only: []string{"cmd/...", "server", "dispatcher", "wasmengine"},
+		why:  "the other packages have no metrics of their own",
+	},
+	"github.com/spf13/cobra": {
+		only: []string{"cmd/..."},
+		why:  "flags are read in cmd and handed on as values",
+	},
+	"gopkg.in/yaml.v3": {
+		only:  []string{"server", "cmd/..."},
+		tests: true,
+		why:   "YAML is the API description's format",
+	},
+	"golang.org/x/sys": {
+		only:  []string{"wasmengine/...", "registry", "cmd/...", "bench/..."},
+		tests: true,
+		why:   "system calls belong to memory, files and processes",
+	},
+	"golang.org/x/sync": {
+		only:  []string{"cmd/...", "server", "dispatcher", "registry", "wasmengine"},
+		tests: true,
+		why:   "the other packages start no goroutines",
+	},
+	"golang.org/x/time": {
+		only: []string{"server", "dispatcher"},
+		why:  "rates are limited where requests come in",
+	},
+	"golang.org/x/term": {
+		only: []string{"cmd/..."},
+		why:  "only the command line talks to a terminal",
+	},
+	"net/http": {
+		only:  []string{"cmd/...", "server/...", "client", "iofuncs", "bench/..."},
+		tests: true,
+		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
+	},
+	"github.com/rogpeppe/go-internal": {tests: true, why: "it drives the command line in tests"},
+	"go.uber.org/goleak":              {tests: true, why: "it finds goroutines that tests left over"},
+	"pgregory.net/rapid":              {tests: true, why: "it makes the inputs of property tests"},
+}
+
+// meaningless package names say nothing about what the package owns.
+var meaningless = []string{"utils", "util", "common", "helpers", "helper", "misc", "shared", "base", "lib"}
