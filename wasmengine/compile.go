@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"time"
@@ -36,7 +38,7 @@ type Class struct {
 
 // DefaultClass is what compiles in well under a second and 100 MiB.
 func DefaultClass() Class {
-	return Class{Code: 1 << 20, Body: 64 << 10, Blocks: 500, Calls: 200, Locals: 1000, Work: 1 << 20}
+	return Class{Code: 1 << 20, Body: 64 << 10, Blocks: 500, Calls: 200, Locals: 1000, Work: 8 << 20}
 }
 
 // admits reports whether a module may be compiled in this process.
@@ -131,12 +133,33 @@ func (e *Engine) compileInChild(ctx context.Context, m *module, sig engine.Signa
 	default:
 		return nil, fmt.Errorf("start the compile process: %w", err)
 	}
+	if err := holdsOneFile(dir); err != nil {
+		return nil, err
+	}
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open compiled code: %w", err)
 	}
 	return e.load(ctx, m, sig, metered, cache)
 }
+
+// holdsOneFile makes sure that the compile process left machine code: without
+// it the module would be compiled here after all.
+func holdsOneFile(dir string) error {
+	files := 0
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			files++
+		}
+		return err
+	})
+	if err != nil || files != 1 {
+		return fmt.Errorf("the compile process left %d files of code instead of one: %w", files, errors.Join(err, errNoCode))
+	}
+	return nil
+}
+
+var errNoCode = errors.New("no compiled code")
 
 // load compiles the metered module, or finds it in cache, and makes a program.
 // The program owns cache.
