@@ -97,7 +97,7 @@ bench: build bin/loopback ## Throughput against a bare echo handler; short calls
 	bin/loopback -pappus bin/pappus
 
 .PHONY: k6
-k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION)
+k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
 	./bench/k6/run.sh
 
 # The tools are pinned by modules of their own: the product depends on none of them.
