@@ -29,7 +29,11 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 	e.b = appendLocals(e.b, b.Raw[:b.First])
 	first := uint32(len(e.b))
 
-	e.globals.enter(&e.code, p.charges[0].cost, e.frame, e.tmp, !e.wrapped)
+	e.globals.charge(&e.code, p.charges[0].cost, e.tmp, false)
+	e.globals.takeStack(&e.code, e.frame, e.tmp+1, !e.wrapped)
+	if !p.short() {
+		e.globals.check(&e.code, e.tmp)
+	}
 	e.known = true
 	if e.wrapped {
 		e.b = append(e.b, byte(binary.OpBlock))
@@ -40,7 +44,7 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 		return binary.Body{}, err
 	}
 	if e.wrapped {
-		e.globals.returnStack(&e.code, e.frame)
+		e.globals.returnStack(&e.code, e.tmp+1)
 		e.end()
 	}
 	return binary.Body{
@@ -75,7 +79,7 @@ type emitter struct {
 	src     []byte
 	copied  int      // src up to here is in the output
 	charges []charge // still to come
-	loops   []bool   // still to come, see plan
+	loops   []loop   // still to come, see plan
 	tmp     uint32   // an i64 local: copy of the fuel counter; one more follows it
 	frame   int64
 	wrapped bool
@@ -87,8 +91,10 @@ type emitter struct {
 // join is where the ways out of a block meet.
 type join struct {
 	op    binary.Op
-	entry bool // known where an if starts
-	known bool // known on all ways seen so far
+	level uint32 // labels of the output that are open around it and with it
+	entry bool   // known where an if starts
+	known bool   // known on all ways seen so far
+	twin  bool   // a loop in a loop
 }
 
 // copyTo copies the source up to an offset.
@@ -118,19 +124,28 @@ func (e *emitter) instructions() error {
 			top.op, top.known = in.Op, top.known && e.known
 			e.known = top.entry
 		case binary.OpEnd:
-			e.close()
+			e.close(&in)
 		case binary.OpBr, binary.OpBrIf:
 			e.branch(in.Index)
+			if d := e.depth(in.Index); d != in.Index {
+				e.replace(&in)
+				e.index(in.Op, d)
+			}
 			e.known = e.known || in.Op == binary.OpBr
 		case binary.OpBrTable:
 			in.Labels.Each(e.branch)
 			e.known = true
+			if e.level() != uint32(len(e.labels)) {
+				e.replace(&in)
+				e.index(in.Op, uint32(in.Labels.Count-1))
+				in.Labels.Each(func(d uint32) { e.b = binary.AppendU32(e.b, e.depth(d)) })
+			}
 		case binary.OpUnreachable:
 			e.known = true
 		case binary.OpReturn:
 			if e.wrapped {
 				e.replace(&in)
-				e.index(binary.OpBr, uint32(len(e.labels)))
+				e.index(binary.OpBr, e.level())
 			}
 			e.known = true
 		case binary.OpRefFunc:
@@ -171,34 +186,62 @@ func (e *emitter) chargeNext() {
 	c := e.charges[0]
 	e.charges = e.charges[1:]
 	e.copyTo(c.at)
-	if c.cost != 0 || c.check {
-		e.globals.charge(&e.code, c.cost, e.tmp, e.known)
+	if c.check && !e.known {
+		e.globals.charge(&e.code, 0, e.tmp, false)
 		e.known = true
 	}
 	if c.check {
-		e.globals.check(&e.code, e.tmp)
+		if top := e.labels[len(e.labels)-1]; top.twin {
+			e.get(e.tmp)
+			e.i64(0)
+			e.op(binary.OpI64LtS)
+			e.index(binary.OpBrIf, 1)
+		} else {
+			e.globals.check(&e.code, e.tmp)
+		}
 	}
+	if c.cost != 0 {
+		e.globals.charge(&e.code, c.cost, e.tmp, e.known)
+		e.known = true
+	}
+}
+
+func (e *emitter) level() uint32 {
+	if len(e.labels) == 0 {
+		return 0
+	}
+	return e.labels[len(e.labels)-1].level
 }
 
 // open enters a block. The copy of the counter is known in a loop if nothing
 // in the loop changes the counter but its own charges.
 func (e *emitter) open(in *binary.Instr) {
+	j := join{op: in.Op, level: e.level() + 1, known: true}
 	if in.Op == binary.OpLoop {
-		changes := e.loops[0]
+		l := e.loops[0]
 		e.loops = e.loops[1:]
 		switch {
-		case changes:
+		case l.calls:
 			e.known = false
 		case !e.known:
 			e.copyTo(in.Start)
 			e.globals.charge(&e.code, 0, e.tmp, false)
 			e.known = true
 		}
+		if l.innermost && !l.calls && !l.dead {
+			j.twin = true
+			j.level++
+			e.copyTo(in.End)
+			e.globals.check(&e.code, e.tmp)
+			e.b = append(e.b, e.src[in.Start:in.End]...)
+			e.blocks++
+		}
 	}
-	e.labels = append(e.labels, join{op: in.Op, entry: e.known, known: true})
+	j.entry = e.known
+	e.labels = append(e.labels, j)
 }
 
-func (e *emitter) close() {
+func (e *emitter) close(in *binary.Instr) {
 	if len(e.labels) == 0 {
 		return
 	}
@@ -207,6 +250,18 @@ func (e *emitter) close() {
 	if e.known = e.known && top.known; top.op == binary.OpIf { // without else
 		e.known = e.known && top.entry
 	}
+	if top.twin {
+		e.copyTo(in.Start)
+		e.end()
+	}
+}
+
+// depth is the label of the output for a label of the source.
+func (e *emitter) depth(depth uint32) uint32 {
+	if int(depth) == len(e.labels) {
+		return e.level()
+	}
+	return e.level() - e.labels[len(e.labels)-1-int(depth)].level
 }
 
 // branch notes what is known on a way to a label.
@@ -219,6 +274,6 @@ func (e *emitter) branch(depth uint32) {
 // tailCall gives the frame back before a call that takes this one's place.
 func (e *emitter) tailCall() {
 	if e.wrapped {
-		e.globals.returnStack(&e.code, e.frame)
+		e.globals.returnStack(&e.code, e.tmp+1)
 	}
 }

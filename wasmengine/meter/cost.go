@@ -11,6 +11,8 @@ const (
 	bytesPerUnitLog = 4       // memory.copy, fill, init: a unit for 16 bytes
 	pageCostLog     = 12      // memory.grow: 4,096 units for a page of 64 KiB, as for filling it
 	piece           = 1 << 20 // bytes that one memory instruction may move between two checks
+
+	shortCost = 100 // functions up to this cost that neither loop nor call do not check at their entry
 )
 
 // cost is what one instruction costs when the block that holds it is entered.

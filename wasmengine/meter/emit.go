@@ -88,43 +88,36 @@ func (g globals) refill(c *code, tmp uint32) {
 	c.toGlobal(g.fuel)
 }
 
-// enter takes the fuel of a function's first code and checks, and takes its
-// frame from the stack: if there is no room, it traps and leaves the counter of
-// the stack negative. A function that calls none only compares.
-func (g globals) enter(c *code, fuel, frame int64, tmp uint32, leaf bool) {
-	g.charge(c, fuel, tmp, false)
+// takeStack takes a function's frame from the stack: if there is no room, it
+// traps and leaves the counter negative. A function that calls none (leaf) only
+// compares; others keep the counter's value in the local before.
+func (g globals) takeStack(c *code, frame int64, before uint32, leaf bool) {
 	c.global(g.stack)
-	c.i64(frame)
-	c.op(binary.OpI64Sub)
-	left := tmp + 1
-	c.index(binary.OpLocalTee, left)
 	if !leaf {
-		c.toGlobal(g.stack)
-		c.get(left)
+		c.index(binary.OpLocalTee, before)
 	}
-	c.get(tmp)
-	c.op(binary.OpI64Or)
-	c.i64(0)
-	c.op(binary.OpI64LtS)
-	c.open(binary.OpIf) // at least one of both is negative
-	c.get(left)
-	c.i64(0)
-	c.op(binary.OpI64LtS)
-	c.open(binary.OpIf)
+	c.i64(frame)
 	if leaf {
-		c.get(left)
+		c.op(binary.OpI64LtS)
+		c.open(binary.OpIf)
+		c.i64(-1)
 		c.toGlobal(g.stack)
+		c.op(binary.OpUnreachable)
+		c.end()
+	} else {
+		c.op(binary.OpI64Sub)
+		c.toGlobal(g.stack)
+		c.get(before)
+		c.i64(frame)
+		c.op(binary.OpI64LtS)
+		c.open(binary.OpIf)
+		c.op(binary.OpUnreachable)
+		c.end()
 	}
-	c.op(binary.OpUnreachable)
-	c.end()
-	g.refill(c, tmp)
-	c.end()
 }
 
 // returnStack gives a frame back.
-func (g globals) returnStack(c *code, size int64) {
-	c.global(g.stack)
-	c.i64(size)
-	c.op(binary.OpI64Add)
+func (g globals) returnStack(c *code, before uint32) {
+	c.get(before)
 	c.toGlobal(g.stack)
 }

@@ -13,9 +13,23 @@ type charge struct {
 // plan is what a first pass over a function finds out for the second.
 type plan struct {
 	charges []charge // in the order of the code; the first is the function's entry
-	loops   []bool   // of every loop, in the order of the code: whether the counter may change behind its back
+	loops   []loop   // in the order of the code
 	height  int      // greatest number of operands
-	calls   bool     // calls that return to this function
+	calls   bool     // there are calls that return to this function
+	tails   bool     // there are calls that take its place
+}
+
+// short tells that a function does so little that its entry needs no check:
+// it has no loops and calls none, so its callers' checks bound it.
+func (p *plan) short() bool {
+	if p.calls || p.tails || len(p.loops) > 0 {
+		return false
+	}
+	sum := int64(0)
+	for _, c := range p.charges {
+		sum += c.cost
+	}
+	return sum <= shortCost
 }
 
 // frame is an open block of the planner.
@@ -25,9 +39,17 @@ type frame struct {
 	results int  // operands that the block leaves
 	entry   int  // charge that was current where the block starts
 	target  int  // outermost frame that a branch from inside goes to
+	loops   bool // there are loops inside
 	loop    int  // number of the loop, or -1
 	calls   bool // something inside may change the counter in the global
 	dead    bool // the block starts in code that is never reached
+}
+
+// loop is what the plan says of a loop.
+type loop struct {
+	calls     bool // something inside may change the counter in the global
+	innermost bool
+	dead      bool // never reached
 }
 
 // planner walks a function. It tracks the height of the operand stack and the
@@ -53,7 +75,7 @@ func (p *planner) planBody(b *binary.Body, t *binary.FuncType) (plan, error) {
 	p.plan = plan{charges: p.plan.charges[:0], loops: p.plan.loops[:0]}
 	p.frames = append(p.frames[:0], frame{results: len(t.Results)})
 	p.height, p.dead = 0, false
-	p.newCharge(0, true)
+	p.newCharge(0, false)
 	r := binary.NewReader(b.Raw[b.First:])
 	var in binary.Instr
 	for r.Next(&in) {
@@ -105,6 +127,7 @@ func (p *planner) step(in *binary.Instr) {
 		pops, _ := in.Arity()
 		p.operands(pops+len(t.Params), len(t.Results))
 	case binary.OpReturnCall, binary.OpReturnCallIndirect:
+		p.plan.tails = true
 		p.leave()
 	default:
 		if _, ok := bulkOf(in); ok {
@@ -133,7 +156,7 @@ func (p *planner) open(in *binary.Instr) {
 	f := frame{entry: p.cur, target: len(p.frames), loop: -1, dead: p.dead}
 	if in.Op == binary.OpLoop {
 		f.loop = len(p.plan.loops)
-		p.plan.loops = append(p.plan.loops, false)
+		p.plan.loops = append(p.plan.loops, loop{})
 	}
 	switch {
 	case in.Block.Indexed:
@@ -159,8 +182,9 @@ func (p *planner) close(in *binary.Instr) {
 	parent := &p.frames[n-1]
 	parent.target = min(parent.target, f.target)
 	parent.calls = parent.calls || f.calls
+	parent.loops = parent.loops || f.loops || f.loop >= 0
 	if f.loop >= 0 {
-		p.plan.loops[f.loop] = f.calls
+		p.plan.loops[f.loop] = loop{calls: f.calls, innermost: !f.loops, dead: f.dead}
 	}
 	p.dead = f.dead
 	p.height = f.base
