@@ -1,4 +1,4 @@
-;; expect: ok
+;; expect: rejected-module
 ;; Imports a memory that is not env.memory.
 (module
   (import "js" "mem" (memory 1))
