@@ -82,6 +82,7 @@ func (e *Engine) compile(ctx context.Context, m *module, sig engine.Signature) (
 		return nil, err
 	}
 	if e.config.Class.admits(m.decoded, metered) {
+		e.compiled.here.Add(1)
 		return e.load(ctx, m, sig, metered, nil)
 	}
 	dir, err := os.MkdirTemp("", "pappus-compile-")
@@ -93,8 +94,10 @@ func (e *Engine) compile(ctx context.Context, m *module, sig engine.Signature) (
 		err = errors.Join(fmt.Errorf("remove the folder of compiled code: %w", rmErr), p.Close())
 	}
 	if err != nil {
+		e.compiled.refused.Add(1)
 		return nil, err
 	}
+	e.compiled.child.Add(1)
 	return p, nil
 }
 

@@ -56,11 +56,13 @@ type Config struct {
 type Engine struct {
 	config Config
 	pool   *domain.Pool
+	desc   descriptions
 
 	idleInstances atomic.Int64 // instances that wait in programs
 	idleBytes     atomic.Int64 // bytes that those keep resident
 	created       atomic.Uint64
 	reused        atomic.Uint64
+	compiled      compileCounts
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -95,7 +97,7 @@ func New(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{config: config, pool: pool}, nil
+	return &Engine{config: config, pool: pool, desc: newDescriptions()}, nil
 }
 
 // Name is "wasm".
@@ -152,6 +154,7 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 type Stats struct {
 	Domain        domain.Stats
 	IdleInstances int64  // instances that wait for a call
+	IdleBytes     int64  // bytes that those keep resident, at most
 	Created       uint64 // instances made so far
 	Reused        uint64 // calls that found an instance ready
 }
@@ -161,6 +164,7 @@ func (e *Engine) Stats() Stats {
 	return Stats{
 		Domain:        e.pool.Stats(),
 		IdleInstances: e.idleInstances.Load(),
+		IdleBytes:     e.idleBytes.Load(),
 		Created:       e.created.Load(),
 		Reused:        e.reused.Load(),
 	}
