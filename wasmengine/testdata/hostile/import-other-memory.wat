@@ -1,4 +1,4 @@
-;; expect: rejected-module
+;; expect: ok
 ;; Imports a memory that is not env.memory.
 (module
   (import "js" "mem" (memory 1))
