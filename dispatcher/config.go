@@ -1,0 +1,76 @@
+package dispatcher
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"pappus/engine"
+)
+
+// Config says how much may happen at once. Zero values stand for the defaults.
+type Config struct {
+	Workers      int           // permits; default GOMAXPROCS
+	Quantum      time.Duration // how long an instance keeps its permit while others wait; default 10 ms
+	QueueTimeout time.Duration // how long an invocation waits for its first instance to start; default 5 s
+	Waiting      int           // invocations of one tenant that may wait; default 1,024
+	Strict       bool          // instances are never parked: they keep their permit to their end
+
+	// MemoryBudget is the bytes for contexts, bodies and unread answers
+	// together; default 2 GiB. A quarter is for bodies.
+	MemoryBudget int64
+
+	CompileWorkers int           // programs prepared at once; default 1
+	CompileTimeout time.Duration // for preparing one program; default 30 s
+	CompileWaiting int           // programs that may wait to be prepared; default 64
+	ProgramBytes   int64         // bytes of loaded programs; idle ones beyond that are closed; default 512 MiB
+
+	Defaults, Maximum engine.Limits // of functions; default engine.DefaultLimits and engine.MaxLimits
+	MaxCode           int64         // bytes of code; default 64 MiB
+}
+
+func (c Config) withDefaults() Config {
+	c.Workers = orDefault(c.Workers, runtime.GOMAXPROCS(0))
+	c.Quantum = orDefault(c.Quantum, 10*time.Millisecond)
+	c.QueueTimeout = orDefault(c.QueueTimeout, 5*time.Second)
+	c.Waiting = orDefault(c.Waiting, 1024)
+	c.MemoryBudget = orDefault(c.MemoryBudget, 2<<30)
+	c.CompileWorkers = orDefault(c.CompileWorkers, 1)
+	c.CompileTimeout = orDefault(c.CompileTimeout, 30*time.Second)
+	c.CompileWaiting = orDefault(c.CompileWaiting, 64)
+	c.ProgramBytes = orDefault(c.ProgramBytes, 512<<20)
+	c.MaxCode = orDefault(c.MaxCode, 64<<20)
+	c.Maximum = c.Maximum.Or(engine.MaxLimits())
+	c.Defaults = c.Defaults.Or(engine.DefaultLimits())
+	return c
+}
+
+func orDefault[T int | int64 | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+func (c Config) check() error {
+	for _, v := range []struct {
+		name  string
+		value int64
+	}{
+		{"workers", int64(c.Workers)}, {"quantum", int64(c.Quantum)}, {"queue timeout", int64(c.QueueTimeout)},
+		{"waiting", int64(c.Waiting)}, {"compile workers", int64(c.CompileWorkers)},
+		{"compile timeout", int64(c.CompileTimeout)}, {"compile waiting", int64(c.CompileWaiting)},
+		{"program bytes", c.ProgramBytes}, {"largest code", c.MaxCode},
+	} {
+		if v.value < 0 {
+			return fmt.Errorf("%s is negative: %d", v.name, v.value)
+		}
+	}
+	if c.MemoryBudget < 4<<20 {
+		return fmt.Errorf("memory budget is %s; the least is 4MiB", engine.Bytes(c.MemoryBudget))
+	}
+	if err := c.Defaults.Check(c.Maximum); err != nil {
+		return fmt.Errorf("default limits: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,383 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pappus/engine"
+)
+
+// classes of those who wait for a permit.
+type class int
+
+const (
+	classNew    class = iota // instances that have not started
+	classParked              // instances that have had their quantum
+	classes
+)
+
+// parkedShare bounds from below what parked instances get while new ones wait
+// too: one part in that many of the time of all permits.
+const parkedShare = 4
+
+// turnsPerQuantum divides the quantum into the turns in which parked instances
+// get their share, so that new ones wait a turn and not a quantum.
+const turnsPerQuantum = 4
+
+// spareWaiters is how many waiters are kept for the next ones.
+const spareWaiters = 256
+
+// permits hands out the right to use a processor, and the memory for contexts,
+// which an instance needs to start: both come at once or not at all, so nobody
+// holds one while waiting for the other.
+//
+// One mutex guards everything; free and waiting are read without it where an
+// old value does no harm.
+type permits struct {
+	total   int
+	quantum time.Duration
+	turn    time.Duration
+	timeout time.Duration
+	most    int // new instances of one tenant that may wait
+	strict  bool
+	procs   int32         // processors that Go uses
+	memory  int64         // bytes for contexts
+	stopped chan struct{} // closed when everyone has to go
+
+	free    atomic.Int32
+	waiting atomic.Int32 // in both queues
+
+	mu     sync.Mutex
+	used   int64 // of memory
+	queues [classes]fairQueue[*waiter]
+	owed   time.Duration  // what parked instances have not got of their share; bounded
+	places map[string]int // new invocations that wait, by tenant
+	spare  []*waiter
+}
+
+// waiter is a place in a queue, and how its owner hears that its turn has come.
+type waiter struct {
+	place   place[*waiter]
+	class   class
+	bytes   int64         // of memory that comes with the permit
+	granted bool          // guarded by permits.mu
+	ready   chan struct{} // gets one value when granted
+	timer   *time.Timer
+}
+
+// instance is one execution of a function. It is used by one goroutine, and by
+// others only after that has handed it over.
+type instance struct {
+	permits *permits
+	tenant  string
+	class   class
+	holds   bool      // a permit
+	since   time.Time // when it got it
+	bytes   int64     // of context memory charged
+}
+
+var _ engine.Scheduler = (*instance)(nil)
+
+func newPermits(c Config, memory int64) *permits {
+	p := &permits{
+		total: c.Workers, quantum: c.Quantum, turn: c.Quantum / turnsPerQuantum, timeout: c.QueueTimeout,
+		most: c.Waiting, strict: c.Strict, procs: int32(runtime.GOMAXPROCS(0)), memory: memory,
+		stopped: make(chan struct{}), places: make(map[string]int),
+	}
+	p.free.Store(int32(c.Workers))
+	return p
+}
+
+// errStopped ends instances when the dispatcher can't wait for them.
+var errStopped = errors.New("the server stops")
+
+// start waits for a permit and for bytes of memory. When it returns nil the
+// instance holds both, and end must be called; otherwise it holds nothing, and
+// the error is a fault.
+func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
+	p.mu.Lock()
+	if p.free.Load() > 0 && p.waiting.Load() == 0 && bytes <= p.memory-p.used {
+		p.free.Add(-1)
+		p.used += bytes
+		p.mu.Unlock()
+		i.take(bytes)
+		return nil
+	}
+	if bytes > p.memory {
+		p.mu.Unlock()
+		return overload(fmt.Sprintf("the function's memory limit of %s is more than the %s that this server has for contexts; lower the limit or raise the server's memory budget",
+			engine.Bytes(bytes), engine.Bytes(p.memory)), nil)
+	}
+	if err := p.queueUp(i.tenant); err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	w := p.enqueue(classNew, i.tenant, bytes)
+	p.mu.Unlock()
+
+	timer := w.clock(p.timeout)
+	var fault *engine.Fault
+	select {
+	case <-w.ready:
+	case <-ctx.Done():
+		fault = gone(ctx)
+	case <-timer:
+		fault = overload(fmt.Sprintf("no worker and memory came free within %s; try again later, or give the server more of them", p.timeout), nil)
+	case <-p.stopped:
+		fault = overload("the server is shutting down; try again elsewhere or later", ErrClosed)
+	}
+	w.timer.Stop()
+
+	p.mu.Lock()
+	p.leaveQueue(i.tenant)
+	if fault != nil {
+		p.abandon(w)
+		p.mu.Unlock()
+		return fault
+	}
+	p.recycle(w)
+	p.mu.Unlock()
+	i.take(bytes)
+	return nil
+}
+
+func (i *instance) take(bytes int64) {
+	i.holds, i.since, i.bytes = true, time.Now(), bytes
+}
+
+// queueUp counts an invocation of tenant that waits. p.mu is held.
+func (p *permits) queueUp(tenant string) error {
+	n := p.places[tenant]
+	if n >= p.most {
+		return overload(fmt.Sprintf("%d invocations already wait; try again later", n), nil)
+	}
+	p.places[tenant] = n + 1
+	return nil
+}
+
+func (p *permits) leaveQueue(tenant string) {
+	if n := p.places[tenant]; n > 1 {
+		p.places[tenant] = n - 1
+	} else {
+		delete(p.places, tenant)
+	}
+}
+
+// end gives the permit back, if the instance still has it, and of its memory
+// all but keep bytes, which its answer goes on using.
+func (p *permits) end(i *instance, keep int64) {
+	p.mu.Lock()
+	if i.holds {
+		i.holds = false
+		p.charge(i, time.Since(i.since))
+		p.free.Add(1)
+	}
+	p.used -= i.bytes - keep
+	i.bytes = keep
+	p.dispatch()
+	p.mu.Unlock()
+}
+
+// Yield lets others go first when it is their turn. See engine.Scheduler.
+func (i *instance) Yield(ctx context.Context, deadline time.Time) (time.Duration, error) {
+	p := i.permits
+	select {
+	case <-p.stopped:
+		return 0, errStopped
+	default:
+	}
+	if w := p.park(i); w != nil {
+		return p.comeBack(ctx, i, w, deadline)
+	}
+	// Wasm can't be preempted: where every processor may be running it, whoever
+	// reads a request or writes an answer gets in here or nowhere.
+	if int32(p.total)-p.free.Load() >= p.procs {
+		runtime.Gosched()
+	}
+	return 0, nil
+}
+
+// park takes the permit from an instance when it is another's turn and returns
+// the place in which the instance waits to get it back; nil if it goes on.
+func (p *permits) park(i *instance) *waiter {
+	if p.waiting.Load() == 0 || p.strict {
+		return nil
+	}
+	held := time.Since(i.since)
+	if i.class == classNew && held < p.quantum {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i.class == classParked && held < p.quantum && (p.startable() == nil || p.owed > held) {
+		return nil // only new instances interrupt a parked one's quantum, and not its share
+	}
+	p.charge(i, held)
+	next := p.pick()
+	if next == nil {
+		i.since = i.since.Add(held)
+		return nil // those who wait need more memory than there is
+	}
+	i.holds, i.class = false, classParked
+	w := p.enqueue(classParked, i.tenant, 0)
+	p.grant(next)
+	return w
+}
+
+// comeBack waits for a parked instance's next turn.
+func (p *permits) comeBack(ctx context.Context, i *instance, w *waiter, deadline time.Time) (time.Duration, error) {
+	from := time.Now()
+	timer := w.clock(deadline.Sub(from))
+	var err error
+	select {
+	case <-w.ready:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer:
+		err = context.DeadlineExceeded
+	case <-p.stopped:
+		err = errStopped
+	}
+	w.timer.Stop()
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.abandon(w)
+	} else {
+		p.recycle(w)
+		i.holds, i.since = true, now
+	}
+	return now.Sub(from), err
+}
+
+// charge notes what an instance has had of its permit, where the other class
+// waited for it.
+func (p *permits) charge(i *instance, held time.Duration) {
+	switch {
+	case i.class == classNew && p.queues[classParked].length > 0:
+		p.owed += held / (parkedShare - 1)
+	case i.class == classParked && p.queues[classNew].length > 0:
+		p.owed -= held
+	}
+	p.owed = min(max(p.owed, -p.quantum), p.quantum)
+}
+
+// startable is the new instance that is next, if there is memory for it. A
+// large one is not passed by smaller ones, or it could wait for ever.
+func (p *permits) startable() *waiter {
+	if n := p.queues[classNew].peek(); n != nil && n.value.bytes <= p.memory-p.used {
+		return n.value
+	}
+	return nil
+}
+
+// pick takes who is next out of its queue: new instances before parked ones,
+// until those are owed a turn.
+func (p *permits) pick() *waiter {
+	startable, parked := p.startable(), p.queues[classParked].peek()
+	switch {
+	case startable != nil && (parked == nil || p.owed < p.turn):
+		return p.dequeue(classNew)
+	case parked != nil:
+		return p.dequeue(classParked)
+	default:
+		return nil
+	}
+}
+
+// dispatch hands out free permits while there is somebody to take them. It
+// follows everything that frees a permit or memory, or empties a place.
+func (p *permits) dispatch() {
+	for p.waiting.Load() > 0 && p.free.Load() > 0 {
+		w := p.pick()
+		if w == nil {
+			return
+		}
+		p.free.Add(-1)
+		p.grant(w)
+	}
+}
+
+// grant gives a permit, which is not counted as free, to w.
+func (p *permits) grant(w *waiter) {
+	p.used += w.bytes
+	w.granted = true
+	w.ready <- struct{}{}
+}
+
+// abandon takes back what a waiter was given, or its place, when its owner has
+// stopped waiting. No permit is lost, whichever came first.
+func (p *permits) abandon(w *waiter) {
+	if w.granted {
+		<-w.ready
+		p.used -= w.bytes
+		p.free.Add(1)
+	} else {
+		p.queues[w.class].remove(&w.place)
+		p.waiting.Add(-1)
+	}
+	p.recycle(w)
+	p.dispatch()
+}
+
+func (p *permits) enqueue(c class, tenant string, bytes int64) *waiter {
+	var w *waiter
+	if n := len(p.spare); n > 0 {
+		w, p.spare = p.spare[n-1], p.spare[:n-1]
+	} else {
+		w = &waiter{ready: make(chan struct{}, 1)}
+		w.place.value = w
+	}
+	w.class, w.bytes, w.granted = c, bytes, false
+	p.queues[c].push(tenant, &w.place)
+	p.waiting.Add(1)
+	return w
+}
+
+func (p *permits) dequeue(c class) *waiter {
+	p.waiting.Add(-1)
+	return p.queues[c].pop().value
+}
+
+// recycle keeps a waiter, whose channel is empty, for the next one.
+func (p *permits) recycle(w *waiter) {
+	if len(p.spare) < spareWaiters {
+		p.spare = append(p.spare, w)
+	}
+}
+
+// clock starts the waiter's timer.
+func (w *waiter) clock(d time.Duration) <-chan time.Time {
+	if w.timer == nil {
+		w.timer = time.NewTimer(d)
+	} else {
+		w.timer.Reset(d)
+	}
+	return w.timer.C
+}
+
+// stop wakes everybody who waits, and ends every instance at its next Yield.
+func (p *permits) stop() { close(p.stopped) }
+
+// permitCounts is what permits count, of one moment.
+type permitCounts struct {
+	inUse, total  int
+	waiting       [classes]int
+	memory, limit int64 // bytes of contexts and unread answers
+}
+
+func (p *permits) counts() permitCounts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := permitCounts{inUse: p.total - int(p.free.Load()), total: p.total, memory: p.used, limit: p.memory}
+	for k := range p.queues {
+		c.waiting[k] = p.queues[k].length
+	}
+	return c
+}
