@@ -1,0 +1,298 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrUnreachable is matched by the error of every call that got no answer
+// because no connection could be made or it broke.
+var ErrUnreachable = errors.New("cannot reach the server")
+
+// Client calls one server. It may be used from many goroutines.
+type Client struct {
+	base string // scheme and authority, no slash at the end
+	http *http.Client
+}
+
+// New makes a client of the server at an address like "http://127.0.0.1:8080"
+// or "127.0.0.1:8080". hc is what requests are sent with; nil means a client
+// of its own without timeouts, since every call has a context.
+func New(address string, hc *http.Client) (*Client, error) {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("address of the server: %w", err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("address of the server: %q is not like http://127.0.0.1:8080", address)
+	}
+	if hc == nil {
+		hc = &http.Client{Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DisableCompression:    true, // Content-Length and Content-Type are of what the function gave
+			ExpectContinueTimeout: time.Second,
+		}}
+	}
+	return &Client{base: u.Scheme + "://" + u.Host, http: hc}, nil
+}
+
+// Address is the server's address, "http://HOST:PORT".
+func (c *Client) Address() string { return c.base }
+
+// Close closes connections that wait for a next request.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Body is what a request carries. The zero value is no body.
+type Body struct {
+	Reader io.Reader
+	Type   string // media type; "" leaves the header out
+	Size   int64  // in bytes; -1 if that is not known
+}
+
+// call sends a request and returns the answer if its status is 2xx. Any other
+// is a *Problem, and the answer's body is closed.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, header http.Header, body Body) (*http.Response, error) {
+	target := c.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a request: %w", err)
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	if body.Type != "" {
+		req.Header.Set("Content-Type", body.Type)
+	}
+	if body.Reader != nil {
+		setSize(req, body.Size)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.transportError(ctx, err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		defer resp.Body.Close()
+		return nil, readProblem(resp)
+	}
+	return resp, nil
+}
+
+// largeBody is the size in bytes from which on a request waits for the server
+// to want its body: a refusal then arrives before it instead of breaking it off.
+const largeBody = 1 << 20
+
+// setSize makes the request say its length. A length of 0 must be said by
+// having no body: net/http takes 0 as unknown.
+func setSize(req *http.Request, size int64) {
+	req.ContentLength = size
+	if size == 0 {
+		req.Body = http.NoBody
+	}
+	if size < 0 || size >= largeBody {
+		req.Header.Set("Expect", "100-continue")
+	}
+}
+
+func (c *Client) transportError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("call %s: %w", c.base, context.Cause(ctx))
+	}
+	// What net/http wraps errors in repeats method and address.
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	var read *readError
+	if errors.As(err, &read) {
+		return read.err
+	}
+	return fmt.Errorf("%w at %s: %w", ErrUnreachable, c.base, err)
+}
+
+// readError is the failure of a reader that the caller gave as body, which is
+// not the server's fault.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// source marks the errors of a caller's reader.
+type source struct{ r io.Reader }
+
+func (s source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &readError{err}
+	}
+	return n, err
+}
+
+// decode reads a JSON answer and closes it.
+func decode(resp *http.Response, into any) error {
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	return nil
+}
+
+// PutOptions are what a registration says beside the code. Zero values leave
+// the choice to the code's manifest and the server's defaults. Sizes are like
+// "64MiB", durations like "500ms".
+type PutOptions struct {
+	Inputs, Outputs []string // "NAME", or "NAME/item" for sets of exactly one item; if either is given, both together are the signature
+	Memory          string
+	Stack           string
+	OutputLimit     string
+	Fuel            string
+	Timeout         string
+	Memo            string   // "auto" or "off"
+	Tags            []string // moved to the version; none: latest is
+}
+
+func (o PutOptions) query() url.Values {
+	q := url.Values{}
+	for _, in := range o.Inputs {
+		q.Add("input", in)
+	}
+	for _, out := range o.Outputs {
+		q.Add("output", out)
+	}
+	for _, tag := range o.Tags {
+		q.Add("tag", tag)
+	}
+	for name, value := range map[string]string{
+		"memory": o.Memory, "stack": o.Stack, "output-limit": o.OutputLimit,
+		"fuel": o.Fuel, "timeout": o.Timeout, "memo": o.Memo,
+	} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q
+}
+
+// PutFunction registers code under a name. If the same code is there with the
+// same settings already, that version is returned and created is false.
+func (c *Client) PutFunction(ctx context.Context, name string, code Body, opts PutOptions) (f *Function, created bool, err error) {
+	code.Reader = source{code.Reader}
+	resp, err := c.call(ctx, http.MethodPut, functionPath(name), opts.query(), nil, code)
+	if err != nil {
+		return nil, false, err
+	}
+	f = new(Function)
+	if err := decode(resp, f); err != nil {
+		return nil, false, err
+	}
+	return f, resp.StatusCode == http.StatusCreated, nil
+}
+
+// GetFunction describes a version: that of a reference "name", "name@tag",
+// "name@3" or "name@sha256:…".
+func (c *Client) GetFunction(ctx context.Context, ref string) (*Function, error) {
+	resp, err := c.call(ctx, http.MethodGet, functionPath(ref), nil, nil, Body{})
+	if err != nil {
+		return nil, err
+	}
+	f := new(Function)
+	return f, decode(resp, f)
+}
+
+// ListFunctions returns a page of functions in the order of their names, each
+// described by its latest version. The first page has an empty cursor; a limit
+// of 0 leaves the page's size to the server.
+func (c *Client) ListFunctions(ctx context.Context, cursor string, limit int) (Page, error) {
+	return c.page(ctx, "/v1/functions", cursor, limit)
+}
+
+// Versions returns a page of a function's versions, the newest first.
+func (c *Client) Versions(ctx context.Context, name, cursor string, limit int) (Page, error) {
+	return c.page(ctx, functionPath(name)+"/versions", cursor, limit)
+}
+
+func (c *Client) page(ctx context.Context, path, cursor string, limit int) (Page, error) {
+	q := url.Values{}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	resp, err := c.call(ctx, http.MethodGet, path, q, nil, Body{})
+	if err != nil {
+		return Page{}, err
+	}
+	var p Page
+	return p, decode(resp, &p)
+}
+
+// DeleteFunction removes a function with all of its versions, or one version
+// of a reference "name@3" or "name@sha256:…".
+func (c *Client) DeleteFunction(ctx context.Context, ref string) error {
+	resp, err := c.call(ctx, http.MethodDelete, functionPath(ref), nil, nil, Body{})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// SetTag makes a tag name a version: target is a version's number, its digest
+// or another tag.
+func (c *Client) SetTag(ctx context.Context, name, tag, target string) (*Function, error) {
+	body := Body{Reader: strings.NewReader(target), Type: "text/plain", Size: int64(len(target))}
+	resp, err := c.call(ctx, http.MethodPut, functionPath(name)+"/tags/"+url.PathEscape(tag), nil, nil, body)
+	if err != nil {
+		return nil, err
+	}
+	f := new(Function)
+	return f, decode(resp, f)
+}
+
+// RemoveTag removes a tag.
+func (c *Client) RemoveTag(ctx context.Context, name, tag string) error {
+	resp, err := c.call(ctx, http.MethodDelete, functionPath(name)+"/tags/"+url.PathEscape(tag), nil, nil, Body{})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// Code streams the code of a version. The caller closes it.
+func (c *Client) Code(ctx context.Context, ref string) (io.ReadCloser, error) {
+	resp, err := c.call(ctx, http.MethodGet, functionPath(ref)+"/code", nil, nil, Body{})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// Ready is nil when the server takes work.
+func (c *Client) Ready(ctx context.Context) error {
+	resp, err := c.call(ctx, http.MethodGet, "/readyz", nil, nil, Body{})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func functionPath(ref string) string { return "/v1/functions/" + url.PathEscape(ref) }
+
+// BytesBody is a body of known content.
+func BytesBody(content []byte, mediaType string) Body {
+	return Body{Reader: bytes.NewReader(content), Type: mediaType, Size: int64(len(content))}
+}
