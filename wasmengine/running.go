@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -187,7 +189,11 @@ func exited(code int32) error {
 	return &engine.Fault{Kind: kind, ExitCode: code, Detail: exitMeanings[code]}
 }
 
-// stackOf is the guest's calls in an error of wazero, innermost first.
+// maxCall is how many bytes of a guest function's name a stack shows.
+const maxCall = 200
+
+// stackOf is the guest's calls in an error of wazero, innermost first. The
+// names are the guest's own: they may hold anything.
 func stackOf(err error) []string {
 	if err == nil {
 		return nil
@@ -198,9 +204,24 @@ func stackOf(err error) []string {
 	}
 	var calls []string
 	for line := range strings.Lines(trace) {
-		if line = strings.TrimSpace(line); line != "" {
-			calls = append(calls, line)
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
 		}
+		if len(line) > maxCall {
+			line = line[:maxCall] + "…"
+		}
+		calls = append(calls, printable(line))
 	}
 	return calls
+}
+
+// printable replaces what could move a terminal's cursor or is not UTF-8.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
