@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+)
+
+// A client has one connection and at most one request on it. It does only what
+// a measurement needs, so that the processor is left to the server: the
+// request is bytes made beforehand, and of an answer it looks at the status and
+// the length.
+type client struct {
+	conn net.Conn
+	in   *bufio.Reader
+	body []byte // of the last answer; grows to the largest
+}
+
+var (
+	errMalformed = errors.New("malformed answer")
+	errWrong     = errors.New("wrong answer")
+)
+
+// largest is the most bytes that an answer may have.
+const largest = 64 << 20
+
+// request makes the bytes of a POST.
+func request(host, path string, body []byte) []byte {
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n",
+		path, host, len(body))
+	return append([]byte(head), body...)
+}
+
+func dial(ctx context.Context, addr string) (*client, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(conn), nil
+}
+
+func newClient(conn net.Conn) *client {
+	return &client{conn: conn, in: bufio.NewReader(conn)}
+}
+
+// call sends the request and reads the answer, whose body is valid until the
+// next call. An answer other than 200 is an error.
+func (c *client) call(request []byte) ([]byte, error) {
+	if _, err := c.conn.Write(request); err != nil {
+		return nil, err
+	}
+	status, length, chunked, err := c.head()
+	if err != nil {
+		return nil, err
+	}
+	c.body = c.body[:0]
+	if chunked {
+		err = c.chunks()
+	} else {
+		err = c.take(length)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if status != 200 {
+		return nil, fmt.Errorf("%w: status %d: %.300s", errWrong, status, c.body)
+	}
+	return c.body, nil
+}
+
+// head reads the status line and the headers.
+func (c *client) head() (status, length int, chunked bool, err error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return 0, 0, false, err
+	}
+	if len(line) < len("HTTP/1.1 200") || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
+		return 0, 0, false, fmt.Errorf("%w: status line %q", errMalformed, line)
+	}
+	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
+		return 0, 0, false, fmt.Errorf("%w: status line %q", errMalformed, line)
+	}
+	length = -1
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return 0, 0, false, err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			length, err = strconv.Atoi(string(bytes.TrimSpace(value)))
+			if err != nil || length < 0 {
+				return 0, 0, false, fmt.Errorf("%w: header %q", errMalformed, line)
+			}
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			chunked = bytes.EqualFold(bytes.TrimSpace(value), []byte("chunked"))
+		}
+	}
+	if length < 0 && !chunked {
+		return 0, 0, false, fmt.Errorf("%w: neither a length nor chunks", errMalformed)
+	}
+	return status, length, chunked, nil
+}
+
+// take reads n bytes more of the body.
+func (c *client) take(n int) error {
+	old := len(c.body)
+	if n > largest-old {
+		return fmt.Errorf("%w: more than %d bytes", errMalformed, largest)
+	}
+	if cap(c.body) < old+n {
+		c.body = append(make([]byte, 0, 2*(old+n)), c.body...)
+	}
+	c.body = c.body[:old+n]
+	_, err := io.ReadFull(c.in, c.body[old:])
+	return err
+}
+
+// chunks reads a chunked body without trailers.
+func (c *client) chunks() error {
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseUint(string(bytes.TrimRight(line, "\r\n")), 16, 31)
+		if err != nil {
+			return fmt.Errorf("%w: chunk length %q", errMalformed, line)
+		}
+		if err := c.take(int(n)); err != nil {
+			return err
+		}
+		if line, err = c.in.ReadSlice('\n'); err != nil {
+			return err
+		}
+		if len(bytes.TrimRight(line, "\r\n")) != 0 {
+			return fmt.Errorf("%w: %q after a chunk", errMalformed, line)
+		}
+		if n == 0 {
+			return nil
+		}
+	}
+}
+
+func (c *client) close() error { return c.conn.Close() }

@@ -1,0 +1,19 @@
+// Command loopback measures what "pappus serve" costs over loopback HTTP.
+//
+//	loopback -pappus bin/pappus
+//
+// It starts the server with a temporary data folder and prints
+//
+//   - the throughput of a function that multiplies a 1×1 matrix, and that of a
+//     bare echo handler which reads the body and answers as many bytes, at 16
+//     and 128 connections, and their ratio. The two take turns, so that what
+//     else the machine does meets both, and medians are compared;
+//   - the latency of short calls that come at a fixed rate, alone and beside
+//     two endless loops for each core, and the ratio of the 99th percentiles.
+//
+// The server, the echo handler and the client are a process each; the last two
+// are this program again, with the verbs echo and load. Every answer is
+// checked: a request that is not answered rightly ends the measurement.
+//
+// It knows nothing of the rest of the project but the HTTP API and the samples.
+package main

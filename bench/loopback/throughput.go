@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// serve starts the program with an empty data folder of that name.
+func (s settings) serve(ctx context.Context, name string) (*server, error) {
+	return start(ctx, s.pappus, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(s.scratch, name))
+}
+
+// upload registers a function, with query as its settings.
+func (s *server) upload(ctx context.Context, name, file, query string) error {
+	code, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	url := fmt.Sprintf("http://%s/v1/functions/%s?%s", s.addr, name, query)
+	put, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(code))
+	if err != nil {
+		return err
+	}
+	put.Header.Set("Content-Type", "application/wasm")
+	answer, err := http.DefaultClient.Do(put)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusCreated {
+		body, err := io.ReadAll(io.LimitReader(answer.Body, 1000))
+		return errors.Join(fmt.Errorf("upload %s: %s: %s", file, answer.Status, body), err)
+	}
+	return nil
+}
+
+// matrix is a square one as matmul reads and writes it: the number of rows,
+// then the values, here one.
+func matrix(value uint64) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, 1), value)
+}
+
+// Nothing may be remembered: what is measured is the call.
+const matmulQuery = "memo=off"
+
+// throughput compares Pappus with a bare handler.
+func throughput(ctx context.Context, s settings) (err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	bare, err := start(ctx, self, "echo")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bare.stop()) }()
+	pappus, err := s.serve(ctx, "throughput")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pappus.stop()) }()
+	if err := pappus.upload(ctx, "matmul", s.matmul, matmulQuery); err != nil {
+		return err
+	}
+
+	toBare := load{addr: bare.addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(3)}
+	toPappus := load{addr: pappus.addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(9)}
+	fmt.Printf("\nhot 1×1 matmul, calls/s, median of %d turns of %v (each turn in brackets)\n", s.rounds, s.turn)
+	for _, connections := range []int{16, 128} {
+		toBare.connections, toPappus.connections = connections, connections
+		if err := compare(ctx, s, toBare, toPappus); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare runs two loads by turns and prints their figures.
+func compare(ctx context.Context, s settings, toBare, toPappus load) error {
+	bare, pappus := &contender{load: toBare}, &contender{load: toPappus}
+	for round := range s.rounds + 1 {
+		for _, c := range []*contender{bare, pappus} {
+			c.duration = s.turn
+			if round == 0 {
+				c.duration = s.turn / 2 // it warms up and does not count
+			}
+			o, err := c.run(ctx)
+			if err != nil {
+				return err
+			}
+			if round > 0 {
+				c.turns = append(c.turns, o)
+			}
+		}
+	}
+	fmt.Printf("%4d connections  echo   %s\n", bare.connections, bare)
+	fmt.Printf("                  pappus %s\n", pappus)
+	fmt.Printf("                  pappus ÷ echo = %.3f\n", pappus.callsPerSecond()/bare.callsPerSecond())
+	return nil
+}
+
+// A contender is a server under load, with what its turns brought.
+type contender struct {
+	load
+	turns []outcome
+}
+
+func (c *contender) callsPerSecond() float64 {
+	var all []float64
+	for _, o := range c.turns {
+		all = append(all, o.perSecond())
+	}
+	return median(all)
+}
+
+func (c *contender) p99() time.Duration {
+	var all []time.Duration
+	for _, o := range c.turns {
+		all = append(all, o.P99)
+	}
+	return median(all)
+}
+
+func (c *contender) String() string {
+	var each []string
+	for _, o := range c.turns {
+		each = append(each, strconv.FormatFloat(o.perSecond(), 'f', 0, 64))
+	}
+	return fmt.Sprintf("%7.0f  p99 %v  [%s]", c.callsPerSecond(), round(c.p99()), strings.Join(each, " "))
+}
