@@ -1,0 +1,14 @@
+// Package registry keeps functions, their versions and their tags: durable
+// records in bbolt, and code in content-addressed files.
+//
+// It owns names, versions, tags and digests, what a reference means, the
+// format of the data directory (docs/format.md), and that nothing acknowledged
+// is lost. It knows packages engine and data, and nobody else knows its store.
+//
+// Code is written before the record that refers to it (temporary file, sync,
+// rename, sync of the folder) and removed after the last one is gone; opening
+// a registry removes what a killed process left in between.
+//
+// Lock order: Registry.mu (writers), then a bbolt transaction, then
+// cache.mu. Readers take cache.mu alone, or a read transaction alone.
+package registry
