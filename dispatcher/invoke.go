@@ -1,18 +1,231 @@
 package dispatcher
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"pappus/data"
 	"pappus/engine"
+	"pappus/registry"
 )
 
-// Answer is what an invocation left. Its outputs are valid until Release.
+// MaxItems is the largest number of input items of one invocation.
+const MaxItems = 100_000
+
+// detachBytes is the size up to which outputs are copied, so that the context
+// goes back at once.
+const detachBytes = 64 << 10
+
+// Invocation is one call of a function from outside.
+type Invocation struct {
+	Tenant string            // who calls, and in whose turn it waits
+	Target *registry.Version // what Resolve gave
+
+	// Inputs are sets by name, with items in key order (data.Set.Order). Sets
+	// that are declared but missing are empty. With an open signature they may
+	// have any names, and the function sees them in this order. The items must
+	// stay valid until Invoke returns.
+	Inputs []data.Set
+}
+
+// Answer is what an invocation left.
 type Answer struct {
-	Outputs []data.Set // every declared output set, in order
+	Outputs []data.Set // every declared output set, in order; valid until Release
 	Usage   engine.Usage
 
 	Queue   time.Duration // waiting for a permit and memory
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine
+
+	result   engine.Result
+	instance instance
+}
+
+// Release gives back the memory in which the outputs lie. It must be called
+// once the answer has been read; more calls than one have no effect.
+func (a *Answer) Release() {
+	a.Outputs = nil
+	a.result.Release()
+	if a.instance.bytes > 0 {
+		a.instance.permits.end(&a.instance, 0)
+	}
+}
+
+// Invoke runs a function once and returns its answer, which the caller
+// releases. Errors are *InputError when the inputs can't be the function's,
+// *engine.RejectedError when its code, which was accepted once, can't be
+// prepared any more, and *engine.Fault for everything that can go wrong
+// afterwards, overload included; other errors are defects of the platform.
+// When ctx ends, the invocation ends soon, with a fault.
+func (d *Dispatcher) Invoke(ctx context.Context, inv Invocation) (*Answer, error) {
+	a, err := d.invoke(ctx, inv)
+	d.metrics.ended(err)
+	return a, err
+}
+
+func (d *Dispatcher) invoke(ctx context.Context, inv Invocation) (*Answer, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.leave()
+	in, err := arrange(inv.Target.Signature, inv.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	return d.runInstance(ctx, inv.Tenant, inv.Target, in)
+}
+
+// runInstance runs one instance of a function from admission to answer. An
+// invocation of a function is exactly one; a graph makes several.
+func (d *Dispatcher) runInstance(ctx context.Context, tenant string, v *registry.Version, in []data.Set) (*Answer, error) {
+	a := &Answer{instance: instance{permits: d.permits, tenant: tenant}}
+	began := time.Now()
+	prepared := began
+	p := d.programs.lookup(v)
+	if p == nil {
+		var err error
+		if p, err = d.prepare(ctx, tenant, v); err != nil {
+			return nil, err
+		}
+		prepared = time.Now()
+	}
+	defer d.programs.release(p)
+
+	if err := d.permits.start(ctx, &a.instance, int64(v.Limits.Memory)); err != nil {
+		return nil, err
+	}
+	started := a.instance.since
+	keep := int64(0)
+	defer func() { d.permits.end(&a.instance, keep) }()
+	var err error
+	if a.result, err = d.execute(ctx, a, p, v, in); err != nil {
+		return nil, err
+	}
+	if size := data.Size(a.result.Outputs); size <= detachBytes {
+		a.result.Detach()
+		keep = size
+	} else {
+		keep = max(size, a.result.Held)
+	}
+	a.Outputs, a.Usage = a.result.Outputs, a.result.Usage
+	a.Prepare, a.Queue, a.Run = prepared.Sub(began), started.Sub(prepared), time.Since(started)
+	d.metrics.phases(a)
+	return a, nil
+}
+
+// prepare loads the program of v with the first engine that has code in it. An
+// invocation that waits for this counts as waiting.
+func (d *Dispatcher) prepare(ctx context.Context, tenant string, v *registry.Version) (*program, error) {
+	for _, e := range d.engines {
+		if _, ok := v.Code[e.Name()]; !ok {
+			continue
+		}
+		if err := d.permits.enterQueue(tenant); err != nil {
+			return nil, err
+		}
+		defer d.permits.exitQueue(tenant)
+		return d.programs.get(ctx, e, v)
+	}
+	return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
+}
+
+// execute runs the program. A panic of the engine ends this run alone.
+func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, v *registry.Version, in []data.Set) (r engine.Result, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			d.log.ErrorContext(ctx, "engine panicked",
+				slog.String("engine", p.key.engine), slog.String("function", v.Name), slog.Int64("version", v.Number),
+				slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+			err = fmt.Errorf("run %s: %w: %v", v.Name, ErrEnginePanic, cause)
+		}
+	}()
+	return p.Run(engine.WithScheduler(ctx, &a.instance), in, v.Limits)
+}
+
+// arrange brings sets into the order of the signature and checks what the
+// signature says of them.
+func arrange(sig engine.Signature, in []data.Set) ([]data.Set, error) {
+	if n := data.Count(in); n > MaxItems {
+		return nil, &InputError{Reason: fmt.Sprintf("the inputs have %d items; the most is %d", n, MaxItems)}
+	}
+	if sig.Open {
+		return in, checkOpen(in)
+	}
+	sets := in
+	if !slices.EqualFunc(in, sig.Inputs, func(s data.Set, p engine.Param) bool { return s.Name == p.Name }) {
+		var err error
+		if sets, err = match(sig, in); err != nil {
+			return nil, err
+		}
+	}
+	for i, p := range sig.Inputs {
+		if n := len(sets[i].Items); p.Type == engine.TypeItem && n != 1 {
+			return nil, &InputError{Set: p.Name, Reason: fmt.Sprintf("has %d items; the function declares that it takes exactly one", n)}
+		}
+	}
+	return sets, nil
+}
+
+// match puts sets, given by name, where the signature has them.
+func match(sig engine.Signature, in []data.Set) ([]data.Set, error) {
+	sets := make([]data.Set, len(sig.Inputs))
+	index := make(map[string]int, len(sets))
+	for i, p := range sig.Inputs {
+		sets[i].Name = p.Name
+		index[p.Name] = i
+	}
+	seen := make([]bool, len(sets))
+	for _, s := range in {
+		i, ok := index[s.Name]
+		switch {
+		case !ok:
+			return nil, &InputError{Set: s.Name, Reason: "is not declared; " + declared(sig)}
+		case seen[i]:
+			return nil, &InputError{Set: s.Name, Reason: "is given twice; put all of its items into one set"}
+		}
+		seen[i] = true
+		sets[i].Items = s.Items
+	}
+	return sets, nil
+}
+
+// declaredNames is how many names of sets a message lists.
+const declaredNames = 20
+
+func declared(sig engine.Signature) string {
+	if len(sig.Inputs) == 0 {
+		return "the function takes no inputs"
+	}
+	names := make([]string, 0, declaredNames)
+	for _, p := range sig.Inputs[:min(len(sig.Inputs), declaredNames)] {
+		names = append(names, fmt.Sprintf("%q", p.Name))
+	}
+	list := strings.Join(names, ", ")
+	if more := len(sig.Inputs) - len(names); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return "the function declares " + list
+}
+
+// checkOpen checks the sets of a function without a signature.
+func checkOpen(in []data.Set) error {
+	if len(in) > engine.MaxParams {
+		return &InputError{Reason: fmt.Sprintf("the inputs have %d sets; the most is %d", len(in), engine.MaxParams)}
+	}
+	if len(in) < 2 {
+		return nil
+	}
+	seen := make(map[string]bool, len(in))
+	for _, s := range in {
+		if seen[s.Name] {
+			return &InputError{Set: s.Name, Reason: "is given twice; put all of its items into one set"}
+		}
+		seen[s.Name] = true
+	}
+	return nil
 }

@@ -150,6 +150,20 @@ func (i *instance) take(bytes int64) {
 	i.holds, i.since, i.bytes = true, time.Now(), bytes
 }
 
+// enterQueue counts an invocation of tenant as waiting for something else than
+// a permit. Unless it fails, exitQueue must follow.
+func (p *permits) enterQueue(tenant string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queueUp(tenant)
+}
+
+func (p *permits) exitQueue(tenant string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leaveQueue(tenant)
+}
+
 // queueUp counts an invocation of tenant that waits. p.mu is held.
 func (p *permits) queueUp(tenant string) error {
 	n := p.places[tenant]
@@ -265,7 +279,8 @@ func (p *permits) charge(i *instance, held time.Duration) {
 	case i.class == classParked && p.queues[classNew].length > 0:
 		p.owed -= held
 	}
-	p.owed = min(max(p.owed, -p.quantum), p.quantum)
+	bound := p.quantum * time.Duration(p.total)
+	p.owed = min(max(p.owed, -bound), bound)
 }
 
 // startable is the new instance that is next, if there is memory for it. A

@@ -1,0 +1,140 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pappus/data"
+	"pappus/engine"
+	"pappus/registry"
+)
+
+// Functions is what a dispatcher needs of a registry.
+type Functions interface {
+	// Put stores a version durably. See registry.Registry.Put.
+	Put(ctx context.Context, r registry.Registration) (v *registry.Version, created bool, err error)
+	// Resolve finds a version.
+	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
+	// Code reads the code of that digest, checked.
+	Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error)
+}
+
+// bodyShare is the part of the memory budget that bodies have: one in that many.
+const bodyShare = 4
+
+// Dispatcher runs functions. It is safe for concurrent use.
+type Dispatcher struct {
+	config   Config
+	reg      Functions
+	engines  []engine.Engine
+	log      *slog.Logger
+	metrics  *metrics
+	permits  *permits
+	bodies   *Budget
+	programs *programs
+
+	closing atomic.Bool
+	calls   atomic.Int64  // Publish and Invoke that are going on
+	idle    chan struct{} // gets a value when the last call ends while closing
+}
+
+// New makes a dispatcher over engines, in the order of preference. Engines and
+// reg stay the caller's, who closes them after the dispatcher. Maximum.Memory
+// is lowered to what the memory budget has for one context.
+func New(cfg Config, reg Functions, engines []engine.Engine, registerer prometheus.Registerer, log *slog.Logger) (*Dispatcher, error) {
+	cfg = cfg.withDefaults()
+	bodies := cfg.MemoryBudget / bodyShare
+	contexts := cfg.MemoryBudget - bodies
+	if int64(cfg.Maximum.Memory) > contexts {
+		cfg.Maximum.Memory = engine.Bytes(contexts / engine.PageSize * engine.PageSize)
+		cfg.Defaults.Memory = min(cfg.Defaults.Memory, cfg.Maximum.Memory)
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if len(engines) == 0 {
+		return nil, errors.New("a dispatcher needs an engine")
+	}
+	m, collectors := newMetrics()
+	d := &Dispatcher{
+		config:   cfg,
+		reg:      reg,
+		engines:  engines,
+		log:      log,
+		metrics:  m,
+		permits:  newPermits(cfg, contexts),
+		bodies:   newBudget("body", bodies, cfg.QueueTimeout, cfg.Waiting),
+		programs: newPrograms(cfg, reg, log, m.compiled),
+		idle:     make(chan struct{}, 1),
+	}
+	if err := register(registerer, collectors, d); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Resolve finds the version that ref names.
+func (d *Dispatcher) Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error) {
+	return d.reg.Resolve(ctx, tenant, ref)
+}
+
+// Memory is the part of the memory budget that bodies in flight are charged to.
+// Contexts and unread answers are charged by Invoke and Answer.Release.
+func (d *Dispatcher) Memory() *Budget { return d.bodies }
+
+// Ready reports why no invocation can be accepted, or nil.
+func (d *Dispatcher) Ready() error {
+	if d.closing.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Close refuses new work, waits until what was accepted has ended, and closes
+// all programs. When ctx ends first, waiting work is refused, instances are
+// stopped at their next slice boundary, and the error is ctx's. Answers that
+// are not released stay valid.
+func (d *Dispatcher) Close(ctx context.Context) error {
+	if d.closing.Swap(true) {
+		return ErrClosed
+	}
+	var err error
+	if d.calls.Load() > 0 {
+		select {
+		case <-d.idle:
+		case <-ctx.Done():
+			err = fmt.Errorf("stop what still runs: %w", context.Cause(ctx))
+			d.permits.stop()
+			d.programs.stop()
+			if d.calls.Load() > 0 {
+				<-d.idle
+			}
+		}
+	}
+	return errors.Join(err, d.programs.close())
+}
+
+// enter counts a call in, and fails when the dispatcher closes. The caller
+// calls leave if it did not fail.
+func (d *Dispatcher) enter() error {
+	d.calls.Add(1)
+	if d.closing.Load() {
+		d.leave()
+		return overload("the server is shutting down; try again elsewhere or later", ErrClosed)
+	}
+	return nil
+}
+
+func (d *Dispatcher) leave() {
+	if d.calls.Add(-1) == 0 && d.closing.Load() {
+		select {
+		case d.idle <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pappus/engine"
+)
+
+// Outcomes of invocations besides the kinds of faults.
+const (
+	outcomeOK       = "ok"
+	outcomeInput    = "bad-input"
+	outcomeRejected = "rejected"
+	outcomeInternal = "internal"
+)
+
+// metrics are the dispatcher's. Everything with a label is resolved when they
+// are made, so that counting is an addition.
+type metrics struct {
+	outcomes            map[string]prometheus.Counter
+	queue, prepare, run prometheus.Observer
+	compiles            map[string]prometheus.Observer
+}
+
+func newMetrics() (*metrics, []prometheus.Collector) {
+	invocations := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pappus_invocations_total",
+		Help: "Invocations that ended, by outcome: ok, a kind of fault, or what kept them from running.",
+	}, []string{"outcome"})
+	phases := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "pappus_invocation_phase_seconds",
+		Help:    "Time that successful invocations spent in each phase: waiting for a permit and memory, for the program, in the engine.",
+		Buckets: prometheus.ExponentialBuckets(10e-6, 4, 11),
+	}, []string{"phase"})
+	compiles := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "pappus_compile_seconds",
+		Help:    "Time to prepare a program, by result.",
+		Buckets: prometheus.ExponentialBuckets(1e-3, 2, 16),
+	}, []string{"result"})
+
+	m := &metrics{
+		outcomes: make(map[string]prometheus.Counter),
+		queue:    phases.WithLabelValues("queue"),
+		prepare:  phases.WithLabelValues("prepare"),
+		run:      phases.WithLabelValues("run"),
+		compiles: make(map[string]prometheus.Observer),
+	}
+	for _, o := range []string{outcomeOK, outcomeInput, outcomeRejected, outcomeInternal} {
+		m.outcomes[o] = invocations.WithLabelValues(o)
+	}
+	for _, k := range engine.FaultKinds() {
+		m.outcomes[string(k)] = invocations.WithLabelValues(string(k))
+	}
+	for _, r := range []string{outcomeOK, outcomeRejected, outcomeInternal} {
+		m.compiles[r] = compiles.WithLabelValues(r)
+	}
+	return m, []prometheus.Collector{invocations, phases, compiles}
+}
+
+// outcome is the label of an invocation that ended so.
+func outcome(err error) string {
+	if err == nil {
+		return outcomeOK
+	}
+	if k := engine.KindOf(err); k != "" {
+		return string(k)
+	}
+	var input *InputError
+	var rejected *engine.RejectedError
+	switch {
+	case errors.As(err, &input):
+		return outcomeInput
+	case errors.As(err, &rejected):
+		return outcomeRejected
+	default:
+		return outcomeInternal
+	}
+}
+
+func (m *metrics) ended(err error) {
+	c, ok := m.outcomes[outcome(err)]
+	if !ok { // a kind that engine.FaultKinds does not list
+		c = m.outcomes[outcomeInternal]
+	}
+	c.Inc()
+}
+
+func (m *metrics) phases(a *Answer) {
+	m.queue.Observe(a.Queue.Seconds())
+	m.prepare.Observe(a.Prepare.Seconds())
+	m.run.Observe(a.Run.Seconds())
+}
+
+func (m *metrics) compiled(took time.Duration, err error) {
+	result := outcome(err)
+	if result != outcomeOK && result != outcomeRejected {
+		result = outcomeInternal
+	}
+	m.compiles[result].Observe(took.Seconds())
+}
+
+// register registers collectors, and gauges of what d's parts count.
+func register(registerer prometheus.Registerer, collectors []prometheus.Collector, d *Dispatcher) error {
+	gauge := func(name, help string, labels prometheus.Labels, value func() float64) {
+		collectors = append(collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
+	}
+	gauge("pappus_permits", "Permits to run an instance.", nil, func() float64 { return float64(d.config.Workers) })
+	gauge("pappus_permits_in_use", "Permits that instances hold.", nil, func() float64 { return float64(d.permits.counts().inUse) })
+	for c, name := range map[class]string{classNew: "new", classParked: "parked"} {
+		gauge("pappus_waiting", "Instances that wait for a permit: new ones, and ones that are parked after their quantum.",
+			prometheus.Labels{"class": name}, func() float64 { return float64(d.permits.counts().waiting[c]) })
+	}
+	contexts, bodies := prometheus.Labels{"purpose": "contexts"}, prometheus.Labels{"purpose": "bodies"}
+	const used, usedHelp = "pappus_memory_used_bytes", "Bytes charged to the memory budget: for contexts with their unread answers, and for bodies in flight."
+	const limit, limitHelp = "pappus_memory_limit_bytes", "Bytes of the memory budget."
+	gauge(used, usedHelp, contexts, func() float64 { return float64(d.permits.counts().memory) })
+	gauge(used, usedHelp, bodies, func() float64 { return float64(d.bodies.Used()) })
+	gauge(limit, limitHelp, contexts, func() float64 { return float64(d.permits.memory) })
+	gauge(limit, limitHelp, bodies, func() float64 { return float64(d.bodies.Limit()) })
+	gauge("pappus_compiling", "Programs that are being prepared.", nil, func() float64 { n, _ := d.programs.pool.counts(); return float64(n) })
+	gauge("pappus_compile_waiting", "Programs that wait to be prepared.", nil, func() float64 { _, n := d.programs.pool.counts(); return float64(n) })
+	gauge("pappus_programs", "Programs that are loaded.", nil, func() float64 { n, _, _ := d.programs.counts(); return float64(n) })
+	gauge("pappus_programs_bytes", "Bytes that loaded programs hold.", nil, func() float64 { _, n, _ := d.programs.counts(); return float64(n) })
+	collectors = append(collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "pappus_program_evictions_total",
+		Help: "Idle programs that were closed to make room.",
+	}, func() float64 { _, _, n := d.programs.counts(); return float64(n) }))
+
+	for _, c := range collectors {
+		if err := registerer.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"mime"
+
+	"pappus/data"
+	"pappus/engine"
+	"pappus/registry"
+)
+
+// Publication is code that is to become a version of a function.
+type Publication struct {
+	Tenant, Name string
+	Code         []byte
+	ContentType  string // of the code; missing or generic ones are found out from the code
+
+	// With HasSignature, Inputs and Outputs are the whole signature; without
+	// it the code's manifest says, and without a manifest it is open.
+	HasSignature    bool
+	Inputs, Outputs []engine.Param
+
+	Limits engine.Limits // zero ones are the manifest's, or the operator's defaults
+	Memo   string        // engine.MemoAuto or MemoOff; "" is the manifest's, or MemoAuto
+	Tags   []string      // that are to name the version; none: latest
+}
+
+// Publish verifies and prepares code and stores it as a version of the
+// function; the version is durable when Publish returns. The same code with
+// the same settings is the version that exists, and created is false.
+//
+// Errors are ErrUnknownCode, *TooLargeError, *InputError for what the request
+// says, *engine.RejectedError for what the code is, faults overload and
+// canceled, and those of registry.Registry.Put.
+func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.Version, created bool, err error) {
+	if err := d.enter(); err != nil {
+		return nil, false, err
+	}
+	defer d.leave()
+	if err := registry.CheckName(pub.Name); err != nil {
+		return nil, false, fmt.Errorf("publish: %w", err)
+	}
+	if size := int64(len(pub.Code)); size > d.config.MaxCode {
+		return nil, false, &TooLargeError{What: "code", Size: size, Limit: d.config.MaxCode}
+	}
+	e := d.engineFor(pub.Code, pub.ContentType)
+	if e == nil {
+		return nil, false, ErrUnknownCode
+	}
+	known, err := e.Inspect(pub.Code)
+	if err != nil {
+		return nil, false, fmt.Errorf("inspect %s: %w", pub.Name, err)
+	}
+	reg, err := d.merge(pub, known)
+	if err != nil {
+		return nil, false, err
+	}
+	reg.Code = map[string][]byte{e.Name(): pub.Code}
+
+	key, err := keyOf(pub.Tenant, e, data.Sum(pub.Code), reg.Signature, reg.Limits)
+	if err != nil {
+		return nil, false, err
+	}
+	p, err := d.programs.load(ctx, key, func(ctx context.Context) (engine.Program, error) {
+		return e.Prepare(ctx, pub.Code, reg.Signature, reg.Limits)
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("prepare %s: %w", pub.Name, err)
+	}
+	d.programs.release(p) // it stays loaded for the first invocation
+	v, created, err = d.reg.Put(ctx, reg)
+	if err != nil {
+		return nil, false, fmt.Errorf("publish %s: %w", pub.Name, err)
+	}
+	return v, created, nil
+}
+
+// engineFor finds the engine for code, or nil.
+func (d *Dispatcher) engineFor(code []byte, contentType string) engine.Engine {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil && contentType != "" {
+		return nil
+	}
+	switch media {
+	case "application/wasm":
+		return d.engineNamed("wasm")
+	case "application/x-elf", "application/x-executable":
+		return d.engineNamed("chericap")
+	case "", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded":
+		for _, e := range d.engines {
+			if e.Recognizes(code) {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Dispatcher) engineNamed(name string) engine.Engine {
+	for _, e := range d.engines {
+		if e.Name() == name {
+			return e
+		}
+	}
+	return nil
+}
+
+// merge makes a registration, without the code, of what the request, the
+// manifest and the operator say, in this order.
+func (d *Dispatcher) merge(pub Publication, known engine.Inspection) (registry.Registration, error) {
+	m := known.Manifest
+	reg := registry.Registration{
+		Tenant: pub.Tenant, Name: pub.Name,
+		Signature:   m.Signature(),
+		Limits:      pub.Limits.Or(m.Limits).Or(d.config.Defaults),
+		Layout:      known.Layout,
+		Memo:        firstOf(pub.Memo, m.Memo, engine.MemoAuto),
+		Description: m.Description,
+		Tags:        pub.Tags,
+	}
+	if pub.HasSignature {
+		reg.Signature = engine.Signature{Inputs: orEmpty(pub.Inputs), Outputs: orEmpty(pub.Outputs)}
+		if err := reg.Signature.Check(); err != nil {
+			return reg, &InputError{Reason: "signature: " + err.Error(), Err: err}
+		}
+	}
+	if reg.Memo != engine.MemoAuto && reg.Memo != engine.MemoOff {
+		return reg, &InputError{Reason: fmt.Sprintf("memo is %.40q; it can be %q or %q", reg.Memo, engine.MemoAuto, engine.MemoOff)}
+	}
+	if err := pub.Limits.Check(d.config.Maximum); err != nil {
+		return reg, &InputError{Reason: err.Error(), Err: err}
+	}
+	if err := reg.Limits.Check(d.config.Maximum); err != nil {
+		return reg, &engine.RejectedError{Reason: "its manifest asks for too much: " + err.Error(), Hint: "lower the limit in the manifest or in the request", Err: err}
+	}
+	if known.Memory > int64(reg.Limits.Memory) {
+		return reg, &engine.RejectedError{
+			Reason: fmt.Sprintf("its initial memory is %s, and its memory limit %s", engine.Bytes(known.Memory), reg.Limits.Memory),
+			Hint:   "raise the memory limit, or build it with less initial memory",
+		}
+	}
+	return reg, nil
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// orEmpty makes "no sets" explicit, so that a signature has one spelling.
+func orEmpty(params []engine.Param) []engine.Param {
+	if params == nil {
+		return []engine.Param{}
+	}
+	return params
+}
