@@ -9,6 +9,5 @@
 // rename, sync of the folder) and removed after the last one is gone; opening
 // a registry removes what a killed process left in between.
 //
-// Lock order: Registry.mu (writers), then a bbolt transaction, then
-// cache.mu. Readers take cache.mu alone, or a read transaction alone.
+// Lock order: Registry.mu, then a bbolt transaction. cache.mu is taken alone.
 package registry

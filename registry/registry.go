@@ -1,0 +1,589 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"pappus/data"
+)
+
+// MaxPage is the largest page of a list.
+const MaxPage = 1000
+
+// Options are what Open can be told.
+type Options struct {
+	Log      *slog.Logger     // nil: nothing is logged
+	Now      func() time.Time // nil: time.Now
+	LockWait time.Duration    // how long to wait for another process; 0: 1 s
+}
+
+// Registry is an open data directory. It is safe for concurrent use.
+type Registry struct {
+	db    *bbolt.DB
+	files files
+	cache *cache
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu      sync.Mutex
+	closed  bool
+	pending map[pendingCode]int // code that Puts are storing: it must not be collected
+}
+
+type pendingCode struct {
+	tenant string
+	digest data.Digest
+}
+
+// Open opens or makes the data directory dir. It fails with ErrLocked if
+// another process has it open, and with ErrFormat if a later version made it.
+// What a killed process left unfinished is removed.
+func Open(dir string, opts Options) (*Registry, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.LockWait == 0 {
+		opts.LockWait = time.Second
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	path := filepath.Join(dir, "registry.db")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: opts.LockWait})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	r := &Registry{
+		db:      db,
+		files:   files{dir: dir},
+		cache:   newCache(),
+		log:     opts.Log,
+		now:     opts.Now,
+		pending: map[pendingCode]int{},
+	}
+	if err := errors.Join(r.checkFormat(), r.files.syncFolder(dir)); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if err := r.recover(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return r, nil
+}
+
+func (r *Registry) checkFormat() error {
+	return r.db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets() {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return fmt.Errorf("make bucket %s: %w", name, err)
+			}
+		}
+		meta := tx.Bucket(bucketMeta)
+		want := []byte(strconv.Itoa(formatVersion))
+		switch have := meta.Get(keyFormat); {
+		case have == nil:
+			return meta.Put(keyFormat, want)
+		case !bytes.Equal(have, want):
+			return fmt.Errorf("%w: it has format %.20q, this version reads %s", ErrFormat, have, want)
+		}
+		return nil
+	})
+}
+
+// recover removes code that no version refers to, and reports code that is
+// missing or has another size.
+func (r *Registry) recover() error {
+	return r.db.View(func(tx *bbolt.Tx) error {
+		rec := records{tx}
+		have := map[pendingCode]int64{}
+		removed := 0
+		err := r.files.recover(func(tenant string, d data.Digest, size int64) bool {
+			if rec.used(tenant, d) {
+				have[pendingCode{tenant, d}] = size
+				return false
+			}
+			removed++
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		if removed > 0 {
+			r.log.Info("removed code that no version refers to", "files", removed)
+		}
+		return tx.Bucket(bucketVersions).ForEach(func(_, b []byte) error {
+			v, err := decodeVersion(b)
+			if err != nil {
+				return err
+			}
+			for _, code := range v.Code {
+				if size, ok := have[pendingCode{v.Tenant, code.Digest}]; !ok || size != code.Size {
+					r.log.Error("code is missing or has another size; push it again",
+						"function", v.Name, "version", v.Number, "code", code.Digest.String())
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// Close closes the data directory. Calls that are going on end first; later
+// ones fail with ErrClosed.
+func (r *Registry) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	if err := r.db.Close(); err != nil {
+		return fmt.Errorf("close the registry: %w", err)
+	}
+	return nil
+}
+
+// storeError gives bbolt's errors the meaning that they have here.
+func storeError(err error) error {
+	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
+}
+
+func (r *Registry) view(ctx context.Context, f func(records) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return storeError(r.db.View(func(tx *bbolt.Tx) error { return f(records{tx}) }))
+}
+
+// update runs f in a transaction that is durable when update returns.
+func (r *Registry) update(ctx context.Context, f func(records) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return storeError(r.db.Update(func(tx *bbolt.Tx) error {
+		if err := f(records{tx}); err != nil {
+			return err
+		}
+		return r.files.step("commit")
+	}))
+}
+
+// Put makes a version, or finds the one that has the same code and settings:
+// then created is false. It moves the tags that the registration names, or
+// latest. When it returns without error all of that is durable; when it fails
+// nothing of it is visible. Errors: *NameError, ErrReservedName, ErrOtherKind,
+// ErrClosed, and the system's.
+func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, created bool, err error) {
+	if err := checkRegistration(reg); err != nil {
+		return nil, false, err
+	}
+	v = &Version{
+		Tenant: reg.Tenant, Name: reg.Name, Code: make(map[string]CodeRef, len(reg.Code)),
+		Signature: reg.Signature, Limits: reg.Limits, Layout: reg.Layout, Memo: reg.Memo, Description: reg.Description,
+		Created: r.now().UTC().Truncate(time.Millisecond),
+	}
+	for name, code := range reg.Code {
+		v.Code[name] = CodeRef{Digest: data.Sum(code), Size: int64(len(code))}
+	}
+	if v.Digest, err = digestOf(v.Code, v.Signature, v.Limits, v.Layout, v.Memo); err != nil {
+		return nil, false, err
+	}
+	if err := r.hold(reg.Tenant, v.Code); err != nil {
+		return nil, false, err
+	}
+	defer func() {
+		if dropErr := r.release(reg.Tenant, v.Code); dropErr != nil && err != nil {
+			err = errors.Join(err, dropErr)
+		}
+	}()
+	for name, code := range reg.Code {
+		if err := r.files.write(reg.Tenant, v.Code[name].Digest, code); err != nil {
+			return nil, false, err
+		}
+	}
+	tags := reg.Tags
+	if len(tags) == 0 {
+		tags = []string{LatestTag}
+	}
+	stored := v
+	err = r.update(ctx, func(rec records) error {
+		stored, created = v, false
+		f, err := rec.function(reg.Tenant, reg.Name)
+		if err != nil {
+			return err
+		}
+		if f.Kind != "" && f.Kind != kindFunction {
+			return fmt.Errorf("%w: %s is a %s", ErrOtherKind, reg.Name, f.Kind)
+		}
+		f.Kind = kindFunction
+		number := rec.byDigest(reg.Tenant, reg.Name, v.Digest)
+		if number == 0 {
+			created = true
+			number = f.Next
+			f.Next++
+			v.Number = number
+			if err := rec.putVersion(v); err != nil {
+				return err
+			}
+		} else if stored, err = rec.version(reg.Tenant, reg.Name, number); err != nil {
+			return err
+		}
+		for _, tag := range tags {
+			f.Tags[tag] = number
+		}
+		return rec.putFunction(reg.Name, f)
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	r.cache.forget(reg.Tenant, reg.Name)
+	return stored, created, nil
+}
+
+func checkRegistration(reg Registration) error {
+	if err := CheckName(reg.Tenant); err != nil {
+		return fmt.Errorf("tenant: %w", err)
+	}
+	if err := CheckName(reg.Name); err != nil {
+		return err
+	}
+	if Reserved(reg.Name) {
+		return fmt.Errorf("%w: %s", ErrReservedName, reg.Name)
+	}
+	if len(reg.Code) == 0 {
+		return errors.New("a registration needs code")
+	}
+	for _, tag := range reg.Tags {
+		if err := CheckTag(tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold keeps code from being collected while it is stored and not yet used.
+func (r *Registry) hold(tenant string, code map[string]CodeRef) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	for _, ref := range code {
+		r.pending[pendingCode{tenant, ref.Digest}]++
+	}
+	return nil
+}
+
+// release undoes hold, and removes code that turned out to be used by nobody.
+func (r *Registry) release(tenant string, code map[string]CodeRef) error {
+	r.mu.Lock()
+	for _, ref := range code {
+		key := pendingCode{tenant, ref.Digest}
+		if r.pending[key]--; r.pending[key] == 0 {
+			delete(r.pending, key)
+		}
+	}
+	r.mu.Unlock()
+	return r.collect(tenant, slices.Collect(maps.Values(code)))
+}
+
+// collect removes the code among refs that no version uses and no Put stores.
+func (r *Registry) collect(tenant string, refs []CodeRef) error {
+	// Holding the lock keeps a Put from relying on a file that goes away.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return storeError(r.db.View(func(tx *bbolt.Tx) error {
+		rec := records{tx}
+		for _, ref := range refs {
+			if r.pending[pendingCode{tenant, ref.Digest}] > 0 || rec.used(tenant, ref.Digest) {
+				continue
+			}
+			if err := r.files.remove(tenant, ref.Digest); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// Resolve finds the version that a reference means now. It needs no store for
+// a reference that was resolved before. Errors: *NotFoundError, ErrDamaged.
+func (r *Registry) Resolve(ctx context.Context, tenant string, ref Ref) (*Version, error) {
+	if v, ok := r.cache.get(tenant, ref); ok {
+		return v, nil
+	}
+	begun := r.cache.begin()
+	var v *Version
+	err := r.view(ctx, func(rec records) (err error) {
+		v, err = rec.resolve(tenant, ref)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.cache.put(tenant, ref, v, begun)
+	return v, nil
+}
+
+// Tags are the tags of a function, by the numbers of the versions they name.
+func (r *Registry) Tags(ctx context.Context, tenant, name string) (map[string]int64, error) {
+	var tags map[string]int64
+	err := r.view(ctx, func(rec records) error {
+		f, err := rec.function(tenant, name)
+		if err == nil && f.Kind != kindFunction {
+			err = &NotFoundError{What: "function", Name: name}
+		}
+		tags = f.Tags
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tags, nil
+}
+
+// Code returns the bytes of code that some version of the tenant refers to,
+// checked against the digest. Errors: *NotFoundError, ErrDamaged.
+func (r *Registry) Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error) {
+	err := r.view(ctx, func(rec records) error {
+		if !rec.used(tenant, digest) {
+			return &NotFoundError{What: "code", Name: digest.String()}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.files.read(tenant, digest)
+}
+
+// List returns functions in the order of their names, each by its latest
+// version, or by its newest if the tag latest is gone. It starts after cursor,
+// "" for the beginning, and returns at most limit (1 to MaxPage) and the
+// cursor of the next page, "" if there is none.
+func (r *Registry) List(ctx context.Context, tenant, cursor string, limit int) (page []*Version, next string, err error) {
+	limit = min(max(limit, 1), MaxPage)
+	err = r.view(ctx, func(rec records) error {
+		prefix := append([]byte(tenant), 0)
+		c := rec.tx.Bucket(bucketFunctions).Cursor()
+		k, _ := c.Seek(functionKey(tenant, cursor))
+		if cursor != "" && bytes.Equal(k, functionKey(tenant, cursor)) {
+			k, _ = c.Next()
+		}
+		for ; k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+			name := string(k[len(prefix):])
+			f, err := rec.function(tenant, name)
+			if err != nil {
+				return err
+			}
+			if f.Kind != kindFunction {
+				continue
+			}
+			if len(page) == limit {
+				next = page[limit-1].Name
+				return nil
+			}
+			v, err := rec.latest(tenant, name, f)
+			if err != nil {
+				return err
+			}
+			page = append(page, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return page, next, nil
+}
+
+func (r records) latest(tenant, name string, f functionRecord) (*Version, error) {
+	if number, ok := f.Tags[LatestTag]; ok {
+		return r.version(tenant, name, number)
+	}
+	v, err := r.newest(tenant, name)
+	if err == nil && v == nil {
+		err = fmt.Errorf("%w: function %s has no versions", ErrDamaged, name)
+	}
+	return v, err
+}
+
+// Versions returns the versions of a function, newest first, in pages as List
+// does. Errors: *NotFoundError, *NameError for a cursor that is not one.
+func (r *Registry) Versions(ctx context.Context, tenant, name, cursor string, limit int) (page []*Version, next string, err error) {
+	limit = min(max(limit, 1), MaxPage)
+	var before int64
+	if cursor != "" {
+		if before, err = strconv.ParseInt(cursor, 10, 64); err != nil || before < 1 {
+			return nil, "", &NameError{What: "cursor", Name: cursor, Reason: "is not one that a list returned"}
+		}
+	}
+	err = r.view(ctx, func(rec records) error {
+		f, err := rec.function(tenant, name)
+		if err != nil {
+			return err
+		}
+		if f.Kind != kindFunction {
+			return &NotFoundError{What: "function", Name: name}
+		}
+		for {
+			number, v, err := rec.below(tenant, name, before)
+			if err != nil || v == nil {
+				return err
+			}
+			if len(page) == limit {
+				next = strconv.FormatInt(before, 10)
+				return nil
+			}
+			page = append(page, v)
+			if before = number; before == 1 {
+				return nil // nothing is below the first, and 0 means the end
+			}
+		}
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return page, next, nil
+}
+
+// SetTag makes a tag name the version that target means, and returns that.
+// Moving latest back is a rollback. Errors: *NameError, *NotFoundError.
+func (r *Registry) SetTag(ctx context.Context, tenant, name, tag string, target Ref) (*Version, error) {
+	if err := CheckTag(tag); err != nil {
+		return nil, err
+	}
+	if target.Name != name {
+		return nil, &NameError{What: "reference", Name: target.String(), Reason: fmt.Sprintf("is not of the function %q", name)}
+	}
+	var v *Version
+	err := r.update(ctx, func(rec records) (err error) {
+		if v, err = rec.resolve(tenant, target); err != nil {
+			return err
+		}
+		f, err := rec.function(tenant, name)
+		if err != nil {
+			return err
+		}
+		f.Tags[tag] = v.Number
+		return rec.putFunction(name, f)
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.cache.forget(tenant, name)
+	return v, nil
+}
+
+// RemoveTag removes a tag; the version that it named stays. Without latest a
+// bare name means nothing. Errors: *NotFoundError.
+func (r *Registry) RemoveTag(ctx context.Context, tenant, name, tag string) error {
+	err := r.update(ctx, func(rec records) error {
+		f, err := rec.function(tenant, name)
+		if err != nil {
+			return err
+		}
+		if f.Kind != kindFunction {
+			return &NotFoundError{What: "function", Name: name}
+		}
+		if _, ok := f.Tags[tag]; !ok {
+			return &NotFoundError{What: "tag", Name: name + "@" + tag}
+		}
+		delete(f.Tags, tag)
+		return rec.putFunction(name, f)
+	})
+	if err == nil {
+		r.cache.forget(tenant, name)
+	}
+	return err
+}
+
+// Delete removes a function with all its versions and tags (a bare name), or
+// one version (by number or digest), which no tag may name: ErrInUse. Code
+// that nothing refers to any more goes with it. Numbers are not used again.
+func (r *Registry) Delete(ctx context.Context, tenant string, ref Ref) error {
+	if ref.Tag != "" {
+		return &NameError{What: "reference", Name: ref.String(), Reason: "names a tag; delete the tag, or the version by its number"}
+	}
+	var gone []CodeRef
+	err := r.update(ctx, func(rec records) error {
+		gone = nil
+		f, err := rec.function(tenant, ref.Name)
+		if err != nil {
+			return err
+		}
+		if f.Kind != kindFunction {
+			return &NotFoundError{What: "function", Name: ref.Name}
+		}
+		var doomed []*Version
+		if ref == (Ref{Name: ref.Name}) {
+			for {
+				_, v, err := rec.below(tenant, ref.Name, 0)
+				if err != nil {
+					return err
+				}
+				if v == nil {
+					break
+				}
+				if err := rec.deleteVersion(v); err != nil {
+					return err
+				}
+				doomed = append(doomed, v)
+			}
+			f.Kind, f.Tags = "", map[string]int64{}
+		} else {
+			v, err := rec.resolve(tenant, ref)
+			if err != nil {
+				return err
+			}
+			for tag, number := range f.Tags {
+				if number == v.Number {
+					return fmt.Errorf("%w: the tag %s names version %d of %s; move the tag first, or delete the function", ErrInUse, tag, number, ref.Name)
+				}
+			}
+			if err := rec.deleteVersion(v); err != nil {
+				return err
+			}
+			doomed = append(doomed, v)
+			if left, err := rec.newest(tenant, ref.Name); err != nil {
+				return err
+			} else if left == nil {
+				f.Kind = ""
+			}
+		}
+		for _, v := range doomed {
+			gone = slices.AppendSeq(gone, maps.Values(v.Code))
+		}
+		return rec.putFunction(ref.Name, f)
+	})
+	if err != nil {
+		return err
+	}
+	r.cache.forget(tenant, ref.Name)
+	if err := r.collect(tenant, gone); err != nil {
+		// The records are gone, so the deletion is done; opening the registry
+		// removes the files.
+		r.log.Warn("code that nothing refers to could not be removed", "error", err)
+	}
+	return nil
+}
