@@ -194,7 +194,7 @@ func (r *Registry) update(ctx context.Context, f func(records) error) error {
 // nothing of it is visible. Errors: *NameError, ErrReservedName, ErrOtherKind,
 // ErrClosed, and the system's.
 func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, created bool, err error) {
-	if err := checkRegistration(reg); err != nil {
+	if err := errors.Join(ctx.Err(), checkRegistration(reg)); err != nil {
 		return nil, false, err
 	}
 	v = &Version{
@@ -208,16 +208,17 @@ func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, creat
 	if v.Digest, err = digestOf(v.Code, v.Signature, v.Limits, v.Layout, v.Memo); err != nil {
 		return nil, false, err
 	}
-	if err := r.hold(reg.Tenant, v.Code); err != nil {
+	held := v.Code
+	if err := r.hold(reg.Tenant, held); err != nil {
 		return nil, false, err
 	}
 	defer func() {
-		if dropErr := r.release(reg.Tenant, v.Code); dropErr != nil && err != nil {
+		if dropErr := r.release(reg.Tenant, held); dropErr != nil && err != nil {
 			err = errors.Join(err, dropErr)
 		}
 	}()
 	for name, code := range reg.Code {
-		if err := r.files.write(reg.Tenant, v.Code[name].Digest, code); err != nil {
+		if err := r.files.write(reg.Tenant, held[name].Digest, code); err != nil {
 			return nil, false, err
 		}
 	}

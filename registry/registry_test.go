@@ -1,0 +1,644 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"pappus/data"
+	"pappus/engine"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(writerEnv); dir != "" {
+		os.Exit(writeUntilKilled(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func open(t testing.TB, dir string) *Registry {
+	t.Helper()
+	r, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+func registration(name, code string, tags ...string) Registration {
+	return Registration{
+		Tenant: DefaultTenant, Name: name, Code: map[string][]byte{"wasm": []byte(code)},
+		Signature: engine.OpenSignature(), Limits: engine.DefaultLimits(), Layout: "grow", Memo: engine.MemoAuto, Tags: tags,
+	}
+}
+
+func put(t testing.TB, r *Registry, reg Registration) *Version {
+	t.Helper()
+	v, _, err := r.Put(t.Context(), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func number(t testing.TB, r *Registry, ref string) int64 {
+	t.Helper()
+	parsed, err := ParseRef(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := r.Resolve(t.Context(), DefaultTenant, parsed)
+	var missing *NotFoundError
+	if errors.As(err, &missing) {
+		return 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Number
+}
+
+func codeFiles(t testing.TB, dir string) []string {
+	t.Helper()
+	var names []string
+	for _, sub := range []string{"code", "tmp"} {
+		err := filepath.WalkDir(filepath.Join(dir, sub), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				names = append(names, filepath.Base(path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return names
+}
+
+func TestVersionsAndTags(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	one := put(t, r, registration("f", "one"))
+	two := put(t, r, registration("f", "two"))
+	if one.Number != 1 || two.Number != 2 || one.Digest == two.Digest {
+		t.Fatalf("versions %d and %d", one.Number, two.Number)
+	}
+	if again, created, err := r.Put(t.Context(), registration("f", "two")); err != nil || created || again.Number != 2 {
+		t.Errorf("the same again: %v, %v, %v", again, created, err)
+	}
+	put(t, r, registration("f", "three", "beta", "next"))
+	check := func(when string, r *Registry, want map[string]int64) {
+		t.Helper()
+		for ref, n := range want {
+			if got := number(t, r, ref); got != n {
+				t.Errorf("%s: %s is version %d, want %d", when, ref, got, n)
+			}
+		}
+	}
+	check("a push with tags leaves latest", r, map[string]int64{"f": 2, "f@latest": 2, "f@beta": 3, "f@next": 3, "f@3": 3, "f@4": 0, "f@gone": 0, "g": 0, "f@" + one.Digest.String(): 1})
+	put(t, r, registration("f", "one"))
+	check("a push without tags moves latest back", r, map[string]int64{"f": 1})
+	if _, err := r.SetTag(t.Context(), DefaultTenant, "f", "latest", Ref{Name: "f", Number: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.RemoveTag(t.Context(), DefaultTenant, "f", "next"); err != nil {
+		t.Fatal(err)
+	}
+	after := map[string]int64{"f": 3, "f@next": 0, "f@beta": 3}
+	check("rollback and removal", r, after)
+	tags, err := r.Tags(t.Context(), DefaultTenant, "f")
+	if err != nil || !maps.Equal(tags, map[string]int64{"latest": 3, "beta": 3}) {
+		t.Errorf("tags %v (%v)", tags, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r = open(t, dir)
+	check("after a restart", r, after)
+	code, err := r.Code(t.Context(), DefaultTenant, one.Code["wasm"].Digest)
+	if err != nil || string(code) != "one" {
+		t.Errorf("code %q (%v)", code, err)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	put(t, r, registration("f", "one"))
+	put(t, r, registration("f", "two"))
+	put(t, r, registration("g", "two"))
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Number: 2}); !errors.Is(err, ErrInUse) {
+		t.Errorf("deleting what latest names: %v", err)
+	}
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Number: 1}); err != nil {
+		t.Error(err)
+	}
+	if n := len(codeFiles(t, dir)); n != 1 {
+		t.Errorf("%d files of code, want the one that f and g share", n)
+	}
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(codeFiles(t, dir)); n != 1 || number(t, r, "f") != 0 || number(t, r, "g") != 1 {
+		t.Errorf("g lost its code with f (%d files)", n)
+	}
+	var missing *NotFoundError
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}); !errors.As(err, &missing) {
+		t.Errorf("deleting it twice: %v", err)
+	}
+	if v := put(t, r, registration("f", "one")); v.Number != 3 {
+		t.Errorf("after deletion the next version is %d, want 3", v.Number)
+	}
+	for _, name := range []string{"f", "g"} {
+		if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: name}); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := codeFiles(t, dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Tag: "latest"}); err == nil {
+		t.Error("a tag was deleted like a version")
+	}
+}
+
+func TestWhatMakesAVersion(t *testing.T) {
+	r := open(t, t.TempDir())
+	base := put(t, r, registration("f", "code"))
+	for name, change := range map[string]func(*Registration){
+		"code":       func(g *Registration) { g.Code["wasm"] = []byte("other") },
+		"two codes":  func(g *Registration) { g.Code["chericap"] = []byte("elf") },
+		"memory":     func(g *Registration) { g.Limits.Memory++ },
+		"timeout":    func(g *Registration) { g.Limits.Timeout++ },
+		"fuel":       func(g *Registration) { g.Limits.Fuel++ },
+		"layout":     func(g *Registration) { g.Layout = "fixed" },
+		"memo":       func(g *Registration) { g.Memo = engine.MemoOff },
+		"signature":  func(g *Registration) { g.Signature.Open = false },
+		"an input":   func(g *Registration) { g.Signature.Inputs = []engine.Param{{Name: "a", Type: engine.TypeSet}} },
+		"its type":   func(g *Registration) { g.Signature.Inputs = []engine.Param{{Name: "a", Type: engine.TypeItem}} },
+		"its output": func(g *Registration) { g.Signature.Outputs[0].ContentType = "text/plain" },
+	} {
+		reg := registration("f", "code", "x")
+		change(&reg)
+		if v := put(t, r, reg); v.Digest == base.Digest {
+			t.Errorf("%s does not change the digest", name)
+		}
+	}
+	reg := registration("f", "code")
+	reg.Description = "other words"
+	if v, created, err := r.Put(t.Context(), reg); err != nil || created || v.Number != base.Number {
+		t.Errorf("a description made a version: %v, %v, %v", v, created, err)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	r := open(t, t.TempDir())
+	for name, c := range map[string]struct {
+		reg  Registration
+		want error
+	}{
+		"reserved":        {registration("HTTP", "x"), ErrReservedName},
+		"reserved prefix": {registration("system_x", "x"), ErrReservedName},
+		"no code":         {Registration{Tenant: DefaultTenant, Name: "f"}, nil},
+		"bad name":        {registration("../f", "x"), nil},
+		"bad tag":         {registration("f", "x", "12"), nil},
+		"bad tenant":      {Registration{Tenant: "a/b", Name: "f", Code: map[string][]byte{"wasm": nil}}, nil},
+	} {
+		if _, _, err := r.Put(t.Context(), c.reg); err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := r.Put(ctx, registration("f", "x")); !errors.Is(err, context.Canceled) {
+		t.Errorf("a request that went away: %v", err)
+	}
+	if left := codeFiles(t, r.files.dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if _, err := r.SetTag(t.Context(), DefaultTenant, "f", "x", Ref{Name: "g"}); err == nil {
+		t.Error("a tag names another function's version")
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Put(t.Context(), registration("f", "x")); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if _, err := r.Resolve(t.Context(), DefaultTenant, Ref{Name: "f"}); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestTenantsAreApart(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	mine := put(t, r, registration("f", "code"))
+	other := registration("f", "code")
+	other.Tenant = "other"
+	var missing *NotFoundError
+	if _, err := r.Code(t.Context(), "other", mine.Code["wasm"].Digest); !errors.As(err, &missing) {
+		t.Errorf("code by digest across tenants: %v", err)
+	}
+	if v, created, err := r.Put(t.Context(), other); err != nil || !created || v.Number != 1 {
+		t.Errorf("the same code of another tenant: %v, %v, %v", v, created, err)
+	}
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := r.Code(t.Context(), "other", mine.Code["wasm"].Digest); err != nil || string(code) != "code" {
+		t.Errorf("the other tenant's code: %q, %v", code, err)
+	}
+	page, _, err := r.List(t.Context(), DefaultTenant, "", 10)
+	if err != nil || len(page) != 0 {
+		t.Errorf("list %v (%v)", page, err)
+	}
+}
+
+func TestPages(t *testing.T) {
+	r := open(t, t.TempDir())
+	var want []string
+	for i := range 25 {
+		name := fmt.Sprintf("f%02d", i)
+		want = append(want, name)
+		put(t, r, registration(name, name))
+	}
+	put(t, r, registration("f00", "second", "other")) // latest stays at the first
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f07"}); err != nil {
+		t.Fatal(err)
+	}
+	want = slices.DeleteFunc(want, func(s string) bool { return s == "f07" })
+	for _, limit := range []int{1, 7, 24, 25, MaxPage} {
+		var got []string
+		for cursor := ""; ; {
+			page, next, err := r.List(t.Context(), DefaultTenant, cursor, limit)
+			if err != nil || len(page) > limit {
+				t.Fatalf("page of %d: %v", len(page), err)
+			}
+			for _, v := range page {
+				got = append(got, v.Name)
+				if v.Number != 1 {
+					t.Errorf("%s is listed by version %d", v.Name, v.Number)
+				}
+			}
+			if cursor = next; next == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in pages of %d: %v", limit, got)
+		}
+	}
+	for i := range 9 {
+		put(t, r, registration("many", fmt.Sprint(i)))
+	}
+	for _, limit := range []int{1, 3, 9, 10} {
+		var got []int64
+		for cursor := ""; ; {
+			page, next, err := r.Versions(t.Context(), DefaultTenant, "many", cursor, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range page {
+				got = append(got, v.Number)
+			}
+			if cursor = next; next == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, []int64{9, 8, 7, 6, 5, 4, 3, 2, 1}) {
+			t.Errorf("versions in pages of %d: %v", limit, got)
+		}
+	}
+	for _, cursor := range []string{"x", "-1", "0"} {
+		if _, _, err := r.Versions(t.Context(), DefaultTenant, "many", cursor, 1); err == nil {
+			t.Errorf("cursor %q was taken", cursor)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	r := open(t, dir)
+	if _, err := Open(dir, Options{LockWait: 10 * time.Millisecond}); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second process: %v", err)
+	}
+	kept := put(t, r, registration("kept", "kept"))
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode of the folder %v (%v)", info.Mode(), err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	orphan := r.files.path(DefaultTenant, data.Sum([]byte("orphan")))
+	if err := os.MkdirAll(filepath.Dir(orphan), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range map[string]string{orphan: "orphan", filepath.Join(dir, "tmp", "code-1"): "half"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r = open(t, dir)
+	if left := codeFiles(t, dir); !slices.Equal(left, []string{kept.Code["wasm"].Digest.Hex()}) {
+		t.Errorf("after recovery: %v", left)
+	}
+	// Damaged and missing code is told from good, and a push repairs it.
+	path := r.files.path(DefaultTenant, kept.Code["wasm"].Digest)
+	for _, damage := range []func() error{
+		func() error { return os.WriteFile(path, []byte("KEPT"), 0o600) },
+		func() error { return os.Remove(path) },
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Code(t.Context(), DefaultTenant, kept.Code["wasm"].Digest); !errors.Is(err, ErrDamaged) {
+			t.Errorf("damaged code: %v", err)
+		}
+		put(t, r, registration("kept", "kept"))
+		if code, err := r.Code(t.Context(), DefaultTenant, kept.Code["wasm"].Digest); err != nil || string(code) != "kept" {
+			t.Errorf("after another push: %q, %v", code, err)
+		}
+	}
+	if err := r.update(t.Context(), func(rec records) error {
+		return rec.tx.Bucket(bucketMeta).Put(keyFormat, []byte("99"))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrFormat) {
+		t.Errorf("a later format: %v", err)
+	}
+}
+
+// Every step of storing fails once: the push fails, nothing of it is visible,
+// and after a restart the folder holds what was acknowledged and no more.
+func TestEveryStepCanFail(t *testing.T) {
+	injected := errors.New("injected")
+	steps := 0
+	for fail := 0; ; fail++ {
+		dir := t.TempDir()
+		r := open(t, dir)
+		put(t, r, registration("f", "first"))
+		n := 0
+		r.files.before = func(step string) error {
+			if n++; n == fail+1 {
+				return fmt.Errorf("%w at %s", injected, step)
+			}
+			return nil
+		}
+		_, _, err := r.Put(t.Context(), registration("f", "second"))
+		r.files.before = nil
+		if err == nil {
+			steps = fail
+			break
+		}
+		if !errors.Is(err, injected) {
+			t.Fatalf("step %d: %v", fail, err)
+		}
+		if got := number(t, r, "f"); got != 1 || number(t, r, "f@2") != 0 {
+			t.Errorf("step %d: a failed push is visible (%v)", fail, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r = open(t, dir)
+		if left := codeFiles(t, dir); len(left) != 1 || number(t, r, "f") != 1 {
+			t.Errorf("step %d: after a restart %v", fail, left)
+		}
+		if v := put(t, r, registration("f", "second")); v.Number != 2 {
+			t.Errorf("step %d: the next version is %d", fail, v.Number)
+		}
+	}
+	if steps < 6 {
+		t.Errorf("only %d steps were made to fail", steps)
+	}
+}
+
+// Pushes, tags and deletions at once, over few names and few codes, end with
+// every reference readable and no file without a version.
+func TestConcurrentUse(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 12 {
+				name := fmt.Sprintf("f%d", (g+i)%3)
+				code := fmt.Sprintf("code %d", (g*i)%5)
+				v, _, err := r.Put(t.Context(), registration(name, code, fmt.Sprintf("t%d", g)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := r.Resolve(t.Context(), DefaultTenant, Ref{Name: name, Tag: fmt.Sprintf("t%d", g)})
+				var missing *NotFoundError
+				if err == nil && got.Number != v.Number || err != nil && !errors.As(err, &missing) {
+					t.Errorf("own tag is %v (%v), want version %d", got, err, v.Number)
+				}
+				if i%4 == 3 {
+					if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: name}); err != nil && !errors.As(err, &missing) {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wanted := map[string]bool{}
+	page, _, err := r.List(t.Context(), DefaultTenant, "", MaxPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range page {
+		versions, _, err := r.Versions(t.Context(), DefaultTenant, f.Name, "", MaxPage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range versions {
+			if _, err := r.Code(t.Context(), DefaultTenant, v.Code["wasm"].Digest); err != nil {
+				t.Errorf("%s@%d: %v", v.Name, v.Number, err)
+			}
+			wanted[v.Code["wasm"].Digest.Hex()] = true
+		}
+	}
+	have := codeFiles(t, dir)
+	if len(have) != len(wanted) {
+		t.Errorf("%d files of code for %d digests", len(have), len(wanted))
+	}
+}
+
+// The registry behaves like a map of versions, restarts included.
+func TestAgainstAModel(t *testing.T) {
+	type function struct {
+		codes []string // by number - 1; "" once deleted
+		tags  map[string]int64
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "registry")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		r, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Close() }()
+		model := map[string]*function{}
+		ctx := context.Background()
+		names := rapid.SampledFrom([]string{"f", "g"})
+		codes := rapid.SampledFrom([]string{"one", "two", "three"})
+		tags := rapid.SampledFrom([]string{"", "beta"})
+		alive := func(f *function) bool {
+			return f != nil && slices.ContainsFunc(f.codes, func(c string) bool { return c != "" })
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(t *rapid.T) {
+				name, code, tag := names.Draw(t, "name"), codes.Draw(t, "code"), tags.Draw(t, "tag")
+				reg := registration(name, code)
+				if tag != "" {
+					reg.Tags = []string{tag}
+				}
+				f := model[name]
+				if f == nil {
+					f = &function{tags: map[string]int64{}}
+					model[name] = f
+				}
+				i := slices.Index(f.codes, code)
+				fresh := i < 0
+				if fresh {
+					i = len(f.codes)
+					f.codes = append(f.codes, code)
+				}
+				f.tags[cmp.Or(tag, LatestTag)] = int64(i + 1)
+				v, created, err := r.Put(ctx, reg)
+				if err != nil || created != fresh || v.Number != int64(i+1) {
+					t.Fatalf("put %s %s: version %v, created %v, %v; want %d, %v", name, code, v, created, err, i+1, fresh)
+				}
+			},
+			"delete": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				err := r.Delete(ctx, DefaultTenant, Ref{Name: name})
+				f := model[name]
+				if (err == nil) != alive(f) {
+					t.Fatalf("delete %s: %v", name, err)
+				}
+				if f != nil {
+					for i := range f.codes {
+						f.codes[i] = ""
+					}
+					f.tags = map[string]int64{}
+				}
+			},
+			"restart": func(t *rapid.T) {
+				if err := r.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if r, err = Open(dir, Options{}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"": func(t *rapid.T) {
+				for name, f := range model {
+					for tag, n := range f.tags {
+						v, err := r.Resolve(ctx, DefaultTenant, Ref{Name: name, Tag: tag})
+						if err != nil || v.Number != n {
+							t.Fatalf("%s@%s is %v (%v), want %d", name, tag, v, err, n)
+						}
+					}
+					for i, code := range f.codes {
+						v, err := r.Resolve(ctx, DefaultTenant, Ref{Name: name, Number: int64(i + 1)})
+						if code == "" {
+							if err == nil {
+								t.Fatalf("%s@%d is back", name, i+1)
+							}
+							continue
+						}
+						if err != nil {
+							t.Fatal(err)
+						}
+						if b, err := r.Code(ctx, DefaultTenant, v.Code["wasm"].Digest); err != nil || !bytes.Equal(b, []byte(code)) {
+							t.Fatalf("code of %s@%d: %q (%v)", name, i+1, b, err)
+						}
+					}
+				}
+			},
+		})
+	})
+}
+
+func TestResolveNeedsNoStore(t *testing.T) {
+	r := open(t, t.TempDir())
+	put(t, r, registration("f", "code"))
+	ref := Ref{Name: "f"}
+	number(t, r, "f")
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := r.Resolve(t.Context(), DefaultTenant, ref); err != nil {
+			t.Error(err)
+		}
+	}); n > 0 {
+		t.Errorf("a known reference takes %v allocations", n)
+	}
+}
+
+func TestNames(t *testing.T) {
+	for s, ok := range map[string]bool{
+		"f": true, "0": true, "a.b_c-d": true, strings.Repeat("x", 128): true, "latest": true,
+		"": false, strings.Repeat("x", 129): false, ".f": false, "-f": false, "_f": false, "a b": false, "a/b": false, "é": false, "a\n": false, "a@b": false,
+	} {
+		if err := CheckName(s); (err == nil) != ok {
+			t.Errorf("CheckName(%.20q): %v", s, err)
+		}
+	}
+	for s, ok := range map[string]bool{"v1": true, "1a": true, "12": false, "0": false, "": false, "a:b": false} {
+		if err := CheckTag(s); (err == nil) != ok {
+			t.Errorf("CheckTag(%q): %v", s, err)
+		}
+	}
+	digest := data.Sum(nil).String()
+	for s, want := range map[string]Ref{
+		"f": {Name: "f"}, "f@3": {Name: "f", Number: 3}, "f@prod": {Name: "f", Tag: "prod"}, "f@" + digest: {Name: "f", Digest: data.Sum(nil)},
+	} {
+		if got, err := ParseRef(s); err != nil || got != want || got.String() != s {
+			t.Errorf("ParseRef(%q) = %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "@", "f@", "f@0", "f@03", "f@99999999999999999999", "f@sha256:00", "f@a@b", "../f", "f@../x", "@latest"} {
+		if got, err := ParseRef(s); err == nil {
+			t.Errorf("ParseRef(%q) = %v", s, got)
+		}
+	}
+}
+
+func FuzzParseRef(f *testing.F) {
+	for _, s := range []string{"f", "f@1", "f@latest", "f@" + data.Sum(nil).String(), "f@@", "\xff@1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		ref, err := ParseRef(s)
+		if err != nil {
+			return
+		}
+		if ref.String() != s {
+			t.Fatalf("%q is written %q", s, ref)
+		}
+	})
+}
