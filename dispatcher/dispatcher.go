@@ -24,6 +24,8 @@ type Functions interface {
 	Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error)
 }
 
+var _ Functions = (*registry.Registry)(nil)
+
 // bodyShare is the part of the memory budget that bodies have: one in that many.
 const bodyShare = 4
 
