@@ -222,7 +222,7 @@ func spin(ctx context.Context, lim engine.Limits) (engine.Result, error) {
 	from := time.Now()
 	deadline := from.Add(time.Duration(lim.Timeout))
 	for {
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		_, err := scheduler.Yield(ctx, deadline)
 		switch {
 		case !time.Now().Before(deadline) || errors.Is(err, context.DeadlineExceeded):
@@ -259,14 +259,14 @@ func TestOthersBesideEndlessLoops(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		for range 100 {
 			a, err := b.call(t.Context(), v, set("short"))
 			if err != nil || a.Queue > time.Millisecond {
 				t.Fatalf("short call: %v, %v", a, err)
 			}
 			a.Release()
-			time.Sleep(13 * time.Millisecond)
+			pass(13 * time.Millisecond)
 		}
 		wg.Wait()
 		b.finish(t)
@@ -307,7 +307,7 @@ func TestCloseDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
 		b.engine.run = func(_ context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			return engine.NewResult(in, engine.Usage{}, 0, nil), nil
 		}
 		v := b.publish(t, "", nil)
@@ -366,7 +366,7 @@ func TestCloseStopsWhatDoesNotEnd(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		for k := range 2 { // one is being prepared, one waits
 			other := b.unloaded(t, "default", fmt.Sprint(k))
 			wg.Go(func() {

@@ -213,3 +213,6 @@ func set(name string, texts ...string) data.Set {
 	}
 	return s
 }
+
+// pass lets the time of a synctest bubble pass.
+func pass(d time.Duration) { <-time.After(d) }

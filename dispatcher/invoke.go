@@ -121,17 +121,15 @@ func (d *Dispatcher) runInstance(ctx context.Context, tenant string, v *registry
 // prepare loads the program of v with the first engine that has code in it. An
 // invocation that waits for this counts as waiting.
 func (d *Dispatcher) prepare(ctx context.Context, tenant string, v *registry.Version) (*program, error) {
-	for _, e := range d.engines {
-		if _, ok := v.Code[e.Name()]; !ok {
-			continue
-		}
-		if err := d.permits.enterQueue(tenant); err != nil {
-			return nil, err
-		}
-		defer d.permits.exitQueue(tenant)
-		return d.programs.get(ctx, e, v)
+	i := slices.IndexFunc(d.engines, func(e engine.Engine) bool { _, ok := v.Code[e.Name()]; return ok })
+	if i < 0 {
+		return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
 	}
-	return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
+	if err := d.permits.enterQueue(tenant); err != nil {
+		return nil, err
+	}
+	defer d.permits.exitQueue(tenant)
+	return d.programs.get(ctx, d.engines[i], v)
 }
 
 // execute runs the program. A panic of the engine ends this run alone.

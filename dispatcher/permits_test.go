@@ -88,7 +88,7 @@ func TestWaitingIsBoundedInTimeAndNumber(t *testing.T) {
 		if err := p.start(ctx, p.newInstance("b"), 0); engine.KindOf(err) != engine.FaultDeadline {
 			t.Errorf("another tenant, whose own deadline is a second: %v", err)
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		synctest.Wait()
 		for k := range took {
 			if engine.KindOf(errs[k]) != engine.FaultOverload || took[k] != 5*time.Second {
@@ -113,7 +113,7 @@ func TestYieldKeepsThePermitWithoutReason(t *testing.T) {
 				t.Errorf("%s: parked %s, %v", why, parked, err)
 			}
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		stays("nobody waits")
 		i.since = time.Now()
 		waited := make(chan time.Duration)
@@ -124,13 +124,13 @@ func TestYieldKeepsThePermitWithoutReason(t *testing.T) {
 				t.Error(err)
 			}
 			waited <- time.Since(from)
-			time.Sleep(3 * time.Millisecond)
+			pass(3 * time.Millisecond)
 			p.end(j, 0)
 		}()
 		synctest.Wait()
-		time.Sleep(9 * time.Millisecond)
+		pass(9 * time.Millisecond)
 		stays("within its quantum")
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		go func() { // reads what the newcomer reports while i is parked
 			if w := <-waited; w != 10*time.Millisecond {
 				t.Errorf("the newcomer waited %s", w)
@@ -159,7 +159,7 @@ func TestStrictNeverParks(t *testing.T) {
 			p.end(j, 0)
 		}()
 		synctest.Wait()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if parked, err := i.Yield(t.Context(), time.Now().Add(time.Hour)); parked != 0 || err != nil || !i.holds {
 			t.Errorf("parked %s, %v", parked, err)
 		}
@@ -180,7 +180,7 @@ func TestParkedWaitEndsWithDeadlineOrCaller(t *testing.T) {
 			started := make(chan error)
 			go func() { started <- p.start(t.Context(), j, 0) }()
 			synctest.Wait()
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 			parked, err := i.Yield(ctx, deadline)
 			if err := <-started; err != nil {
 				t.Error(err)
@@ -216,7 +216,7 @@ func (p *permits) busy(ctx context.Context, tenant string, total time.Duration, 
 	}
 	defer p.end(i, 0)
 	for range total / time.Millisecond {
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		ran.Add(1)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -241,7 +241,7 @@ func TestShareOfParkedInstances(t *testing.T) {
 				for k := range 3 * workers {
 					wg.Go(func() { _ = p.busy(ctx, fmt.Sprint(k%2), time.Hour, &long) })
 				}
-				time.Sleep(100 * time.Millisecond)
+				pass(100 * time.Millisecond)
 				for range 10 * workers {
 					wg.Go(func() {
 						for ctx.Err() == nil {
@@ -249,10 +249,10 @@ func TestShareOfParkedInstances(t *testing.T) {
 						}
 					})
 				}
-				time.Sleep(time.Second)
+				pass(time.Second)
 				long.Store(0)
 				short.Store(0)
-				time.Sleep(10 * time.Second)
+				pass(10 * time.Second)
 				share := float64(long.Load()) / float64(long.Load()+short.Load())
 				if share < 1.0/parkedShare-0.02 || share > 1.0/parkedShare+0.1 {
 					t.Errorf("parked instances got %.3f of the time", share)
@@ -274,7 +274,7 @@ func TestNewcomersBesideEndlessLoops(t *testing.T) {
 		for range 4 {
 			wg.Go(func() { _ = p.busy(ctx, "loops", time.Hour, &long) })
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		for range 1000 {
 			from := time.Now()
 			i := p.newInstance("new")
@@ -286,7 +286,7 @@ func TestNewcomersBesideEndlessLoops(t *testing.T) {
 			}
 			short.Add(1)
 			p.end(i, 0)
-			time.Sleep(7300 * time.Microsecond)
+			pass(7300 * time.Microsecond)
 		}
 		cancel()
 		wg.Wait()
@@ -304,7 +304,7 @@ func TestParkedInstancesShareEvenly(t *testing.T) {
 		for k := range ran {
 			wg.Go(func() { _ = p.busy(ctx, "a", time.Hour, &ran[k]) })
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		cancel()
 		wg.Wait()
 		for k := range ran {
@@ -342,7 +342,7 @@ func TestMemoryComesWithThePermit(t *testing.T) {
 					return
 				}
 				note(name)
-				time.Sleep(time.Second)
+				pass(time.Second)
 				p.end(i, 0)
 			}()
 			synctest.Wait()
@@ -357,9 +357,9 @@ func TestMemoryComesWithThePermit(t *testing.T) {
 		if len(order) != 0 {
 			t.Fatalf("%v started in memory that an answer holds", order)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		p.end(first, 0)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		synctest.Wait()
 		if got := fmt.Sprint(order); got != "[large small]" {
 			t.Errorf("order %s", got)
@@ -370,9 +370,9 @@ func TestMemoryComesWithThePermit(t *testing.T) {
 		}
 		order = nil
 		begin("large", 800<<10)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		begin("small", 300<<10)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		synctest.Wait()
 		if got := fmt.Sprint(order); got != "[large overload small]" && got != "[small large overload]" {
 			t.Errorf("order %s", got)
@@ -397,11 +397,11 @@ func TestNobodyParksForMemory(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if parked, err := i.Yield(t.Context(), time.Now().Add(time.Hour)); parked != 0 || err != nil || !i.holds {
 			t.Errorf("parked %s, %v", parked, err)
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		synctest.Wait()
 		p.end(i, 0)
 		p.settled(t)
@@ -416,7 +416,7 @@ func TestStopWakesEverybody(t *testing.T) {
 		for range 2 {
 			go func() { errs <- p.busy(t.Context(), "a", time.Hour, &ran) }()
 		}
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		go func() { errs <- p.start(t.Context(), p.newInstance("b"), p.memory) }()
 		blocker := <-errs // it can start, since the others hold no memory
 		if blocker != nil {

@@ -121,12 +121,10 @@ func (ps *programs) release(p *program) {
 	ps.closeAll(idle)
 }
 
-// get loads the program of v if it is not. The caller releases it.
+// get loads the program of v, which has code for e, if it is not. The caller
+// releases it.
 func (ps *programs) get(ctx context.Context, e engine.Engine, v *registry.Version) (*program, error) {
-	code, ok := v.Code[e.Name()]
-	if !ok {
-		return nil, fmt.Errorf("version %d of %s has no code for engine %s", v.Number, v.Name, e.Name())
-	}
+	code := v.Code[e.Name()]
 	key, err := keyOf(v.Tenant, e, code.Digest, v.Signature, v.Limits)
 	if err != nil {
 		return nil, err
@@ -180,7 +178,7 @@ func (ps *programs) load(ctx context.Context, key programKey, prepare func(conte
 	f.waiters++
 	ps.mu.Unlock()
 	if !running {
-		if err := ps.pool.submit(f); err != nil {
+		if err := ps.pool.submit(f); err != nil { //nolint:contextcheck // a flight is for all who wait, so it has a context of its own
 			f.finish(nil, err)
 		}
 	}

@@ -1,9 +1,11 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"mime"
+	"slices"
 
 	"pappus/data"
 	"pappus/engine"
@@ -98,12 +100,11 @@ func (d *Dispatcher) engineFor(code []byte, contentType string) engine.Engine {
 }
 
 func (d *Dispatcher) engineNamed(name string) engine.Engine {
-	for _, e := range d.engines {
-		if e.Name() == name {
-			return e
-		}
+	i := slices.IndexFunc(d.engines, func(e engine.Engine) bool { return e.Name() == name })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return d.engines[i]
 }
 
 // merge makes a registration, without the code, of what the request, the
@@ -115,7 +116,7 @@ func (d *Dispatcher) merge(pub Publication, known engine.Inspection) (registry.R
 		Signature:   m.Signature(),
 		Limits:      pub.Limits.Or(m.Limits).Or(d.config.Defaults),
 		Layout:      known.Layout,
-		Memo:        firstOf(pub.Memo, m.Memo, engine.MemoAuto),
+		Memo:        cmp.Or(pub.Memo, m.Memo, engine.MemoAuto),
 		Description: m.Description,
 		Tags:        pub.Tags,
 	}
@@ -141,15 +142,6 @@ func (d *Dispatcher) merge(pub Publication, known engine.Inspection) (registry.R
 		}
 	}
 	return reg, nil
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // orEmpty makes "no sets" explicit, so that a signature has one spelling.
