@@ -92,9 +92,15 @@ prerequisites:
 
 ##@ Measure
 
+# BENCH selects the Go benchmarks; .cache/bench.txt keeps their figures, for
+# bin/benchstat to compare with those of another commit.
+BENCH ?= ^BenchmarkCall
 .PHONY: bench
-bench: build bin/loopback ## Throughput against a bare echo handler; short calls beside endless loops
+bench: build bin/loopback $(BENCHSTAT) ## Throughput against a bare echo handler, calls beside endless loops, cost of a call
 	bin/loopback -pappus bin/pappus
+	@mkdir -p .cache
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 200ms -count 6 ./wasmengine >.cache/bench.txt
+	$(BENCHSTAT) .cache/bench.txt
 
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
@@ -114,7 +120,7 @@ $(K6): tools/k6/go.mod tools/k6/go.sum
 $(REPORT): $(wildcard internal/testreport/*.go)
 	$(GO) build -o $@ ./internal/testreport
 
-bin/loopback: $(wildcard bench/loopback/*.go)
+bin/loopback: $(wildcard bench/loopback/*.go) go.sum
 	$(GO) build -o $@ ./bench/loopback
 
 .PHONY: help
