@@ -55,6 +55,8 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 	if int64(cfg.Maximum.Memory) > contexts {
 		cfg.Maximum.Memory = engine.Bytes(contexts / engine.PageSize * engine.PageSize)
 		cfg.Defaults.Memory = min(cfg.Defaults.Memory, cfg.Maximum.Memory)
+		log.Info("the memory budget lowers the largest memory limit of functions",
+			slog.String("budget", engine.Bytes(cfg.MemoryBudget).String()), slog.String("limit", cfg.Maximum.Memory.String()))
 	}
 	if err := cfg.check(); err != nil {
 		return nil, err

@@ -3,8 +3,8 @@
 // It owns permits (who may use a processor), the memory budget (of contexts,
 // bodies and unread answers), the loaded programs and the pool that prepares
 // them, and the path of an invocation from its inputs to its answer. It knows
-// packages registry, iofuncs, engine and data; it knows no engine by name and
-// nothing of HTTP.
+// packages registry, iofuncs, engine and data, the names of engines but not their
+// packages, and nothing of HTTP.
 //
 // An invocation of a function is one instance of one application: Invoke makes
 // the inputs fit the signature and then runs that instance. What runs a graph

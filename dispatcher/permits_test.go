@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -535,4 +538,47 @@ func BenchmarkPermit(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkWake measures how late a goroutine wakes up that is not an instance,
+// such as one that reads a request, while instances keep every processor busy
+// in slices of a millisecond: with and without Yield letting it in.
+func BenchmarkWake(b *testing.B) {
+	for name, procs := range map[string]int32{"LetIn": int32(runtime.GOMAXPROCS(0)), "NotLetIn": math.MaxInt32} {
+		b.Run(name, func(b *testing.B) {
+			p := testPermits(func(c *Config) { c.Workers = runtime.GOMAXPROCS(0) })
+			p.procs = procs
+			var stop atomic.Bool
+			var wg sync.WaitGroup
+			for range p.total {
+				wg.Go(func() {
+					i := p.newInstance("a")
+					if err := p.start(context.Background(), i, 0); err != nil {
+						b.Error(err)
+						return
+					}
+					defer p.end(i, 0)
+					for !stop.Load() {
+						for until := time.Now().Add(time.Millisecond); time.Now().Before(until); {
+						}
+						if _, err := i.Yield(context.Background(), time.Now().Add(time.Hour)); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			const nap = 500 * time.Microsecond
+			var late []time.Duration
+			for b.Loop() {
+				from := time.Now()
+				pass(nap)
+				late = append(late, time.Since(from)-nap)
+			}
+			stop.Store(true)
+			wg.Wait()
+			slices.Sort(late)
+			b.ReportMetric(late[len(late)/2].Seconds()*1e3, "p50-ms")
+			b.ReportMetric(late[len(late)*99/100].Seconds()*1e3, "p99-ms")
+		})
+	}
 }
