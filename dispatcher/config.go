@@ -20,7 +20,7 @@ type Config struct {
 	// together; default 2 GiB. A quarter is for bodies.
 	MemoryBudget int64
 
-	CompileWorkers int           // programs prepared at once; default 1
+	CompileWorkers int           // programs prepared at once; default 2, or 1 on one processor
 	CompileTimeout time.Duration // for preparing one program; default 30 s
 	CompileWaiting int           // programs that may wait to be prepared; default 64
 	ProgramBytes   int64         // bytes of loaded programs; idle ones beyond that are closed; default 512 MiB
@@ -35,7 +35,7 @@ func (c Config) withDefaults() Config {
 	c.QueueTimeout = orDefault(c.QueueTimeout, 5*time.Second)
 	c.Waiting = orDefault(c.Waiting, 1024)
 	c.MemoryBudget = orDefault(c.MemoryBudget, 2<<30)
-	c.CompileWorkers = orDefault(c.CompileWorkers, 1)
+	c.CompileWorkers = orDefault(c.CompileWorkers, min(2, runtime.GOMAXPROCS(0)))
 	c.CompileTimeout = orDefault(c.CompileTimeout, 30*time.Second)
 	c.CompileWaiting = orDefault(c.CompileWaiting, 64)
 	c.ProgramBytes = orDefault(c.ProgramBytes, 512<<20)

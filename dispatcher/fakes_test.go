@@ -160,7 +160,7 @@ type bench struct {
 // checks that nothing was lost.
 func newBench(t testing.TB, change func(*Config)) *bench {
 	t.Helper()
-	c := Config{Workers: 2}
+	c := Config{Workers: 2, CompileWorkers: 1}
 	if change != nil {
 		change(&c)
 	}

@@ -87,8 +87,13 @@ func TestFlightEndsWithItsLastWaiter(t *testing.T) {
 		}
 		v, queued := b.unloaded(t, "default", "1"), b.unloaded(t, "default", "2")
 		ctx, cancel := context.WithCancel(t.Context())
+		later, cancelLater := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		for _, v := range []*registry.Version{v, v, queued} {
+		for k, v := range []*registry.Version{v, v, queued} {
+			ctx := ctx
+			if k == 2 {
+				ctx = later
+			}
 			wg.Go(func() {
 				if _, err := b.call(ctx, v); engine.KindOf(err) != engine.FaultCanceled {
 					t.Error(err)
@@ -98,6 +103,11 @@ func TestFlightEndsWithItsLastWaiter(t *testing.T) {
 		}
 		if active, waiting := b.programs.pool.counts(); active != 1 || waiting != 1 {
 			t.Errorf("%d run, %d wait", active, waiting)
+		}
+		cancelLater()
+		synctest.Wait()
+		if active, waiting := b.programs.pool.counts(); active != 1 || waiting != 0 {
+			t.Errorf("%d run, %d wait after the queued one was given up", active, waiting)
 		}
 		cancel()
 		wg.Wait()
