@@ -95,8 +95,9 @@ func (b *Budget) Reserve(ctx context.Context, n int64) (Reservation, error) {
 // TryReserve charges n bytes if they are there and nobody waits.
 func (b *Budget) TryReserve(n int64) (Reservation, bool) {
 	r := Reservation{budget: b}
-	ok := r.Grow(n)
-	return r, ok
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return r, b.queue.Len() == 0 && r.add(n)
 }
 
 // grant serves those who wait, in order, while there is room. b.mu is held.
@@ -125,16 +126,23 @@ func (b *Budget) Limit() int64 { return b.limit }
 // Size is the number of bytes that r holds.
 func (r *Reservation) Size() int64 { return r.n }
 
-// Grow charges n bytes more if they are there and nobody waits for them. It
-// never waits. It fails on the zero Reservation.
+// Grow charges n bytes more if they are there. It never waits, and it passes
+// those who do: they hold nothing, and what has begun should end. It fails on
+// the zero Reservation.
 func (r *Reservation) Grow(n int64) bool {
 	b := r.budget
-	if b == nil || n < 0 {
+	if b == nil {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.queue.Len() > 0 || n > b.limit-b.used {
+	return r.add(n)
+}
+
+// add charges n bytes more if they are there. The budget is locked.
+func (r *Reservation) add(n int64) bool {
+	b := r.budget
+	if n < 0 || n > b.limit-b.used {
 		return false
 	}
 	b.used += n
