@@ -97,7 +97,8 @@ func (b *Budget) TryReserve(n int64) (Reservation, bool) {
 	r := Reservation{budget: b}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return r, b.queue.Len() == 0 && r.add(n)
+	ok := b.queue.Len() == 0 && r.add(n)
+	return r, ok
 }
 
 // grant serves those who wait, in order, while there is room. b.mu is held.

@@ -510,20 +510,24 @@ func BenchmarkPermit(b *testing.B) {
 			}
 		})
 	})
-	b.Run("Yield", func(b *testing.B) {
-		b.ReportAllocs()
-		i := p.newInstance("a")
-		if err := p.start(ctx, i, 0); err != nil {
-			b.Fatal(err)
-		}
-		deadline := time.Now().Add(time.Hour)
-		for b.Loop() {
-			if _, err := i.Yield(ctx, deadline); err != nil {
+	for name, procs := range map[string]int32{"Yield": math.MaxInt32, "YieldLettingOthersIn": 1} {
+		b.Run(name, func(b *testing.B) {
+			p := testPermits(nil)
+			p.procs = procs
+			b.ReportAllocs()
+			i := p.newInstance("a")
+			if err := p.start(ctx, i, 0); err != nil {
 				b.Fatal(err)
 			}
-		}
-		p.end(i, 0)
-	})
+			deadline := time.Now().Add(time.Hour)
+			for b.Loop() {
+				if _, err := i.Yield(ctx, deadline); err != nil {
+					b.Fatal(err)
+				}
+			}
+			p.end(i, 0)
+		})
+	}
 	b.Run("Contended", func(b *testing.B) {
 		p := testPermits(nil)
 		b.ReportAllocs()
