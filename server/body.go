@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"pappus/engine"
+	"pappus/server/problem"
+)
+
+// smallBody is the size up to which a body's buffer is reserved in one piece
+// and kept for the next request.
+const smallBody = 64 << 10
+
+// readBody reads the request's body into memory that is charged as it
+// arrives, under a limit in bytes and the rate floor. The memory belongs to
+// the exchange unless keep says that the caller keeps it.
+func (x *exchange) readBody(limit int64, keep bool) ([]byte, error) {
+	length := x.r.ContentLength
+	if length > limit {
+		return nil, tooLarge(limit)
+	}
+	defer x.unhurried()
+	if length == 0 {
+		return nil, nil
+	}
+	size := int64(smallBody)
+	if length > 0 && length < size {
+		size = length
+	}
+	var err error
+	if x.memory, err = x.server.memory.Reserve(x.r.Context(), size); err != nil {
+		return nil, err
+	}
+	buf := x.body
+	if keep || int64(cap(buf)) < size {
+		buf = make([]byte, size)
+	}
+	buf = buf[:size]
+	n, buf, err := x.fill(buf, length, limit)
+	x.server.metrics.bodyBytes.Add(float64(n))
+	if !keep && cap(buf) <= smallBody {
+		x.body = buf
+	}
+	return buf[:n], err
+}
+
+// fill reads the body, of that length or -1, into buf, which it replaces by
+// larger ones as bytes arrive.
+func (x *exchange) fill(buf []byte, length, limit int64) (int, []byte, error) {
+	var start time.Time
+	n := 0
+	for {
+		if n == len(buf) {
+			if int64(n) == length {
+				return n, buf, nil
+			}
+			larger, err := x.enlarge(buf, length, limit)
+			if err != nil {
+				return n, buf, err
+			}
+			buf = larger
+		}
+		// The first read is under the deadline that net/http set when the
+		// request began, so a body that is there already costs no timer.
+		if n > 0 {
+			if start.IsZero() {
+				start = time.Now()
+			}
+			x.readDeadline(start.Add(x.server.config.allowed(int64(n))))
+		}
+		m, err := x.r.Body.Read(buf[n:])
+		n += m
+		if int64(n) > limit {
+			return n, buf, tooLarge(limit)
+		}
+		if err == io.EOF { //nolint:errorlint // readers return it bare
+			return n, buf, nil
+		}
+		if err != nil {
+			return n, buf, x.bodyError(err)
+		}
+	}
+}
+
+// enlarge returns a buffer of twice the size with the same content, or of what
+// is known or allowed to come if that is less.
+func (x *exchange) enlarge(buf []byte, length, limit int64) ([]byte, error) {
+	size := 2 * int64(len(buf))
+	if most := limit + 1; size > most { // one more byte shows that it is too much
+		size = most
+	}
+	if length >= 0 && size > length {
+		size = length
+	}
+	if !x.memory.Grow(size) {
+		return nil, &engine.Fault{Kind: engine.FaultOverload, Detail: "there is no memory for the body at the moment"}
+	}
+	larger := make([]byte, size)
+	copy(larger, buf)
+	x.memory.Shrink(size)
+	return larger, nil
+}
+
+func tooLarge(limit int64) error {
+	return problem.New(problem.RequestTooLarge, fmt.Sprintf("the body has more than %s", engine.Bytes(limit)))
+}
+
+func (x *exchange) bodyError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c := &x.server.config
+		return problem.New(problem.TooSlow, fmt.Sprintf("after %s the body must arrive at %s a second on average", c.Grace, engine.Bytes(c.Rate)))
+	}
+	if err := context.Cause(x.r.Context()); err != nil {
+		return &engine.Fault{Kind: engine.FaultCanceled, Detail: "the client went away", Err: err}
+	}
+	e := problem.New(problem.BadRequest, "the body could not be read to its end")
+	e.Cause = err
+	return e
+}
+
+// allowed is the time that a transfer of n bytes may have taken.
+func (c *Config) allowed(n int64) time.Duration {
+	return c.Grace + time.Duration(n/c.Rate)*time.Second + time.Duration(n%c.Rate)*time.Second/time.Duration(c.Rate)
+}
+
+// unhurried takes the deadline off the connection's reads when the body is
+// there: net/http goes on reading, to see the client go away, and would take a
+// deadline for that.
+func (x *exchange) unhurried() { x.readDeadline(time.Time{}) }
+
+// Errors of deadlines are left alone: writers that know none belong to tests.
+
+func (x *exchange) readDeadline(t time.Time) {
+	_ = http.NewResponseController(x.w).SetReadDeadline(t)
+}
+
+func (x *exchange) writeDeadline(t time.Time) {
+	_ = http.NewResponseController(x.w).SetWriteDeadline(t)
+}

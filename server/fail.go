@@ -1,0 +1,149 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"pappus/data"
+	"pappus/dispatcher"
+	"pappus/engine"
+	"pappus/registry"
+	"pappus/server/problem"
+)
+
+// toProblem says what an error means for the client. Errors that nobody
+// foresaw are Internal, and their text stays in the log.
+func toProblem(err error) *problem.Problem {
+	var (
+		p        *problem.Problem
+		fault    *engine.Fault
+		rejected *engine.RejectedError
+		input    *dispatcher.InputError
+		large    *dispatcher.TooLargeError
+		missing  *registry.NotFoundError
+		name     *registry.NameError
+		dataName *data.NameError
+		routing  *echo.HTTPError
+	)
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &fault):
+		return problem.FromFault(fault)
+	case errors.As(err, &rejected):
+		return rejectedProblem(rejected)
+	case errors.As(err, &missing):
+		return missingProblem(missing)
+	case errors.As(err, &name):
+		return problem.New(problem.BadName, name.Error())
+	case errors.As(err, &dataName):
+		return problem.New(problem.BadName, dataName.Error())
+	case errors.As(err, &input):
+		return problem.New(problem.BadRequest, input.Error())
+	case errors.As(err, &large):
+		return problem.New(problem.RequestTooLarge, large.Error())
+	case errors.Is(err, dispatcher.ErrUnknownCode):
+		return problem.New(problem.UnknownCode, err.Error())
+	case errors.Is(err, registry.ErrReservedName):
+		return problem.New(problem.ReservedName, err.Error())
+	case errors.Is(err, registry.ErrOtherKind):
+		return problem.New(problem.OtherKind, err.Error())
+	case errors.Is(err, registry.ErrInUse):
+		return problem.New(problem.InUse, err.Error())
+	case errors.Is(err, registry.ErrDamaged):
+		p = problem.New(problem.Damaged, "")
+	case errors.As(err, &routing):
+		p = routingProblem(routing)
+	default:
+		p = problem.New(problem.Internal, "")
+	}
+	p.Cause = err
+	return p
+}
+
+func rejectedProblem(r *engine.RejectedError) *problem.Problem {
+	code := problem.RejectedModule
+	if r.Costly {
+		code = problem.CompileTooCostly
+	}
+	p := problem.New(code, r.Reason)
+	if r.Hint != "" {
+		p.Hint = r.Hint
+	}
+	p.Imports = r.Imports
+	return p
+}
+
+// missingProblem tells apart what was not found.
+func missingProblem(e *registry.NotFoundError) *problem.Problem {
+	code := problem.UnknownFunction
+	switch e.What {
+	case "version", "digest":
+		code = problem.UnknownVersion
+	case "tag":
+		code = problem.UnknownTag
+	}
+	return problem.New(code, e.Error())
+}
+
+// routingProblem takes over what echo's router says.
+func routingProblem(e *echo.HTTPError) *problem.Problem {
+	switch e.Code {
+	case http.StatusNotFound:
+		return problem.New(problem.NotFound, "")
+	case http.StatusMethodNotAllowed:
+		return problem.New(problem.MethodNotAllowed, "")
+	default:
+		return problem.New(problem.Internal, "")
+	}
+}
+
+// fail answers with the problem of an error, or, if an answer has begun, cuts
+// the connection so that it can't be taken for a whole one.
+func (x *exchange) fail(err error) {
+	if x.Response().Committed {
+		panic(http.ErrAbortHandler)
+	}
+	p := *toProblem(err) // a copy: an error may be shared
+	p.Instance = x.id
+	if p.Status == http.StatusNotFound && p.Code() == problem.NotFound && p.Detail == "" {
+		p.Detail = "there is nothing at " + quote(x.r.URL.Path)
+	}
+	if p.Status >= http.StatusInternalServerError && p.Cause != nil {
+		x.server.log.LogAttrs(x.r.Context(), slog.LevelError, "request failed",
+			slog.String("request", x.id), slog.String("route", x.route.path),
+			slog.String("code", string(p.Code())), slog.String("error", p.Cause.Error()))
+	}
+	x.writeProblem(&p)
+}
+
+func (x *exchange) writeProblem(p *problem.Problem) {
+	h := x.w.Header()
+	h["Content-Type"] = valueProblem
+	h["X-Content-Type-Options"] = valueNosniff
+	h["Content-Security-Policy"] = valueSandbox
+	h["Cache-Control"] = []string{"no-store"}
+	if p.Usage != nil {
+		x.setHeader("Pappus-Fuel", slotFuel, strconv.FormatInt(p.Usage.Fuel, 10))
+	}
+	if p.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10)}
+	}
+	p.Stderr = strings.ToValidUTF8(p.Stderr, "\uFFFD")
+	body, err := json.Marshal(p)
+	if err != nil { // a Problem has nothing that can't be marshalled
+		panic(err)
+	}
+	body = append(body, '\n')
+	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
+	x.Response().WriteHeader(p.Status)
+	x.sink.begin(x, false)
+	x.sink.write(body)
+}

@@ -1,0 +1,377 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pappus/data"
+	"pappus/dispatcher"
+	"pappus/engine"
+	"pappus/registry"
+	"pappus/server/problem"
+)
+
+// functionBody is a version of a function as clients see it.
+type functionBody struct {
+	Name        string             `json:"name"`
+	Version     int64              `json:"version"`
+	Digest      data.Digest        `json:"digest"`      // of code and settings; what name@sha256:… means
+	CodeDigest  data.Digest        `json:"code_digest"` // of the bytes of the code
+	Engine      string             `json:"engine"`
+	Code        map[string]codeRef `json:"code"` // by engine
+	Inputs      []engine.Param     `json:"inputs"`
+	Outputs     []engine.Param     `json:"outputs"`
+	Open        bool               `json:"open,omitempty"` // it has no signature and takes the sets that it is sent
+	Limits      engine.Limits      `json:"limits"`
+	Layout      string             `json:"layout,omitempty"`
+	Memo        string             `json:"memo"`
+	Description string             `json:"description,omitempty"`
+	Tags        []string           `json:"tags"` // that name this version
+	Created     time.Time          `json:"created"`
+}
+
+type codeRef struct {
+	Digest data.Digest `json:"digest"`
+	Size   int64       `json:"size"`
+}
+
+// describe makes a version's JSON. The engine shown first is the one whose name
+// comes first; there is one but for functions with several implementations.
+func describe(v *registry.Version, tags map[string]int64) functionBody {
+	b := functionBody{
+		Name: v.Name, Version: v.Number, Digest: v.Digest, Code: make(map[string]codeRef, len(v.Code)),
+		Inputs: v.Signature.Inputs, Outputs: v.Signature.Outputs, Open: v.Signature.Open,
+		Limits: v.Limits, Layout: v.Layout, Memo: v.Memo, Description: v.Description, Tags: []string{}, Created: v.Created,
+	}
+	for name, ref := range v.Code {
+		b.Code[name] = codeRef(ref)
+		if b.Engine == "" || name < b.Engine {
+			b.Engine, b.CodeDigest = name, ref.Digest
+		}
+	}
+	for tag, number := range tags {
+		if number == v.Number {
+			b.Tags = append(b.Tags, tag)
+		}
+	}
+	slices.Sort(b.Tags)
+	return b
+}
+
+// putFunction registers code as a version of a function.
+func (s *Server) putFunction(x *exchange) error {
+	ctx := x.r.Context()
+	name, err := x.name()
+	if err != nil {
+		return err
+	}
+	if registry.Reserved(name) {
+		return problem.New(problem.ReservedName, quote(name)+" belongs to an I/O function")
+	}
+	query, err := parsePublishQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	if err := checkEncoding(x.r); err != nil {
+		return err
+	}
+	body, err := x.readBody(s.config.CodeLimit, true)
+	if err != nil {
+		return err
+	}
+	contentType := x.r.Header.Get("Content-Type")
+	if kind, boundary, err := bodyKindOf(x.r.Header["Content-Type"]); err != nil {
+		return err
+	} else if kind == bodyMultipart {
+		if body, contentType, err = codeOfForm(body, boundary); err != nil {
+			return err
+		}
+	}
+	v, created, err := s.dispatcher.Publish(ctx, dispatcher.Publication{
+		Tenant: tenant, Name: name, Code: body, ContentType: contentType,
+		HasSignature: query.signature, Inputs: query.inputs, Outputs: query.outputs,
+		Limits: query.limits, Memo: query.memo, Tags: query.tags,
+	})
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+		x.w.Header()["Location"] = []string{"/v1/functions/" + v.Name + "@" + strconv.FormatInt(v.Number, 10)}
+	}
+	return s.answerVersion(x, status, v)
+}
+
+// codeOfForm takes the code out of a form with a part for each engine. This
+// server has one engine, so there can be one part.
+func codeOfForm(body []byte, boundary string) (code []byte, contentType string, err error) {
+	if err := checkClosed(body, boundary); err != nil {
+		return nil, "", err
+	}
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	for i := 0; ; i++ {
+		part, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) && i > 0 {
+			return code, contentType, nil
+		}
+		if err != nil {
+			return nil, "", located(partPath(i), "the part can't be read: "+err.Error())
+		}
+		form, err := formData(part.Header)
+		if err != nil {
+			return nil, "", locate(err, partPath(i))
+		}
+		const wasm = "wasm"
+		if form["name"] != wasm {
+			return nil, "", problem.New(problem.UnknownCode, "the form has code for the engine "+quote(form["name"])+"; this server has "+wasm)
+		}
+		if i > 0 {
+			return nil, "", located(partPath(i), "there is more than one part for the engine "+wasm)
+		}
+		if code, err = io.ReadAll(part); err != nil {
+			return nil, "", located(partPath(i), "the part can't be read: "+err.Error())
+		}
+		contentType = part.Header.Get("Content-Type")
+	}
+}
+
+// answerVersion answers with a version and the tags that name it.
+func (s *Server) answerVersion(x *exchange, status int, v *registry.Version) error {
+	tags, err := s.registry.Tags(x.r.Context(), tenant, v.Name)
+	if err != nil {
+		return err
+	}
+	return x.writeJSON(status, describe(v, tags))
+}
+
+func (s *Server) getFunction(x *exchange) error {
+	v, err := s.resolve(x)
+	if err != nil {
+		return err
+	}
+	return s.answerVersion(x, http.StatusOK, v)
+}
+
+// resolve finds the version that the path names, on routes without parameters.
+func (s *Server) resolve(x *exchange) (*registry.Version, error) {
+	ref, err := x.ref()
+	if err != nil {
+		return nil, err
+	}
+	if err := noQuery(x.r.URL.RawQuery); err != nil {
+		return nil, err
+	}
+	return s.dispatcher.Resolve(x.r.Context(), tenant, ref)
+}
+
+func (s *Server) deleteFunction(x *exchange) error {
+	ref, err := x.ref()
+	if err != nil {
+		return err
+	}
+	if err := noQuery(x.r.URL.RawQuery); err != nil {
+		return err
+	}
+	if err := s.registry.Delete(x.r.Context(), tenant, ref); err != nil {
+		return err
+	}
+	return x.writeNothing()
+}
+
+// functionsBody is a page of functions or of versions; Next is the cursor of
+// the page after it.
+type functionsBody struct {
+	Functions []functionBody `json:"functions,omitzero"`
+	Versions  []functionBody `json:"versions,omitzero"`
+	Next      string         `json:"next,omitempty"`
+}
+
+func (s *Server) listFunctions(x *exchange) error {
+	ctx := x.r.Context()
+	q, err := parsePageQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	if q.cursor != "" {
+		if err := registry.CheckName(q.cursor); err != nil {
+			return badParameter("cursor", "is not one that a list returned")
+		}
+	}
+	page, next, err := s.registry.List(ctx, tenant, q.cursor, q.limit)
+	if err != nil {
+		return err
+	}
+	body := functionsBody{Functions: make([]functionBody, 0, len(page)), Next: next}
+	for _, v := range page {
+		tags, err := s.registry.Tags(ctx, tenant, v.Name)
+		var missing *registry.NotFoundError
+		if errors.As(err, &missing) {
+			continue // deleted since the page was read
+		}
+		if err != nil {
+			return err
+		}
+		body.Functions = append(body.Functions, describe(v, tags))
+	}
+	return x.writeJSON(http.StatusOK, body)
+}
+
+func (s *Server) listVersions(x *exchange) error {
+	ctx := x.r.Context()
+	name, err := x.name()
+	if err != nil {
+		return err
+	}
+	q, err := parsePageQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	page, next, err := s.registry.Versions(ctx, tenant, name, q.cursor, q.limit)
+	var cursor *registry.NameError
+	if errors.As(err, &cursor) {
+		return badParameter("cursor", "is not one that a list returned")
+	}
+	if err != nil {
+		return err
+	}
+	tags, err := s.registry.Tags(ctx, tenant, name)
+	if err != nil {
+		return err
+	}
+	body := functionsBody{Versions: make([]functionBody, 0, len(page)), Next: next}
+	for _, v := range page {
+		body.Versions = append(body.Versions, describe(v, tags))
+	}
+	return x.writeJSON(http.StatusOK, body)
+}
+
+// getCode answers with the bytes of a version's code, as they were sent.
+func (s *Server) getCode(x *exchange) error {
+	v, err := s.resolve(x)
+	if err != nil {
+		return err
+	}
+	shown := describe(v, nil)
+	code, err := s.registry.Code(x.r.Context(), tenant, shown.CodeDigest)
+	if err != nil {
+		return err
+	}
+	typ := "application/wasm"
+	if bytes.HasPrefix(code, []byte("\x7fELF")) {
+		typ = "application/x-elf"
+	}
+	h := x.w.Header()
+	h["Content-Disposition"] = []string{`attachment; filename="` + v.Name + `.` + shown.Engine + `"`}
+	h["Etag"] = []string{`"` + shown.CodeDigest.String() + `"`}
+	return x.writePage(typ, code)
+}
+
+// maxTarget is the largest body of a request that moves a tag, in bytes.
+const maxTarget = 4 << 10
+
+// putTag makes a tag name the version in the body: its number or digest, as
+// text or as JSON.
+func (s *Server) putTag(x *exchange) error {
+	name, err := x.name()
+	if err != nil {
+		return err
+	}
+	if err := noQuery(x.r.URL.RawQuery); err != nil {
+		return err
+	}
+	if err := checkEncoding(x.r); err != nil {
+		return err
+	}
+	body, err := x.readBody(maxTarget, false)
+	if err != nil {
+		return err
+	}
+	target, err := parseTarget(name, body)
+	if err != nil {
+		return err
+	}
+	v, err := s.registry.SetTag(x.r.Context(), tenant, name, x.param("tag"), target)
+	if err != nil {
+		return err
+	}
+	return s.answerVersion(x, http.StatusOK, v)
+}
+
+// parseTarget reads `3`, `sha256:…`, `{"version": 3}` or `{"digest": "sha256:…"}`.
+func parseTarget(name string, body []byte) (registry.Ref, error) {
+	text := strings.TrimSpace(string(body))
+	if strings.HasPrefix(text, "{") {
+		var target struct {
+			Version json.Number `json:"version"`
+			Digest  string      `json:"digest"`
+		}
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&target); err != nil || (target.Version == "") == (target.Digest == "") || dec.More() {
+			return registry.Ref{}, badTarget(text)
+		}
+		text = target.Digest
+		if text == "" {
+			text = target.Version.String()
+		}
+	} else if strings.HasPrefix(text, `"`) {
+		if err := json.Unmarshal([]byte(text), &text); err != nil {
+			return registry.Ref{}, badTarget(text)
+		}
+	}
+	ref, err := registry.ParseRef(name + "@" + text)
+	if err != nil || ref.Tag != "" {
+		return registry.Ref{}, badTarget(text)
+	}
+	return ref, nil
+}
+
+func badTarget(text string) error {
+	return problem.New(problem.BadBody, quote(text)+` is not a version: send its number or its digest, as text or as {"version": 3} or {"digest": "sha256:…"}`)
+}
+
+func (s *Server) deleteTag(x *exchange) error {
+	name, err := x.name()
+	if err != nil {
+		return err
+	}
+	if err := noQuery(x.r.URL.RawQuery); err != nil {
+		return err
+	}
+	if err := s.registry.RemoveTag(x.r.Context(), tenant, name, x.param("tag")); err != nil {
+		return err
+	}
+	return x.writeNothing()
+}
+
+func (x *exchange) writeNothing() error {
+	x.Response().WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// writeJSON answers with a value that is small and can always be marshalled.
+func (x *exchange) writeJSON(status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	body = append(body, '\n')
+	h := x.w.Header()
+	h["Content-Type"] = valueJSON
+	h["X-Content-Type-Options"] = valueNosniff
+	h["Content-Security-Policy"] = valueSandbox
+	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
+	x.Response().WriteHeader(status)
+	x.sink.begin(x, false)
+	x.sink.write(body)
+	return x.sink.err
+}

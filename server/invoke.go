@@ -1,0 +1,154 @@
+package server
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+
+	"pappus/data"
+	"pappus/dispatcher"
+	"pappus/engine"
+	"pappus/server/problem"
+)
+
+// tenant is whose functions all requests are about until there are keys.
+const tenant = "default"
+
+// invoke runs a function on the sets in the request and answers with the sets
+// that it left.
+func (s *Server) invoke(x *exchange) error {
+	ctx := x.r.Context()
+	ref, err := x.ref()
+	if err != nil {
+		return err
+	}
+	query, err := parseInvokeQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	version, err := s.dispatcher.Resolve(ctx, tenant, ref)
+	if err != nil {
+		return err
+	}
+	accept := parseAccept(x.r.Header["Accept"])
+	if accept != nil && !satisfiable(accept, &version.Signature) {
+		return notAcceptable("")
+	}
+	inputs, err := x.readInputs(&version.Signature, &query)
+	if err != nil {
+		return err
+	}
+	answer, err := s.dispatcher.Invoke(ctx, dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs})
+	if err != nil {
+		return err
+	}
+	defer answer.Release()
+	return x.writeAnswer(answer, &version.Signature, accept)
+}
+
+// readInputs reads the body as what its content type and the query say it is.
+func (x *exchange) readInputs(sig *engine.Signature, q *invokeQuery) ([]data.Set, error) {
+	if err := checkEncoding(x.r); err != nil {
+		return nil, err
+	}
+	kind, boundary := bodyRaw, ""
+	if !q.raw() {
+		var err error
+		if kind, boundary, err = bodyKindOf(x.r.Header["Content-Type"]); err != nil {
+			return nil, err
+		}
+	}
+	if kind == bodyRaw {
+		return x.readRaw(sig, q)
+	}
+	body, err := x.readBody(x.server.config.BodyLimit, false)
+	if err != nil {
+		return nil, err
+	}
+	c := collector{signature: sig, limit: x.server.config.ItemLimit}
+	if kind == bodyJSON {
+		err = readJSON(body, &c)
+	} else {
+		err = readMultipart(body, boundary, &c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.done(), nil
+}
+
+// readRaw makes the body one item.
+func (x *exchange) readRaw(sig *engine.Signature, q *invokeQuery) ([]data.Set, error) {
+	set, item, err := rawTarget(sig, q)
+	if err != nil {
+		return nil, err
+	}
+	body, err := x.readBody(x.server.config.BodyLimit, false)
+	if err != nil {
+		return nil, err
+	}
+	if set == "" {
+		if len(body) > 0 {
+			e := problem.New(problem.UnknownSet, "the function takes no input, and the request has a body")
+			e.Declared = []string{}
+			return nil, e
+		}
+		return nil, nil
+	}
+	x.item.Init(item, q.key, body)
+	x.items[0] = &x.item
+	x.sets[0] = data.Set{Name: set, Items: x.items[:]}
+	return x.sets[:], nil
+}
+
+// Kinds of bodies.
+type bodyKind uint8
+
+const (
+	bodyRaw bodyKind = iota
+	bodyJSON
+	bodyMultipart
+)
+
+// bodyKindOf says how a body of that Content-Type is read: everything that is
+// neither JSON nor a form is raw.
+func bodyKindOf(values []string) (kind bodyKind, boundary string, err error) {
+	switch {
+	case len(values) == 0:
+		return bodyRaw, "", nil
+	case len(values) > 1:
+		return bodyRaw, "", problem.New(problem.BadRequest, "there are several Content-Type headers")
+	}
+	value := values[0]
+	if !strings.Contains(value, "json") && !strings.Contains(value, "form-data") && strings.ToLower(value) == value {
+		return bodyRaw, "", nil // the usual case, without parsing
+	}
+	typ, params, err := mime.ParseMediaType(value)
+	switch bare, _, _ := strings.Cut(strings.ToLower(value), ";"); {
+	case typ != typeJSON && typ != "multipart/form-data" && strings.TrimSpace(bare) != typeJSON && strings.TrimSpace(bare) != "multipart/form-data":
+		return bodyRaw, "", nil
+	case err != nil:
+		return bodyRaw, "", problem.New(problem.BadRequest, "Content-Type "+quote(value)+" can't be read: "+err.Error())
+	case typ == typeJSON:
+		if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+			return bodyRaw, "", problem.New(problem.BadRequest, "JSON is UTF-8, and not "+quote(charset))
+		}
+		return bodyJSON, "", nil
+	default:
+		if boundary = params["boundary"]; boundary == "" || len(boundary) > 70 {
+			return bodyRaw, "", problem.New(problem.BadRequest, "the Content-Type multipart/form-data needs a boundary of 1 to 70 characters")
+		}
+		return bodyMultipart, boundary, nil
+	}
+}
+
+// checkEncoding refuses compressed bodies: limits are on the bytes that a
+// function sees.
+func checkEncoding(r *http.Request) error {
+	for _, v := range r.Header["Content-Encoding"] {
+		if !strings.EqualFold(strings.TrimSpace(v), "identity") {
+			return problem.New(problem.ContentEncoding, "Content-Encoding is "+quote(v))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	_ "embed"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pappus/server/problem"
+)
+
+// openAPIDocument is the description of every route.
+//
+//go:embed openapi.yaml
+var openAPIDocument []byte
+
+const (
+	typeHTML = "text/html; charset=utf-8"
+	typeYAML = "application/yaml"
+)
+
+const homePage = `<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Pappus</title></head><body>
+<h1>Pappus</h1>
+<p>A server of pure functions. Nothing runs on this page; these are what there is:</p>
+<ul>
+<li><a href="/v1/functions">/v1/functions</a>: the functions that are registered</li>
+<li><a href="/openapi.yaml">/openapi.yaml</a>: the interface, for tools and people</li>
+<li><a href="/metrics">/metrics</a>: figures for Prometheus</li>
+<li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>: whether it is up, and takes work</li>
+</ul>
+<pre>curl -T function.wasm http://HOST/v1/functions/NAME
+curl --data-binary @input http://HOST/v1/invoke/NAME</pre>
+</body></html>
+`
+
+func (s *Server) home(x *exchange) error { return x.writePage(typeHTML, []byte(homePage)) }
+
+func (s *Server) healthz(x *exchange) error { return x.writePage(typeText, []byte("ok\n")) }
+
+func (s *Server) readyz(x *exchange) error {
+	if err := s.dispatcher.Ready(); err != nil {
+		p := problem.New(problem.NotReady, err.Error())
+		p.RetryAfter = s.config.MemoryWait
+		return p
+	}
+	return x.writePage(typeText, []byte("ready\n"))
+}
+
+func (s *Server) openAPI(x *exchange) error { return x.writePage(typeYAML, openAPIDocument) }
+
+func (s *Server) showMetrics(x *exchange) error {
+	promhttp.HandlerFor(s.gatherer, promhttp.HandlerOpts{}).ServeHTTP(x.Response(), x.r)
+	return nil
+}
+
+// errorPage shows what the catalogue says of a code: where a problem's type
+// leads to.
+func (s *Server) errorPage(x *exchange) error {
+	code := x.param("code")
+	page, ok := s.pages[problem.Code(code)]
+	if !ok {
+		return problem.New(problem.NotFound, "there is no error "+quote(code))
+	}
+	return x.writePage(typeHTML, page)
+}
+
+// errorPages renders the catalogue, a page a code.
+func errorPages() map[problem.Code][]byte {
+	pages := make(map[problem.Code][]byte)
+	for _, e := range problem.Catalogue() {
+		var b strings.Builder
+		title := template.HTMLEscapeString(e.Title)
+		b.WriteString("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + title + "</title></head><body>\n")
+		b.WriteString("<h1>" + title + "</h1>\n<p><code>" + template.HTMLEscapeString(string(e.Code)) + "</code>, status " +
+			strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + "</p>\n")
+		b.WriteString("<p>" + template.HTMLEscapeString(e.Description) + "</p>\n<p>What to do: " + template.HTMLEscapeString(e.Hint) + "</p>\n</body></html>\n")
+		pages[e.Code] = []byte(b.String())
+	}
+	return pages
+}
+
+// writePage answers 200 with a body that is there.
+func (x *exchange) writePage(contentType string, body []byte) error {
+	h := x.w.Header()
+	h["X-Content-Type-Options"] = valueNosniff
+	h["Content-Security-Policy"] = valueSandbox
+	return x.writeRaw(body, contentType)
+}

@@ -1,0 +1,221 @@
+package server
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+
+	"pappus/engine"
+	"pappus/server/problem"
+)
+
+// eachParameter calls f for every parameter of a query, decoded, in order.
+func eachParameter(raw string, f func(name, value string) error) error {
+	for raw != "" {
+		var part string
+		part, raw, _ = strings.Cut(raw, "&")
+		if part == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(name)
+		if err == nil {
+			value, err = url.QueryUnescape(value)
+		}
+		if err != nil || strings.Contains(part, ";") {
+			return problem.New(problem.BadParameter, "the query "+quote(part)+" can't be decoded; escape it as %XX")
+		}
+		if err := f(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unknownParameter(name string, declared ...string) error {
+	e := problem.New(problem.UnknownParameter, "there is no parameter "+quote(name)+" here")
+	e.Declared = declared
+	return e
+}
+
+func badParameter(name, message string) error {
+	return problem.New(problem.BadParameter, name+": "+message)
+}
+
+// once refuses a parameter's second appearance.
+func once(seen *bool, name string) error {
+	if *seen {
+		return badParameter(name, "appears twice")
+	}
+	*seen = true
+	return nil
+}
+
+// noQuery is for routes without parameters.
+func noQuery(raw string) error {
+	return eachParameter(raw, func(name, _ string) error { return unknownParameter(name) })
+}
+
+// invokeQuery says where a raw body goes.
+type invokeQuery struct {
+	set, item               string
+	key                     uint32
+	hasSet, hasItem, hasKey bool
+}
+
+// raw reports whether the query makes the body raw whatever its type.
+func (q *invokeQuery) raw() bool { return q.hasSet || q.hasItem || q.hasKey }
+
+func parseInvokeQuery(raw string) (q invokeQuery, err error) {
+	err = eachParameter(raw, func(name, value string) error {
+		switch name {
+		case "set":
+			q.set = value
+			return once(&q.hasSet, name)
+		case "item":
+			q.item = value
+			return once(&q.hasItem, name)
+		case "key":
+			key, err := parseKey(value)
+			if err != nil {
+				return badParameter(name, err.Error())
+			}
+			q.key = key
+			return once(&q.hasKey, name)
+		default:
+			return unknownParameter(name, "set", "item", "key")
+		}
+	})
+	return q, err
+}
+
+// publishQuery is what a registration says beside the code.
+type publishQuery struct {
+	signature       bool // input or output is present, so they are the whole signature
+	inputs, outputs []engine.Param
+	limits          engine.Limits
+	memo            string
+	tags            []string
+}
+
+func publishParameters() []string {
+	return []string{"input", "output", "memory", "timeout", "fuel", "stack", "output-limit", "memo", "tag"}
+}
+
+func parsePublishQuery(raw string) (publishQuery, error) {
+	q := publishQuery{inputs: []engine.Param{}, outputs: []engine.Param{}}
+	seen := make(map[string]bool)
+	err := eachParameter(raw, func(name, value string) error {
+		var err error
+		repeats := false
+		switch name {
+		case "input":
+			repeats, q.signature = true, true
+			q.inputs, err = appendParam(q.inputs, value)
+		case "output":
+			repeats, q.signature = true, true
+			q.outputs, err = appendParam(q.outputs, value)
+		case "tag":
+			repeats = true
+			q.tags = append(q.tags, value)
+		case "memory":
+			q.limits.Memory, err = positive(engine.ParseBytes(value))
+		case "stack":
+			q.limits.Stack, err = positive(engine.ParseBytes(value))
+		case "output-limit":
+			q.limits.Output, err = positive(engine.ParseBytes(value))
+		case "timeout":
+			q.limits.Timeout, err = positive(engine.ParseDuration(value))
+		case "fuel":
+			q.limits.Fuel, err = parseFuel(value)
+		case "memo":
+			if q.memo = value; value != engine.MemoAuto && value != engine.MemoOff {
+				return badParameter(name, quote(value)+" is neither "+engine.MemoAuto+" nor "+engine.MemoOff)
+			}
+		default:
+			return unknownParameter(name, publishParameters()...)
+		}
+		if err != nil {
+			return badParameter(name, err.Error())
+		}
+		if seen[name] && !repeats {
+			return badParameter(name, "appears twice")
+		}
+		seen[name] = true
+		return nil
+	})
+	if err != nil {
+		return q, err
+	}
+	sig := engine.Signature{Inputs: q.inputs, Outputs: q.outputs}
+	if err := sig.Check(); err != nil {
+		return q, problem.New(problem.BadParameter, err.Error())
+	}
+	return q, nil
+}
+
+// appendParam reads NAME, NAME/set or NAME/item.
+func appendParam(params []engine.Param, value string) ([]engine.Param, error) {
+	p := engine.Param{Name: value, Type: engine.TypeSet}
+	if name, typ, ok := strings.Cut(value, "/"); ok {
+		if typ != engine.TypeItem && typ != engine.TypeSet {
+			return nil, problemText(quote(value) + " is not NAME, NAME/set or NAME/item")
+		}
+		p.Name, p.Type = name, typ
+	}
+	return append(params, p), nil
+}
+
+// problemText is an error that is only text, to be put into a problem.
+type problemText string
+
+func (t problemText) Error() string { return string(t) }
+
+// positive refuses 0, which would mean "not given".
+func positive[T engine.Bytes | engine.Duration | int64](v T, err error) (T, error) {
+	if err == nil && v <= 0 {
+		err = problemText("it must be more than 0")
+	}
+	return v, err
+}
+
+func parseFuel(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, problemText(quote(s) + " is not a number of fuel units")
+	}
+	return positive(n, nil)
+}
+
+// pageQuery asks for one page of a list.
+type pageQuery struct {
+	cursor string
+	limit  int
+}
+
+const (
+	pageDefault = 100
+	pageMax     = 1000
+)
+
+func parsePageQuery(raw string) (pageQuery, error) {
+	q := pageQuery{limit: pageDefault}
+	var hasCursor, hasLimit bool
+	err := eachParameter(raw, func(name, value string) error {
+		switch name {
+		case "cursor":
+			q.cursor = value
+			return once(&hasCursor, name)
+		case "limit":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > pageMax {
+				return badParameter(name, quote(value)+" is not a number from 1 to "+strconv.Itoa(pageMax))
+			}
+			q.limit = n
+			return once(&hasLimit, name)
+		default:
+			return unknownParameter(name, "cursor", "limit")
+		}
+	})
+	return q, err
+}

@@ -1,0 +1,240 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pappus/data"
+	"pappus/dispatcher"
+	"pappus/registry"
+	"pappus/server/problem"
+)
+
+// Dispatcher is what the server needs of a dispatcher.
+type Dispatcher interface {
+	Publish(ctx context.Context, p dispatcher.Publication) (v *registry.Version, created bool, err error)
+	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
+	Invoke(ctx context.Context, inv dispatcher.Invocation) (*dispatcher.Answer, error)
+	Memory() *dispatcher.Budget
+	Ready() error
+}
+
+// Registry is what the server needs of a registry, beside what the dispatcher
+// does with it.
+type Registry interface {
+	Tags(ctx context.Context, tenant, name string) (map[string]int64, error)
+	Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error)
+	List(ctx context.Context, tenant, cursor string, limit int) (page []*registry.Version, next string, err error)
+	Versions(ctx context.Context, tenant, name, cursor string, limit int) (page []*registry.Version, next string, err error)
+	SetTag(ctx context.Context, tenant, name, tag string, target registry.Ref) (*registry.Version, error)
+	RemoveTag(ctx context.Context, tenant, name, tag string) error
+	Delete(ctx context.Context, tenant string, ref registry.Ref) error
+}
+
+var (
+	_ Dispatcher   = (*dispatcher.Dispatcher)(nil)
+	_ Registry     = (*registry.Registry)(nil)
+	_ http.Handler = (*Server)(nil)
+)
+
+// Server answers HTTP requests. It is safe for concurrent use.
+type Server struct {
+	config     Config
+	dispatcher Dispatcher
+	registry   Registry
+	memory     *dispatcher.Budget
+	gatherer   prometheus.Gatherer
+	metrics    *metrics
+	log        *slog.Logger
+	guard      guard
+	ids        *requestIDs
+	echo       *echo.Echo
+	pages      map[problem.Code][]byte
+	exchanges  sync.Pool
+}
+
+// New makes a server. It registers its metrics with registerer, and /metrics
+// shows those of gatherer.
+func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, registerer prometheus.Registerer, log *slog.Logger) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(registerer)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	s := &Server{
+		config:     cfg,
+		dispatcher: d,
+		registry:   reg,
+		memory:     d.Memory(),
+		gatherer:   gatherer,
+		metrics:    m,
+		log:        log,
+		guard:      guard{remote: cfg.AllowRemote, origins: cfg.Origins},
+		ids:        newRequestIDs(),
+		echo:       echo.New(),
+		pages:      errorPages(),
+	}
+	for _, h := range cfg.Hosts {
+		s.guard.hosts = append(s.guard.hosts, strings.ToLower(h))
+	}
+	s.exchanges.New = func() any {
+		x := &exchange{server: s, Context: s.echo.NewContext(nil, nil)}
+		x.items[0] = &x.item
+		return x
+	}
+	s.addRoutes()
+	return s, nil
+}
+
+// handler answers a request, or returns an error that becomes a problem.
+type handler func(*exchange) error
+
+func (s *Server) addRoutes() {
+	for _, r := range []struct {
+		method, path string
+		h            handler
+	}{
+		{http.MethodGet, "/", s.home},
+		{http.MethodGet, "/healthz", s.healthz},
+		{http.MethodGet, "/readyz", s.readyz},
+		{http.MethodGet, "/openapi.yaml", s.openAPI},
+		{http.MethodGet, "/metrics", s.showMetrics},
+		{http.MethodGet, "/errors/:code", s.errorPage},
+		{http.MethodGet, "/v1/functions", s.listFunctions},
+		{http.MethodPut, "/v1/functions/:ref", s.putFunction},
+		{http.MethodGet, "/v1/functions/:ref", s.getFunction},
+		{http.MethodDelete, "/v1/functions/:ref", s.deleteFunction},
+		{http.MethodGet, "/v1/functions/:ref/versions", s.listVersions},
+		{http.MethodGet, "/v1/functions/:ref/code", s.getCode},
+		{http.MethodPut, "/v1/functions/:ref/tags/:tag", s.putTag},
+		{http.MethodDelete, "/v1/functions/:ref/tags/:tag", s.deleteTag},
+		{http.MethodPost, "/v1/invoke/:ref", s.invoke},
+	} {
+		s.addRoute(r.method, r.path, r.h)
+		if r.method == http.MethodGet {
+			s.addRoute(http.MethodHead, r.path, r.h) // net/http drops the body
+		}
+	}
+}
+
+func (s *Server) addRoute(method, path string, h handler) {
+	route := s.metrics.route(path, method)
+	s.echo.Add(method, path, func(c echo.Context) error {
+		x, ok := c.(*exchange)
+		if !ok {
+			return errors.New("a route was called with a context that is not an exchange")
+		}
+		x.route = route
+		return h(x)
+	})
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, _ := s.exchanges.Get().(*exchange)
+	s.metrics.inFlight.Inc()
+	x.begin(w, r)
+	defer s.finish(x)
+	if err := s.serve(x); err != nil {
+		x.fail(err)
+	}
+}
+
+func (s *Server) serve(x *exchange) error {
+	if x.r.ContentLength == 0 {
+		x.unhurried()
+	}
+	if err := s.guard.check(x.r, x.w.Header()); err != nil {
+		return err
+	}
+	if x.r.Method == http.MethodOptions && s.guard.preflight(x.r, x.Response()) {
+		return nil
+	}
+	s.echo.Router().Find(x.r.Method, echo.GetPath(x.r), x.Context)
+	return x.Handler()(x)
+}
+
+// finish ends an exchange, also after a panic: the client then learns only
+// that something went wrong, or gets a broken connection if its answer had
+// begun.
+func (s *Server) finish(x *exchange) {
+	cause := recover()
+	if cause != nil && cause != http.ErrAbortHandler { //nolint:errorlint // it is passed on as it is
+		s.log.LogAttrs(context.Background(), slog.LevelError, "panic",
+			slog.String("request", x.id), slog.String("route", x.route.path),
+			slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+		if !x.Response().Committed {
+			p := problem.New(problem.Internal, "")
+			p.Instance = x.id
+			x.writeProblem(p)
+			cause = nil
+		} else {
+			cause = http.ErrAbortHandler
+		}
+	}
+	s.metrics.inFlight.Dec()
+	x.route.count(x.Response().Status)
+	if s.config.AccessLog {
+		s.log.LogAttrs(context.Background(), slog.LevelInfo, "request",
+			slog.String("request", x.id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path),
+			slog.Int("status", x.Response().Status), slog.Int64("bytes", x.Response().Size),
+			slog.String("remote", x.r.RemoteAddr))
+	}
+	x.end()
+	if cause != nil {
+		panic(cause)
+	}
+	s.exchanges.Put(x)
+}
+
+// Serve answers requests on ln until ctx ends, then lets what runs finish, for
+// the time that the configuration gives, and returns nil if that was enough.
+// It closes ln, and refuses one that other machines can reach unless the
+// configuration allows it.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	if err := s.config.CheckListen(ln.Addr()); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	// What still runs when the time is over ends with this context.
+	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	hs := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: s.config.HeaderTimeout,
+		ReadTimeout:       s.config.Grace, // readBody moves it along
+		IdleTimeout:       s.config.IdleTimeout,
+		MaxHeaderBytes:    s.config.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- hs.Serve(ln) }()
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("server: %w", err)
+	case <-ctx.Done():
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Shutdown)
+	defer cancel()
+	err := hs.Shutdown(bounded)
+	if err != nil {
+		abandon()
+		err = errors.Join(fmt.Errorf("server: requests were still running after %s: %w", s.config.Shutdown.Round(time.Millisecond), err), hs.Close())
+	}
+	<-stopped
+	return err
+}
