@@ -231,7 +231,7 @@ func putMultipart(s *sink, outputs []data.Set, sig *engine.Signature, boundary s
 			s.quoted(set.Name)
 			s.text("; filename=")
 			s.quoted(it.Name())
-			s.text("\r\n"+keyHeader+": ")
+			s.text("\r\n" + keyHeader + ": ")
 			s.number(int64(it.Key()))
 			s.text("\r\nContent-Type: ", typ, "\r\n\r\n")
 			s.bytes(it.Bytes())

@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +33,8 @@ type functionBody struct {
 	Layout      string             `json:"layout,omitempty"`
 	Memo        string             `json:"memo"`
 	Description string             `json:"description,omitempty"`
-	Tags        []string           `json:"tags"` // that name this version
+	Size        int64              `json:"size"` // of the engine's code, in bytes
+	Tags        map[string]int64   `json:"tags"` // of the function, with the versions that they name
 	Created     time.Time          `json:"created"`
 }
 
@@ -49,20 +49,14 @@ func describe(v *registry.Version, tags map[string]int64) functionBody {
 	b := functionBody{
 		Name: v.Name, Version: v.Number, Digest: v.Digest, Code: make(map[string]codeRef, len(v.Code)),
 		Inputs: v.Signature.Inputs, Outputs: v.Signature.Outputs, Open: v.Signature.Open,
-		Limits: v.Limits, Layout: v.Layout, Memo: v.Memo, Description: v.Description, Tags: []string{}, Created: v.Created,
+		Limits: v.Limits, Layout: v.Layout, Memo: v.Memo, Description: v.Description, Tags: tags, Created: v.Created,
 	}
 	for name, ref := range v.Code {
 		b.Code[name] = codeRef(ref)
 		if b.Engine == "" || name < b.Engine {
-			b.Engine, b.CodeDigest = name, ref.Digest
+			b.Engine, b.CodeDigest, b.Size = name, ref.Digest, ref.Size
 		}
 	}
-	for tag, number := range tags {
-		if number == v.Number {
-			b.Tags = append(b.Tags, tag)
-		}
-	}
-	slices.Sort(b.Tags)
 	return b
 }
 
@@ -187,12 +181,11 @@ func (s *Server) deleteFunction(x *exchange) error {
 	return x.writeNothing()
 }
 
-// functionsBody is a page of functions or of versions; Next is the cursor of
-// the page after it.
-type functionsBody struct {
-	Functions []functionBody `json:"functions,omitzero"`
-	Versions  []functionBody `json:"versions,omitzero"`
-	Next      string         `json:"next,omitempty"`
+// pageBody is a page of functions or of versions; Next is the cursor of the
+// page after it.
+type pageBody struct {
+	Items []functionBody `json:"items"`
+	Next  string         `json:"next,omitempty"`
 }
 
 func (s *Server) listFunctions(x *exchange) error {
@@ -210,7 +203,7 @@ func (s *Server) listFunctions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body := functionsBody{Functions: make([]functionBody, 0, len(page)), Next: next}
+	body := pageBody{Items: make([]functionBody, 0, len(page)), Next: next}
 	for _, v := range page {
 		tags, err := s.registry.Tags(ctx, tenant, v.Name)
 		var missing *registry.NotFoundError
@@ -220,7 +213,7 @@ func (s *Server) listFunctions(x *exchange) error {
 		if err != nil {
 			return err
 		}
-		body.Functions = append(body.Functions, describe(v, tags))
+		body.Items = append(body.Items, describe(v, tags))
 	}
 	return x.writeJSON(http.StatusOK, body)
 }
@@ -247,9 +240,9 @@ func (s *Server) listVersions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body := functionsBody{Versions: make([]functionBody, 0, len(page)), Next: next}
+	body := pageBody{Items: make([]functionBody, 0, len(page)), Next: next}
 	for _, v := range page {
-		body.Versions = append(body.Versions, describe(v, tags))
+		body.Items = append(body.Items, describe(v, tags))
 	}
 	return x.writeJSON(http.StatusOK, body)
 }

@@ -182,7 +182,9 @@ func (d *decoder) operands(c *cursor, in *Instr, locals uint32) {
 			c.malformed(in.Start, "global %d is immutable", in.Index)
 		}
 	case ImmFunc:
-		check("function", in.Index, d.m.NumFuncs())
+		if check("function", in.Index, d.m.NumFuncs()) && in.Op == OpRefFunc && !d.isDeclared(in.Index) {
+			c.malformed(in.Start, "ref.func of function %d, which nothing outside of code names", in.Index)
+		}
 	case ImmIndirect:
 		if check("type", in.Index, len(d.m.Types)) && check("table", in.Index2, len(d.m.Tables)) && d.m.Tables[in.Index2].Type != FuncRef {
 			c.malformed(in.Start, "table %d holds no functions", in.Index2)

@@ -63,7 +63,9 @@ func (d *decoder) constStep(r *cursor, in *Instr, stack []constValue) []constVal
 	case OpRefFunc:
 		if int64(in.Index) >= int64(d.m.NumFuncs()) {
 			r.malformed(in.Start, "function %d of %d", in.Index, d.m.NumFuncs())
+			return stack
 		}
+		d.declare(in.Index)
 		return push(constValue{typ: FuncRef})
 	case OpGlobalGet:
 		if int64(in.Index) >= int64(d.m.ImportedGlobals) || d.m.Globals[in.Index].Mutable {

@@ -44,6 +44,8 @@ type decoder struct {
 	tableSize, elements, allLocals, branchWork int
 	dataCount                                  uint32
 
+	declared []uint64 // a bit for every function that may be named by ref.func in code
+
 	consts []constValue // scratch of constExpr
 	labels []label      // scratch of body
 }
@@ -264,6 +266,18 @@ func (d *decoder) functionSection() {
 	}
 }
 
+// declare notes that a function is named outside of code.
+func (d *decoder) declare(f uint32) {
+	if d.declared == nil {
+		d.declared = make([]uint64, d.m.NumFuncs()/64+1)
+	}
+	d.declared[f/64] |= 1 << (f % 64)
+}
+
+func (d *decoder) isDeclared(f uint32) bool {
+	return d.declared != nil && d.declared[f/64]>>(f%64)&1 != 0
+}
+
 func (d *decoder) tableSection() {
 	for range d.count("tables", 3, d.caps.Tables-d.m.ImportedTables) {
 		d.table()
@@ -406,6 +420,9 @@ func (d *decoder) exportSection() {
 			return
 		}
 		seen[e.Name] = struct{}{}
+		if e.Kind == ExternFunc {
+			d.declare(e.Index)
+		}
 		d.m.Exports = append(d.m.Exports, e)
 	}
 }

@@ -61,8 +61,10 @@ func (d *decoder) elementInit(e *Element) {
 		at := d.pos
 		if e.Exprs {
 			d.constExpr(e.Type)
-		} else if f := d.u32(); int64(f) >= int64(d.m.NumFuncs()) && d.err == nil {
+		} else if f := d.u32(); int64(f) >= int64(d.m.NumFuncs()) {
 			d.malformed(at, "function %d of %d", f, d.m.NumFuncs())
+		} else if d.err == nil {
+			d.declare(f)
 		}
 		if d.err != nil {
 			return

@@ -1,0 +1,57 @@
+package meter
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"pgregory.net/rapid"
+
+	"pappus/wasmengine/binary"
+	"pappus/wasmengine/binary/binarytest"
+)
+
+// Whatever a module does, it does metered, and its fuel does not depend on the
+// slices.
+func TestRandomModulesAreUnchanged(t *testing.T) {
+	compiler := newLab(t, wazero.NewRuntimeConfigCompiler())
+	interpreter := newLab(t, wazero.NewRuntimeConfigInterpreter())
+	rapid.Check(t, func(t *rapid.T) {
+		code := binarytest.Random(t)
+		m, err := binary.Decode(code, binary.DefaultCaps())
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := []uint64{uint64(rapid.Uint32().Draw(t, "int")), rapid.Uint64().Draw(t, "long")}
+		last := "f" + strconv.Itoa(len(m.Bodies)-1)
+		a := compiler.check(t, code, call{fn: last, args: args})
+		b := interpreter.check(t, code, call{fn: last, args: args})
+		if a.fuel != b.fuel || a.trap != b.trap {
+			t.Fatalf("compiler: fuel %d, %q; interpreter: fuel %d, %q", a.fuel, a.trap, b.fuel, b.trap)
+		}
+	})
+}
+
+// A run that used u succeeds under every limit from u on, and is out of fuel
+// under every smaller one.
+func TestLimitIsExact(t *testing.T) {
+	l := newLab(t, wazero.NewRuntimeConfigInterpreter())
+	rapid.Check(t, func(t *rapid.T) {
+		code := binarytest.Random(t)
+		me := rewrite(t, code)
+		c := call{fn: "f0", args: []uint64{uint64(rapid.Uint32().Draw(t, "int")), rapid.Uint64().Draw(t, "long")}}
+		free := l.metered(t, me, c)
+		if free.trap != "" {
+			t.Skip("traps")
+		}
+		c.slice = rapid.Int64Range(1, 50).Draw(t, "slice")
+		c.limit = free.fuel
+		if got := l.metered(t, me, c); !got.same(free) || got.fuel != free.fuel {
+			t.Fatalf("limit %d: %q, fuel %d", c.limit, got.trap, got.fuel)
+		}
+		c.limit = rapid.Int64Range(1, max(1, free.fuel-1)).Draw(t, "limit")
+		if got := l.metered(t, me, c); c.limit < free.fuel && got.trap != errOutOfFuel.Error() {
+			t.Fatalf("limit %d of %d: %q, fuel %d", c.limit, free.fuel, got.trap, got.fuel)
+		}
+	})
+}
