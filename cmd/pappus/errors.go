@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"pappus/client"
+	"pappus/engine"
+	"pappus/server/problem"
+)
+
+// Exit codes of the command line; docs/exit-codes.md says what they mean.
+const (
+	exitOK          = 0
+	exitInternal    = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitNotFound    = 4
+	exitRejected    = 5
+	exitFault       = 6
+	exitRefused     = 7
+	exitBusy        = 8
+	exitFile        = 9
+	exitInterrupted = 130 // as shells say it of SIGINT
+)
+
+// failure is an error as the user sees it.
+type failure struct {
+	Exit     int      `json:"exit"` // exit code of this command
+	Message  string   `json:"error"`
+	Kind     string   `json:"kind,omitempty"`      // code of the problem or fault, as in docs/errors.md
+	ExitCode *int32   `json:"exit_code,omitempty"` // of the function
+	Stderr   string   `json:"stderr,omitempty"`    // of the function
+	Stack    []string `json:"stack,omitempty"`     // of the function
+	Declared []string `json:"declared,omitempty"`
+	Imports  []string `json:"imports,omitempty"`
+	Request  string   `json:"request,omitempty"` // the server's id of it
+	Hint     string   `json:"hint"`
+
+	err error
+}
+
+func (f *failure) Error() string { return f.Message }
+func (f *failure) Unwrap() error { return f.err }
+
+// fail gives an error an exit code and a hint.
+func fail(exit int, err error, hint string) error {
+	return &failure{Exit: exit, Message: err.Error(), Hint: hint, err: err}
+}
+
+// usage is a mistake in how the command was called.
+func usage(hint, format string, args ...any) error {
+	return fail(exitUsage, fmt.Errorf(format, args...), hint)
+}
+
+// failureOf finds out what an error means to the user.
+func failureOf(err error) *failure {
+	var (
+		known    *failure
+		refused  *client.Problem
+		fault    *engine.Fault
+		rejected *engine.RejectedError
+		path     *fs.PathError
+	)
+	f := &failure{Exit: exitInternal, Message: err.Error(), err: err}
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &refused):
+		f.ofProblem(refused)
+	case errors.As(err, &fault):
+		f.Exit, f.Kind = exitFault, string(fault.Kind)
+		f.Stderr, f.Stack = string(fault.Stderr), fault.Stack
+		if fault.Kind == engine.FaultExit {
+			f.ExitCode = &fault.ExitCode
+		}
+		f.hintOf(problem.Code(fault.Kind))
+	case errors.As(err, &rejected):
+		f.Exit, f.Message, f.Kind = exitRejected, rejected.Reason, string(problem.RejectedModule)
+		f.Hint, f.Imports = rejected.Hint, rejected.Imports
+		if rejected.Costly {
+			f.Kind = string(problem.CompileTooCostly)
+		}
+		if f.Hint == "" {
+			f.hintOf(problem.Code(f.Kind))
+		}
+	case errors.Is(err, client.ErrUnreachable):
+		f.Exit, f.Hint = exitUnreachable, "start one with: pappus serve; or name another with --server or PAPPUS_SERVER"
+	case errors.Is(err, context.Canceled):
+		f.Exit, f.Message, f.Hint = exitInterrupted, "interrupted", "nothing is left to do; run the command again if its result is wanted"
+	case errors.As(err, &path):
+		f.Exit, f.Hint = exitFile, "check that the file exists and that you may use it"
+	default:
+		f.Hint = "this should not happen; please report it with the command that led to it"
+	}
+	return f
+}
+
+func (f *failure) ofProblem(p *client.Problem) {
+	f.Kind, f.ExitCode, f.Stderr, f.Stack = p.Code(), p.ExitCode, p.Stderr, p.Stack
+	f.Declared, f.Imports, f.Request, f.Hint = p.Declared, p.Imports, p.Instance, p.Hint
+	switch code := problem.Code(f.Kind); {
+	case code == problem.RejectedModule, code == problem.CompileTooCostly, code == problem.UnknownCode:
+		f.Exit = exitRejected
+	case p.Status == http.StatusNotFound:
+		f.Exit = exitNotFound
+	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable:
+		f.Exit = exitBusy
+	case p.Status == http.StatusUnprocessableEntity, p.Status == http.StatusGatewayTimeout, p.Status == http.StatusBadGateway:
+		f.Exit = exitFault
+	case p.Status < http.StatusInternalServerError:
+		f.Exit = exitRefused
+	}
+	if f.Kind == "" {
+		f.Hint = "check that --server names a Pappus server"
+	}
+	if f.Hint == "" {
+		f.Hint = "docs/errors.md says more about " + f.Kind
+	}
+}
+
+func (f *failure) hintOf(code problem.Code) {
+	if e, ok := problem.Lookup(code); ok {
+		f.Hint = e.Hint
+	}
+}
+
+// print shows the failure: as JSON on one line, or as text whose last line is
+// the hint. What functions and servers say is escaped by w.
+func (f *failure) print(w io.Writer, asJSON bool) {
+	if asJSON {
+		if line, err := json.Marshal(f); err == nil {
+			_, _ = fmt.Fprintf(w, "%s\n", line) // nobody is left to tell
+			return
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "pappus: %s\n", oneLine(f.Message))
+	list := func(title string, lines []string) {
+		if len(lines) > 0 {
+			fmt.Fprintf(&b, "%s:\n", title)
+		}
+		for _, line := range lines {
+			fmt.Fprintf(&b, "  %s\n", oneLine(line))
+		}
+	}
+	list("imports", f.Imports)
+	list("declared", f.Declared)
+	list("stack", f.Stack)
+	if f.Stderr != "" {
+		list("stderr", strings.Split(strings.TrimSuffix(f.Stderr, "\n"), "\n"))
+	}
+	if f.Request != "" && f.Exit == exitInternal {
+		fmt.Fprintf(&b, "request: %s\n", oneLine(f.Request))
+	}
+	fmt.Fprintf(&b, "hint: %s\n", oneLine(f.Hint))
+	_, _ = io.WriteString(w, b.String()) // nobody is left to tell
+}
+
+// oneLine keeps foreign text from looking like lines of ours.
+func oneLine(s string) string {
+	return strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`).Replace(s)
+}

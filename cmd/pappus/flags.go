@@ -1,0 +1,116 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pappus/engine"
+)
+
+// bytesFlag is a flag like "64MiB".
+type bytesFlag struct{ to *int64 }
+
+func (f bytesFlag) String() string {
+	if f.to == nil || *f.to == 0 {
+		return ""
+	}
+	return engine.Bytes(*f.to).String()
+}
+
+func (f bytesFlag) Set(text string) error {
+	n, err := engine.ParseBytes(text)
+	*f.to = int64(n)
+	return err
+}
+
+func (f bytesFlag) Type() string { return "SIZE" }
+
+// durationFlag is a flag like "500ms".
+type durationFlag struct{ to *time.Duration }
+
+func (f durationFlag) String() string {
+	if f.to == nil || *f.to == 0 {
+		return ""
+	}
+	return f.to.String()
+}
+
+func (f durationFlag) Set(text string) error {
+	d, err := engine.ParseDuration(text)
+	*f.to = time.Duration(d)
+	return err
+}
+
+func (f durationFlag) Type() string { return "TIME" }
+
+// environmentPrefix begins the variables that stand for flags.
+const environmentPrefix = "PAPPUS_"
+
+// environmentName is the variable that stands for a flag: PAPPUS_MAX_BODY for
+// --max-body.
+func environmentName(flag string) string {
+	return environmentPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// fromEnvironment sets the flags that the command line does not from their
+// variables.
+func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool), names ...string) error {
+	for _, name := range names {
+		f := flags.Lookup(name)
+		value, ok := lookup(environmentName(name))
+		if f.Changed || !ok || value == "" {
+			continue
+		}
+		if err := flags.Set(name, value); err != nil {
+			return usage("correct or unset the variable", "%s: %w", environmentName(name), err)
+		}
+	}
+	return nil
+}
+
+// limitFlags are the limits of a function, as push and run take them.
+type limitFlags struct {
+	limits engine.Limits
+	fuel   int64
+}
+
+func (l *limitFlags) bind(flags *pflag.FlagSet) {
+	flags.Var(bytesFlag{(*int64)(&l.limits.Memory)}, "memory", "limit of its memory, like 64MiB")
+	flags.Var(durationFlag{(*time.Duration)(&l.limits.Timeout)}, "timeout", "limit of a call's wall time, like 500ms")
+	flags.Int64Var(&l.limits.Fuel, "fuel", 0, "limit of a call's fuel; makes failures the same everywhere")
+	flags.Var(bytesFlag{(*int64)(&l.limits.Stack)}, "stack", "limit of what its calls nest to, like 8MiB")
+	flags.Var(bytesFlag{(*int64)(&l.limits.Output)}, "output-limit", "limit of what it gives, like 64MiB")
+}
+
+// signatureFlags are the sets of a function, as push and run take them.
+type signatureFlags struct{ inputs, outputs []string }
+
+func (s *signatureFlags) bind(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&s.inputs, "input", nil, "an input set, NAME or NAME/item for exactly one item; repeat in order")
+	flags.StringArrayVar(&s.outputs, "output", nil, "an output set; with --input or --output they are the whole signature")
+}
+
+// given reports whether the flags say what the signature is.
+func (s *signatureFlags) given() bool { return len(s.inputs)+len(s.outputs) > 0 }
+
+// signature makes what the flags say.
+func (s *signatureFlags) signature() (engine.Signature, error) {
+	sig := engine.Signature{Inputs: params(s.inputs), Outputs: params(s.outputs)}
+	if err := sig.Check(); err != nil {
+		return sig, usage("sets are named like --input text or --output counts/item", "signature: %w", err)
+	}
+	return sig, nil
+}
+
+func params(names []string) []engine.Param {
+	list := make([]engine.Param, len(names))
+	for i, name := range names {
+		list[i] = engine.Param{Name: name, Type: engine.TypeSet}
+		if set, ok := strings.CutSuffix(name, "/"+engine.TypeItem); ok {
+			list[i] = engine.Param{Name: set, Type: engine.TypeItem}
+		}
+	}
+	return list
+}

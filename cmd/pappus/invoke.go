@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pappus/client"
+)
+
+// callFlags are the flags of a call, with a server (invoke) or without (run).
+type callFlags struct {
+	in    []string
+	raw   string
+	out   string
+	stats bool
+}
+
+func (f *callFlags) bind(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.in, "in", nil, "an input, like SET=FILE; may be repeated")
+	flags.StringVar(&f.raw, "raw", "", "one item for the first input set: FILE, - for stdin, or text:WORDS")
+	flags.StringVar(&f.out, "out", "", "write each output item to DIR/SET/ITEM")
+	flags.BoolVar(&f.stats, "stats", false, "print times and fuel to stderr")
+}
+
+func (f *callFlags) check(asJSON bool) error {
+	if len(f.in) > 0 && f.raw != "" {
+		return usage("give all inputs with --in", "--in and --raw exclude each other")
+	}
+	if f.out != "" && asJSON {
+		return usage("choose one of them", "--out and --json exclude each other")
+	}
+	return nil
+}
+
+func (c *commandLine) invokeCommand() *cobra.Command {
+	var call callFlags
+	var mediaType string
+	cmd := &cobra.Command{
+		Use:   "invoke REF",
+		Short: "Call a function on the server",
+		Long: `Calls a function and prints what it gives: the bytes of a single item as they
+are, several items with a line before each. REF is NAME, NAME@TAG, NAME@NUMBER
+or NAME@sha256:DIGEST.
+
+` + inputHelp,
+		Example: `  pappus invoke wordcount --in text=novel.txt
+  pappus invoke sumoccurrence --in logs=/var/log/app --in pattern=text:ERROR
+  cat novel.txt | pappus invoke wordcount@2 --raw -
+  pappus invoke matmul --in matrices=m.bin --out results`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := call.check(c.json); err != nil {
+				return err
+			}
+			body, err := c.invocationBody(&call, mediaType)
+			if err != nil {
+				return err
+			}
+			cl, err := c.client()
+			if err != nil {
+				return err
+			}
+			inv := client.Invocation{Body: body}
+			switch {
+			case c.json:
+				inv.Accept = client.TypeJSON
+			case call.out != "":
+				inv.Accept = client.TypeMultipart
+			}
+			answer, err := cl.Invoke(cmd.Context(), args[0], inv)
+			if err != nil {
+				return err
+			}
+			defer answer.Close()
+			if err := c.showAnswer(answer, &call); err != nil {
+				return err
+			}
+			if call.stats {
+				return printStats(cmd.ErrOrStderr(), answer.Fuel, answer.Timing)
+			}
+			return nil
+		},
+	}
+	call.bind(cmd.Flags())
+	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media type of --raw; application/json and multipart/form-data bodies hold named sets")
+	return cmd
+}
+
+// invocationBody makes the body that the flags describe.
+func (c *commandLine) invocationBody(call *callFlags, mediaType string) (client.Body, error) {
+	reader := inputReader{stdin: c.stdin}
+	if call.raw != "" {
+		open, size, err := reader.source(call.raw)
+		return client.Body{Reader: &lazyReader{open: open}, Type: mediaType, Size: size}, err
+	}
+	inputs, err := reader.parse(call.in)
+	if err != nil {
+		return client.Body{}, err
+	}
+	if len(inputs) == 0 {
+		return client.BytesBody([]byte(`{"inputs": {}}`), client.TypeJSON), nil
+	}
+	return client.ItemsBody(items(inputs))
+}
+
+func (c *commandLine) showAnswer(answer *client.Answer, call *callFlags) error {
+	switch {
+	case c.json:
+		if _, err := io.Copy(c.stdout, answer.Body); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		_, err := io.WriteString(c.stdout, "\n")
+		return err
+	case call.out != "":
+		return writeItems(c.stdout, call.out, answer.Items())
+	case answer.Type == client.TypeMultipart:
+		return showItems(c.stdout, answer.Items())
+	default:
+		if _, err := io.Copy(c.stdout, answer.Body); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		return nil
+	}
+}
+
+func printStats(w io.Writer, fuel int64, timing map[string]time.Duration) error {
+	_, err := fmt.Fprintf(w, "queue %v  prepare %v  run %v  fuel %d\n", timing["queue"], timing["prepare"], timing["run"], fuel)
+	return err
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pappus/client"
+	"pappus/data"
+	"pappus/engine"
+)
+
+func (c *commandLine) runCommand() *cobra.Command {
+	var (
+		call      callFlags
+		signature signatureFlags
+		limits    limitFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a function's file here, without a server",
+		Long: `Runs the function in FILE once, in this process, under the same rules and limits
+as on a server, and prints what it gives as "pappus invoke" does.
+
+` + inputHelp,
+		Example: `  pappus run wordcount.wasm --in text=novel.txt
+  pappus run wordcount.wasm --raw text:'to be or not to be' --stats
+  pappus run new.wasm --input text --output counts --fuel 1000000 --in text=a.txt --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := call.check(c.json); err != nil {
+				return err
+			}
+			code, err := readCode(args[0])
+			if err != nil {
+				return err
+			}
+			eng, err := newWasmEngine()
+			if err != nil {
+				return err
+			}
+			l := &localRun{engine: eng, code: code, signature: &signature, limits: limits.limits, call: &call}
+			return errors.Join(l.run(cmd.Context(), c, cmd.ErrOrStderr()), eng.Close())
+		},
+	}
+	call.bind(cmd.Flags())
+	signature.bind(cmd.Flags())
+	limits.bind(cmd.Flags())
+	return cmd
+}
+
+// localRun is one run of a file's code.
+type localRun struct {
+	engine    engine.Engine
+	code      []byte
+	signature *signatureFlags
+	limits    engine.Limits // zero: as the manifest says
+	call      *callFlags
+}
+
+func (l *localRun) run(ctx context.Context, c *commandLine, stats io.Writer) (err error) {
+	insp, err := l.engine.Inspect(l.code)
+	if err != nil {
+		return err
+	}
+	sig := insp.Manifest.Signature()
+	if l.signature.given() {
+		if sig, err = l.signature.signature(); err != nil {
+			return err
+		}
+	}
+	limits := l.limits.Or(insp.Manifest.Limits).Or(engine.DefaultLimits())
+	if err := limits.Check(engine.MaxLimits()); err != nil {
+		return usage("ask for less", "%w", err)
+	}
+	inputs, err := l.inputs(sig, c.stdin)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	program, err := l.engine.Prepare(ctx, l.code, sig, limits)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, program.Close()) }()
+	prepared := time.Since(start)
+	result, err := program.Run(ctx, inputs, limits)
+	if err != nil {
+		return err
+	}
+	defer result.Release()
+	if err := l.show(c, sig, &result); err != nil {
+		return err
+	}
+	if l.call.stats {
+		return printStats(stats, result.Usage.Fuel, map[string]time.Duration{"prepare": prepared, "run": result.Usage.Run})
+	}
+	return nil
+}
+
+// inputs reads what --in and --raw say, and holds it to the signature as the
+// server does.
+func (l *localRun) inputs(sig engine.Signature, stdin io.Reader) ([]data.Set, error) {
+	reader := inputReader{stdin: stdin}
+	if l.call.raw != "" {
+		open, size, err := reader.source(l.call.raw)
+		if err != nil {
+			return nil, err
+		}
+		in := input{open: open, size: size}
+		in.set, in.name = rawTarget(sig)
+		return sets([]input{in})
+	}
+	inputs, err := reader.parse(l.call.in)
+	if err != nil {
+		return nil, err
+	}
+	for _, in := range inputs {
+		if !sig.Open && sig.Input(in.set) < 0 {
+			f := &failure{Exit: exitRefused, Message: fmt.Sprintf("the function has no input set %q", in.set), Kind: "unknown-set", Hint: "use one of the sets that are declared"}
+			for _, p := range sig.Inputs {
+				f.Declared = append(f.Declared, p.Name)
+			}
+			return nil, f
+		}
+	}
+	return sets(inputs)
+}
+
+// show prints the outputs as invoke prints a server's answer.
+func (l *localRun) show(c *commandLine, sig engine.Signature, result *engine.Result) error {
+	switch {
+	case c.json:
+		return writeJSON(c.stdout, result)
+	case l.call.out != "":
+		return writeItems(c.stdout, l.call.out, outputs(result.Outputs))
+	}
+	if item, ok := standardOutput(sig, result.Outputs); ok {
+		if item == nil {
+			return nil
+		}
+		_, err := c.stdout.Write(item.Bytes())
+		return err
+	}
+	return showItems(c.stdout, outputs(result.Outputs))
+}
+
+// standardOutput is what a program with a set stdio wrote to its standard
+// output, nil if nothing; ok says that this is what the function gave: there
+// are no items in any other set.
+func standardOutput(sig engine.Signature, outputs []data.Set) (item *data.Item, ok bool) {
+	stdio := sig.Output(stdioSet)
+	if stdio < 0 {
+		return nil, false
+	}
+	for _, s := range outputs {
+		if s.Name != stdioSet {
+			if len(s.Items) > 0 {
+				return nil, false
+			}
+			continue
+		}
+		for _, it := range s.Items {
+			if it.Name() == stdoutItem {
+				item = it
+			}
+		}
+	}
+	return item, true
+}
+
+func outputs(sets []data.Set) iter.Seq2[client.Output, error] {
+	return func(yield func(client.Output, error) bool) {
+		for _, s := range sets {
+			for _, it := range s.Items {
+				if !yield(client.Output{Set: s.Name, Name: it.Name(), Key: it.Key(), Body: bytes.NewReader(it.Bytes())}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// writeJSON writes the outputs in the API's form.
+func writeJSON(w io.Writer, result *engine.Result) error {
+	type item struct {
+		Name string `json:"name"`
+		Key  uint32 `json:"key"`
+		Data []byte `json:"data"`
+	}
+	var b bytes.Buffer
+	b.WriteString(`{"outputs":{`)
+	for i, s := range result.Outputs {
+		list := make([]item, len(s.Items))
+		for j, it := range s.Items {
+			list[j] = item{it.Name(), it.Key(), it.Bytes()}
+			if list[j].Data == nil {
+				list[j].Data = []byte{}
+			}
+		}
+		name, err := json.Marshal(s.Name)
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(slices.Concat(name, []byte(":"), text))
+	}
+	fmt.Fprintf(&b, `},"usage":{"fuel":%d,"memory_pages":%d}}`+"\n", result.Usage.Fuel, result.Usage.MemoryPages)
+	_, err := w.Write(b.Bytes())
+	return err
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pappus/dispatcher"
+	"pappus/engine"
+	"pappus/registry"
+	"pappus/server"
+	"pappus/wasmengine"
+)
+
+// serving is what serve's flags say.
+type serving struct {
+	listen, data        string
+	logFormat, logLevel string
+
+	server   server.Config
+	dispatch dispatcher.Config
+}
+
+func (c *commandLine) serveCommand() *cobra.Command {
+	var s serving
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server",
+		Long: `Runs a server until SIGINT or SIGTERM, then finishes what runs and ends; a second
+signal ends it at once. Everything it keeps is in the folder --data.
+
+It prints "listening on http://ADDRESS" to stdout as soon as it takes requests,
+and logs to stderr. It listens for this machine only: there are no keys yet, so
+whoever reaches it may do everything.
+
+Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
+		Example: `  pappus serve
+  pappus serve --listen 127.0.0.1:0 --data /var/lib/pappus --access-log
+  PAPPUS_MEMORY_BUDGET=4GiB pappus serve --log-format json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var names []string
+			cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+			if err := fromEnvironment(cmd.Flags(), c.lookupEnv, names...); err != nil {
+				return err
+			}
+			log, err := s.logger(c.stderr)
+			if err != nil {
+				return err
+			}
+			if _, ok := c.lookupEnv("GOGC"); !ok {
+				debug.SetGCPercent(gcPercent)
+			}
+			return s.run(cmd.Context(), c.stdout, log)
+		},
+	}
+	s.bind(cmd.Flags())
+	return cmd
+}
+
+// gcPercent is how much the heap of a server may grow between collections.
+// Isolates are outside of it, so that it is small, and the usual 100 would
+// have a busy server collect every few milliseconds.
+const gcPercent = 400
+
+func (s *serving) bind(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
+	flags.StringVar(&s.data, "data", "pappus-data", "folder for all that is kept; made if it is not there")
+
+	d := &s.dispatch
+	flags.IntVar(&d.Workers, "workers", 0, "functions that compute at once (default: one for each processor)")
+	flags.Var(bytesFlag{&d.MemoryBudget}, "memory-budget", "memory for contexts, bodies and answers together (default: half of the machine's)")
+	flags.IntVar(&d.Waiting, "waiting", 1024, "invocations that may wait")
+	flags.DurationVar(&d.QueueTimeout, "queue-timeout", 5*time.Second, "how long one may wait to start")
+	flags.DurationVar(&d.CompileTimeout, "compile-timeout", 30*time.Second, "how long compiling a function may take")
+	flags.Var(bytesFlag{(*int64)(&d.Maximum.Memory)}, "max-memory", "largest memory limit that a function may have (default 4GiB)")
+	flags.Var(durationFlag{(*time.Duration)(&d.Maximum.Timeout)}, "max-timeout", "longest timeout that a function may have (default 5m)")
+
+	v := &s.server
+	v.BodyLimit, v.CodeLimit = 64<<20, 64<<20
+	flags.Var(bytesFlag{&v.BodyLimit}, "max-body", "largest request body")
+	flags.Var(bytesFlag{&v.CodeLimit}, "max-code", "largest upload of a function")
+	flags.StringSliceVar(&v.Origins, "origin", nil, "origin of web pages that may use the server, like https://example.org")
+	flags.StringSliceVar(&v.Hosts, "host", nil, "name by which clients may call the server, besides localhost")
+	flags.BoolVar(&v.AllowRemote, "allow-remote", false, "listen for other machines too, without keys")
+	flags.DurationVar(&v.Shutdown, "shutdown", 30*time.Second, "how long what runs may take to finish when the server stops")
+
+	flags.BoolVar(&v.AccessLog, "access-log", false, "log every request")
+	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// logger makes the log that the flags describe. Lines have no control
+// characters that are not escaped.
+func (s *serving) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return nil, usage("use debug, info, warn or error", "--log-level %s: there is no such level", s.logLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch s.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(newEscaper(w), opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(newEscaper(w), opts)), nil
+	}
+	return nil, usage("use text or json", "--log-format %s: there is no such format", s.logFormat)
+}
+
+// run puts the parts together, serves until ctx ends, and takes them apart in
+// the opposite order.
+func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
+	s.dispatch.MaxCode = s.server.CodeLimit
+	if s.dispatch.MemoryBudget == 0 {
+		s.dispatch.MemoryBudget = memoryBudget(os.DirFS("/"))
+	}
+	listener, err := s.openListener(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = listener.Close() // it is closed already if it was served on
+		}
+	}()
+
+	reg, err := registry.Open(s.data, registry.Options{Log: log})
+	if err != nil {
+		return dataFailure(s.data, err)
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+
+	wasm, err := newWasmEngine()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, wasm.Close()) }()
+
+	metrics := prometheus.NewRegistry()
+	for _, collector := range []prometheus.Collector{
+		wasm, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := metrics.Register(collector); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+
+	disp, err := dispatcher.New(s.dispatch, reg, []engine.Engine{wasm}, metrics, log)
+	if err != nil {
+		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")
+	}
+	defer func() {
+		// Requests have ended or were given up by now; what they started ends at
+		// once.
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = errors.Join(err, disp.Close(bounded))
+	}()
+
+	srv, err := server.New(s.server, disp, reg, metrics, metrics, log)
+	if err != nil {
+		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")
+	}
+	if _, err := fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr()); err != nil {
+		return fmt.Errorf("say that the server listens: %w", err)
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("version", version),
+		slog.String("address", listener.Addr().String()), slog.String("data", s.data),
+		slog.String("memory_budget", engine.Bytes(s.dispatch.MemoryBudget).String()))
+	err = srv.Serve(ctx, listener)
+	log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "stopped")
+	return err
+}
+
+func (s *serving) openListener(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", s.listen)
+	if err != nil {
+		return nil, fail(exitUsage, err, "name a free address of this machine with --listen, like 127.0.0.1:8081")
+	}
+	if err := s.server.CheckListen(listener.Addr()); err != nil {
+		return nil, errors.Join(fail(exitUsage, err, "listen on 127.0.0.1, or add --allow-remote if the network itself keeps strangers out"), listener.Close())
+	}
+	return listener, nil
+}
+
+// dataFailure tells what is wrong with the data folder.
+func dataFailure(dir string, err error) error {
+	err = fmt.Errorf("%s: %w", dir, err)
+	switch {
+	case errors.Is(err, registry.ErrLocked):
+		return fail(exitFile, err, "stop the other server, or name another folder with --data")
+	case errors.Is(err, registry.ErrFormat):
+		return fail(exitFile, err, "use the version of pappus that wrote it, or name another folder with --data")
+	case errors.Is(err, registry.ErrDamaged):
+		return fail(exitFile, err, "restore the folder from a copy, or name another one with --data")
+	}
+	return fail(exitFile, err, "check that the folder can be written, or name another one with --data")
+}
+
+// newWasmEngine makes an engine whose compile processes are this program.
+func newWasmEngine() (*wasmengine.Engine, error) {
+	return wasmengine.New(wasmengine.Config{Compiler: []string{self, compileWorker}})
+}
+
+// self names this very program, also when its file has been replaced since.
+const self = "/proc/self/exe"
