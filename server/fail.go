@@ -35,10 +35,10 @@ func toProblem(err error) *problem.Problem {
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &rejected): // may have a fault as its cause: of the module's initialisation
+		return rejectedProblem(rejected)
 	case errors.As(err, &fault):
 		return problem.FromFault(fault)
-	case errors.As(err, &rejected):
-		return rejectedProblem(rejected)
 	case errors.As(err, &missing):
 		return missingProblem(missing)
 	case errors.As(err, &name):

@@ -3,7 +3,6 @@ package wasmengine
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -16,72 +15,9 @@ import (
 	"pappus/data"
 	"pappus/engine"
 	"pappus/engine/enginetest"
+	"pappus/wasmengine/binary/binarytest"
 	"pappus/wasmengine/meter"
 )
-
-func leb(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
-
-func section(id byte, parts ...[]byte) []byte {
-	body := bytes.Join(parts, nil)
-	return bytes.Join([][]byte{{id}, leb(len(body)), body}, nil)
-}
-
-func name(s string) []byte { return append(leb(len(s)), s...) }
-
-// moduleOf makes a module that keeps to the binary interface, with a _start
-// that exits with 0 and one more function for every body.
-func moduleOf(bodies ...[]byte) []byte {
-	start := []byte{0, 0x41, 0x80, 0x08, 0x41, 0, 0x36, 2, 0, 0x0b} // i32.store 1024 0
-	funcs, code := leb(len(bodies)+1), leb(len(bodies)+1)
-	for _, b := range append([][]byte{start}, bodies...) {
-		funcs = append(funcs, 0)
-		code = append(append(code, leb(len(b))...), b...)
-	}
-	return bytes.Join([][]byte{
-		[]byte("\x00asm\x01\x00\x00\x00"),
-		section(1, []byte{1, 0x60, 0, 0}),
-		section(3, funcs),
-		section(5, []byte{1, 0, 1}),
-		section(6, []byte{1, 0x7f, 0, 0x41, 0x80, 0x08, 0x0b}),
-		section(7, leb(3), name("_start"), []byte{0, 0}, name("memory"), []byte{2, 0}, name(exportSystem), []byte{3, 0}),
-		section(10, code),
-	}, nil)
-}
-
-// body declares a number of i32 locals and has the given code.
-func body(locals int, code ...[]byte) []byte {
-	decl := []byte{0}
-	if locals > 0 {
-		decl = bytes.Join([][]byte{{1}, leb(locals), {0x7f}}, nil)
-	}
-	return append(append(decl, bytes.Join(code, nil)...), 0x0b)
-}
-
-var (
-	loopBlock = []byte{0x03, 0x40, 0x0b}                            // loop end
-	ifBlock   = []byte{0x20, 0, 0x04, 0x40, 0x20, 1, 0x21, 0, 0x0b} // if (local 0) local 0 = local 1
-	callStart = []byte{0x10, 0}
-)
-
-// compileBombs are small valid modules that take a compiler minutes or
-// gigabytes.
-func compileBombs() map[string][]byte {
-	many := func(n int, b []byte) [][]byte {
-		list := make([][]byte, n)
-		for i := range list {
-			list[i] = b
-		}
-		return list
-	}
-	return map[string][]byte{
-		"sequential loops":              moduleOf(body(0, bytes.Repeat(loopBlock, 64_000))),
-		"ifs with 100 locals":           moduleOf(body(100, bytes.Repeat(ifBlock, 32_000))),
-		"nested loops":                  moduleOf(body(0, bytes.Repeat([]byte{0x03, 0x40}, 30_000), bytes.Repeat([]byte{0x0b}, 30_000))),
-		"functions with 5,000 locals":   moduleOf(many(190, body(5_000, ifBlock))...),
-		"one function of 150,000 calls": moduleOf(body(0, bytes.Repeat(callStart, 150_000))),
-		"functions at the class":        moduleOf(many(2_000, body(90, bytes.Repeat(ifBlock, 100)))...),
-	}
-}
 
 // Whatever a module does to the compiler, this process stays small and serves
 // others, and the module is accepted or refused in bounded time.
@@ -112,7 +48,8 @@ func TestCompileBombs(t *testing.T) {
 		}
 	})
 	before := residentBytes(t)
-	for name, code := range compileBombs() {
+	for _, bomb := range binarytest.CompileBombs() {
+		name, code := bomb.Name, bomb.Code
 		start := time.Now()
 		p, err := e.Prepare(t.Context(), code, enginetest.Signature(), enginetest.Limits())
 		var r *engine.RejectedError
@@ -169,25 +106,25 @@ func TestClass(t *testing.T) {
 	make1 := func(kind string, n int) []byte {
 		switch kind {
 		case "blocks":
-			return moduleOf(body(2, bytes.Repeat(ifBlock, n)))
+			return binarytest.Function(binarytest.Body(2, bytes.Repeat(binarytest.IfBlock(), n)))
 		case "calls":
-			return moduleOf(body(0, bytes.Repeat(callStart, n)))
+			return binarytest.Function(binarytest.Body(0, bytes.Repeat(binarytest.CallStart(), n)))
 		case "locals":
-			return moduleOf(body(n, []byte{0x01}))
+			return binarytest.Function(binarytest.Body(n, []byte{0x01}))
 		case "code of a function":
-			return moduleOf(body(1, bytes.Repeat([]byte{0x20, 0, 0x1a}, n)))
+			return binarytest.Function(binarytest.Body(1, bytes.Repeat([]byte{0x20, 0, 0x1a}, n)))
 		case "functions":
 			bodies := make([][]byte, n)
 			for i := range bodies {
-				bodies[i] = body(0, bytes.Repeat([]byte{0x01}, 500))
+				bodies[i] = binarytest.Body(0, bytes.Repeat([]byte{0x01}, 500))
 			}
-			return moduleOf(bodies...)
+			return binarytest.Function(bodies...)
 		default:
 			bodies := make([][]byte, n)
 			for i := range bodies {
-				bodies[i] = body(90, bytes.Repeat(ifBlock, 100))
+				bodies[i] = binarytest.Body(90, bytes.Repeat(binarytest.IfBlock(), 100))
 			}
-			return moduleOf(bodies...)
+			return binarytest.Function(bodies...)
 		}
 	}
 	for _, kind := range []string{"blocks", "calls", "locals", "code of a function", "functions", "work"} {
@@ -229,7 +166,7 @@ func TestCompileProcess(t *testing.T) {
 	if err := prepare(hostile(t, "echo-grow")); err != nil {
 		t.Errorf("a good module: %v", err)
 	}
-	invalid := moduleOf([]byte{0, 0x6a, 0x0b}) // i32.add of nothing
+	invalid := binarytest.Function([]byte{0, 0x6a, 0x0b}) // i32.add of nothing
 	var r *engine.RejectedError
 	if err := prepare(invalid); !errors.As(err, &r) || r.Costly || !strings.Contains(r.Reason, "not valid") {
 		t.Errorf("a module that does not type-check: %v", err)

@@ -74,13 +74,6 @@ func failureOf(err error) *failure {
 		return known
 	case errors.As(err, &refused):
 		f.ofProblem(refused)
-	case errors.As(err, &fault):
-		f.Exit, f.Kind = exitFault, string(fault.Kind)
-		f.Stderr, f.Stack = string(fault.Stderr), fault.Stack
-		if fault.Kind == engine.FaultExit {
-			f.ExitCode = &fault.ExitCode
-		}
-		f.hintOf(problem.Code(fault.Kind))
 	case errors.As(err, &rejected):
 		f.Exit, f.Message, f.Kind = exitRejected, rejected.Reason, string(problem.RejectedModule)
 		f.Hint, f.Imports = rejected.Hint, rejected.Imports
@@ -90,6 +83,13 @@ func failureOf(err error) *failure {
 		if f.Hint == "" {
 			f.hintOf(problem.Code(f.Kind))
 		}
+	case errors.As(err, &fault):
+		f.Exit, f.Kind = exitFault, string(fault.Kind)
+		f.Stderr, f.Stack = string(fault.Stderr), fault.Stack
+		if fault.Kind == engine.FaultExit {
+			f.ExitCode = &fault.ExitCode
+		}
+		f.hintOf(problem.Code(fault.Kind))
 	case errors.Is(err, client.ErrUnreachable):
 		f.Exit, f.Hint = exitUnreachable, "start one with: pappus serve; or name another with --server or PAPPUS_SERVER"
 	case errors.Is(err, context.Canceled):

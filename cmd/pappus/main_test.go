@@ -1,0 +1,211 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"pappus/client"
+)
+
+// program is the path of the command under test: the real one, built once.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "pappus")
+	if err != nil {
+		return complain(err)
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "pappus")
+	build := exec.Command("go", append([]string{"build", "-o", program}, append(raceFlag(), ".")...)...)
+	if out, err := build.CombinedOutput(); err != nil {
+		return complain(fmt.Errorf("%w\n%s", err, out))
+	}
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		return complain(err)
+	}
+	return code
+}
+
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// process is a running server.
+type process struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	dir    string // of its data
+	url    string
+	client *client.Client
+	http   *http.Client
+	log    *output
+	ended  bool
+}
+
+// output collects what a process writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// serve starts a server on a free port. It is stopped when the test ends, and
+// must then end well.
+func serve(t testing.TB, dir string, flags ...string) *process {
+	t.Helper()
+	p := &process{t: t, dir: dir, log: &output{}}
+	p.cmd = exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", dir}, flags...)...)
+	p.cmd.Stderr = p.log
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.stop)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	var ok bool
+	if p.url, ok = strings.CutPrefix(strings.TrimSuffix(line, "\n"), "listening on "); !ok || err != nil {
+		t.Fatalf("the server says %q (%v)\n%s", line, err, p.log)
+	}
+	p.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	t.Cleanup(p.http.CloseIdleConnections)
+	if p.client, err = client.New(p.url, p.http); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// stop ends the server as an operator does.
+func (p *process) stop() {
+	if p.ended {
+		return
+	}
+	p.ended = true
+	p.http.CloseIdleConnections()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Error(err)
+	}
+	killer := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer killer.Stop()
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("the server ended with %v", err)
+	}
+	if log := p.log.String(); strings.Contains(log, "panic") || strings.Contains(log, "DATA RACE") || strings.Contains(log, "level=ERROR") {
+		p.t.Errorf("the server's log:\n%s", log)
+	}
+}
+
+// kill ends the server as a power failure does.
+func (p *process) kill() {
+	p.ended = true
+	p.http.CloseIdleConnections()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.t.Error(err)
+	}
+	_ = p.cmd.Wait() // it was killed
+}
+
+// push registers code, or returns what the server says against it.
+func (p *process) push(name string, code []byte, opts client.PutOptions) (*client.Function, error) {
+	f, _, err := p.client.PutFunction(p.t.Context(), name, client.BytesBody(code, "application/wasm"), opts)
+	return f, err
+}
+
+// do sends a request and returns the answer with its body.
+func (p *process) do(method, path, contentType, body string, header ...string) (*http.Response, string) {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+		}
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return resp, string(text)
+}
+
+// result is what a command left.
+type result struct {
+	exit           int
+	stdout, stderr string
+}
+
+// command runs a verb against the server, or without one if p has none.
+func command(ctx context.Context, t testing.TB, server string, args ...string) result {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, program, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Env = append(os.Environ(), "PAPPUS_SERVER="+server)
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	return read(t, filepath.Join("../../samples", name, name+".wasm"))
+}
+
+func hostileModule(t testing.TB, name string) []byte {
+	t.Helper()
+	return read(t, filepath.Join("../../wasmengine/testdata/hostile", name+".wasm"))
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package main_test
+
+// raceFlag has the program built as the tests are.
+func raceFlag() []string { return nil }
