@@ -76,16 +76,16 @@ func cases(t *testing.T) map[string]tree {
 	}
 	many["case.json"] = caseJSON(t, map[string]any{"keys": keys})
 
-	licences, licenceTexts := tree{}, [][]byte{}
-	for _, name := range []string{"Apache-2.0", "GFDL-1.3", "GPL-2", "GPL-3", "LGPL-2.1", "MPL-2.0"} {
-		b, err := fs.ReadFile(samples.Files(), "wordcount/cases/licences/in/text/"+name)
+	opticks, books := tree{}, [][]byte{}
+	for _, name := range []string{"book-1.txt", "book-2.txt", "book-3.txt"} {
+		b, err := fs.ReadFile(samples.Files(), "wordcount/cases/opticks/in/text/"+name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		licences["in/text/"+name] = b
-		licenceTexts = append(licenceTexts, b)
+		opticks["in/text/"+name] = b
+		books = append(books, b)
 	}
-	licences["out/counts/counts"] = wordCounts(licenceTexts...)
+	opticks["out/counts/counts"] = wordCounts(books...)
 
 	outOfMemory := tree{"in/size/size": []byte("2000")}
 	outOfMemory["case.json"] = caseJSON(t, map[string]any{"limits": map[string]string{"memory": "16MiB"}, "fault": "out-of-memory"})
@@ -120,7 +120,7 @@ func cases(t *testing.T) map[string]tree {
 		"matmul-size/cases/wraps":         badSize("18446744073709551617"),
 		"matmul-size/cases/out-of-memory": outOfMemory,
 
-		"wordcount/cases/licences": licences,
+		"wordcount/cases/opticks":  opticks,
 		"wordcount/cases/hello":    text("Hello, hello world!\n"),
 		"wordcount/cases/two":      text("to be or not", "TO BE"),
 		"wordcount/cases/empty":    text(""),

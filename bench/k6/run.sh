@@ -5,33 +5,41 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-dir=$(mktemp -d)
+dir=$(mktemp -d "${TMPDIR:-/tmp}/pappus-k6.XXXXXX")
 server=
-stop() {
-	status=$?
+finish() {
+	local status=$?
 	trap - EXIT
-	if [ -n "$server" ] && kill -TERM "$server" 2>/dev/null; then
-		wait "$server" || { echo "run.sh: the server ended with $?" >&2; status=1; }
+	trap '' INT TERM
+	if [ -n "$server" ]; then
+		kill "$server" 2>/dev/null || true
+		wait "$server" || { status=$?; printf 'run.sh: the server ended with %s\n' "$status" >&2; }
 	fi
-	[ $status = 0 ] || { echo "run.sh: the end of the server's log:" >&2; tail -n 20 "$dir/log" >&2 || true; }
+	if [ "$status" != 0 ] && [ -s "$dir/log" ]; then
+		printf 'run.sh: the end of the server'\''s log:\n' >&2
+		tail -n 20 "$dir/log" >&2
+	fi
 	rm -rf "$dir"
-	exit $status
+	exit "$status"
 }
-trap stop EXIT
-trap 'exit 130' INT TERM
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
-exec {out}< <(exec bin/pappus serve --listen 127.0.0.1:0 --data "$dir/data" 2>"$dir/log")
+# The server writes one line to its standard output, once it takes requests.
+mkfifo "$dir/says"
+bin/pappus serve --listen 127.0.0.1:0 --data "$dir/data" >"$dir/says" 2>"$dir/log" &
 server=$!
 line=
-read -r -t 30 -u "$out" line || true
-case $line in
-"listening on "*) export PAPPUS_URL=${line#listening on } ;;
-*) echo "run.sh: the server did not say within 30 s that it listens" >&2; exit 1 ;;
-esac
-cat <&"$out" >/dev/null & # what else it says must not fill the pipe
+read -r -t 30 line <"$dir/says" || true
+export PAPPUS_URL=${line#listening on }
+if [ "$PAPPUS_URL" = "$line" ]; then
+	printf 'run.sh: the server did not say that it listens, but: %s\n' "$line" >&2
+	exit 1
+fi
 
 export K6_NO_USAGE_REPORT=true K6_AUTO_EXTENSION_RESOLUTION=false
 for script in smoke load; do
-	echo "== $script against $PAPPUS_URL"
+	printf '== %s against %s\n' "$script" "$PAPPUS_URL"
 	bin/k6 run --quiet "bench/k6/$script.js"
 done

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Shows what Pappus does: starts bin/pappus with a temporary data folder on a
+# free port, uploads the samples, runs them on real input, compares what they
+# give with what is expected, and stops. Needs nothing but bash and the tools
+# of every POSIX system.
+#
+#   make demo          build and show
+#   KEEP=1 make demo   leave the server running at the end
+#
+# The exit code is not 0 when anything was not as expected.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bold= dim= plain=
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+	bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
+fi
+
+title() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
+note() { printf '  %s%s%s\n' "$dim" "$1" "$plain"; }
+fail() { printf 'demo: %s\n' "$1" >&2; exit 1; }
+
+# show prints a command as one would type it, runs it, and prints what it says:
+# of its standard output, which $dir/stdout holds, the first lines. It must end
+# with the exit code $2, by default 0.
+show() {
+	local status=0 lines
+	printf '  $ %s\n' "$1"
+	eval "$1" >"$dir/stdout" 2>"$dir/stderr" || status=$?
+	sed -n '1,5s/^/    /p' "$dir/stdout"
+	lines=$(wc -l <"$dir/stdout")
+	[ "$lines" -le 5 ] || printf '    … %d lines in all\n' "$lines"
+	sed 's/^/    /' "$dir/stderr"
+	[ "$status" = "${2:-0}" ] || fail "the command ended with exit code $status instead of ${2:-0}"
+	[ "$status" = 0 ] || note "exit code $status"
+}
+
+# same holds a result against what a case folder says.
+same() {
+	cmp "$1" "$2" >&2 || fail "the result differs from $2"
+	note "ok: the same bytes as $2"
+}
+
+[ -x bin/pappus ] || fail 'bin/pappus is not there; build it with: make build'
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/pappus-demo.XXXXXX")
+server=
+finish() {
+	local status=$?
+	trap - EXIT
+	trap '' INT TERM
+	if [ -n "$server" ]; then
+		kill "$server" 2>/dev/null || true
+		wait "$server" || { status=$?; printf 'demo: the server ended with %s\n' "$status" >&2; }
+	fi
+	if [ "$status" != 0 ] && [ "$status" -lt 128 ] && [ -s "$dir/log" ]; then
+		printf 'demo: the end of the server'\''s log:\n' >&2
+		tail -n 20 "$dir/log" >&2
+	fi
+	rm -rf "$dir"
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+title 'A server'
+note 'All that it keeps is in one folder; port 0 takes a free one.'
+printf '  $ bin/pappus serve --listen 127.0.0.1:0 --data %s/data\n' "$dir"
+# The server writes one line to its standard output, once it takes requests.
+mkfifo "$dir/says"
+bin/pappus serve --listen 127.0.0.1:0 --data "$dir/data" >"$dir/says" 2>"$dir/log" &
+server=$!
+read -r -t 30 line <"$dir/says" || fail 'the server did not start'
+printf '    %s\n' "$line"
+url=${line#listening on }
+[ "$url" != "$line" ] || fail 'this is not what the server should say'
+export PAPPUS_SERVER=$url
+note 'In another terminal one would say where it is:'
+printf '  $ export PAPPUS_SERVER=%s\n' "$url"
+
+title 'Upload functions'
+note 'Each is a file of a few KB that imports nothing; it is checked and compiled now.'
+for name in wordcount sumoccurrence matmul matmul-size; do
+	show "bin/pappus push samples/$name/$name.wasm"
+done
+
+title 'Count the words of a book'
+note "Newton's Opticks, half a megabyte; each file of the folder is an item."
+case=samples/wordcount/cases/opticks
+show "bin/pappus invoke wordcount --in text=$case/in/text --stats"
+same "$dir/stdout" "$case/out/counts/counts"
+note 'queue: waiting for a processor. prepare: a new isolate, with its inputs. run: the function.'
+
+title 'Count the errors in log files'
+note 'This function has two input sets: the logs, and what to look for.'
+case=samples/sumoccurrence/cases/errors
+show "bin/pappus invoke sumoccurrence --in logs=$case/in/logs --in pattern=text:ERROR --stats"
+same "$dir/stdout" "$case/out/counts/counts"
+
+title 'Multiply a matrix of 128 × 128 integers by its transpose'
+note '--out writes every item that comes back into a file.'
+case=samples/matmul/cases/128x128
+show "bin/pappus invoke matmul --in matrices=$case/in/matrices --out $dir/out --stats"
+same "$dir/out/products/m" "$case/out/products/m"
+
+title 'The same, without inputs to send: the function gets the size only'
+case=samples/matmul-size/cases/128
+show 'bin/pappus invoke matmul-size --raw text:128 --stats'
+same "$dir/stdout" "$case/out/checksum/checksum"
+
+title 'Give it less fuel than it needs'
+note 'Fuel counts what the code does, so it ends at the same point on every machine.'
+show 'bin/pappus push samples/matmul-size/matmul-size.wasm --tag small --fuel 1000000'
+show 'bin/pappus invoke matmul-size@small --raw text:128' 6
+
+title 'What is there now'
+show 'bin/pappus ls'
+show 'bin/pappus ls matmul-size'
+
+title 'Everything was as expected.'
+if [ -z "${KEEP:-}" ]; then
+	note 'KEEP=1 make demo leaves the server running.'
+	exit
+fi
+trap - EXIT
+cat <<END
+The server keeps running, with all it has in $dir. Try
+
+  export PAPPUS_SERVER=$url
+  bin/pappus invoke wordcount --raw text:'to be or not to be'
+  curl --data-binary 'to be or not to be' $url/v1/invoke/wordcount
+
+and stop it with
+
+  kill $server; rm -rf $dir
+END
