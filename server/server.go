@@ -220,6 +220,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		MaxHeaderBytes:    s.config.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext:       boundUnsent,
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- hs.Serve(ln) }()

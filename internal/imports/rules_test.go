@@ -86,9 +86,9 @@ var dependencies = map[string]dependency{
 		why:   "YAML is the API description's format",
 	},
 	"golang.org/x/sys": {
-		only:  []string{"wasmengine/...", "registry", "cmd/...", "bench/..."},
+		only:  []string{"wasmengine/...", "registry", "server", "cmd/...", "bench/..."},
 		tests: true,
-		why:   "system calls belong to memory, files and processes",
+		why:   "system calls belong to memory, files, processes and connections",
 	},
 	"golang.org/x/sync": {
 		only:  []string{"cmd/...", "server", "dispatcher", "registry", "wasmengine", "bench/..."},
