@@ -1,0 +1,205 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pappus/client"
+	"pappus/samples"
+)
+
+// Every case of every sample gives what its folder says: over HTTP in all
+// three forms of bodies and answers, and by the command line with and without
+// a server.
+func TestCases(t *testing.T) {
+	p := serve(t, t.TempDir())
+	folders, err := fs.Glob(samples.Files(), "*/cases/*")
+	if err != nil || len(folders) < 30 {
+		t.Fatalf("%d cases (%v)", len(folders), err)
+	}
+	for _, folder := range folders {
+		name, _, _ := strings.Cut(folder, "/")
+		t.Run(folder, func(t *testing.T) { runCase(t, p, name, folder) })
+	}
+}
+
+// caseFile is the part of case.json that samples use.
+type caseFile struct {
+	Limits   struct{ Memory, Timeout string }
+	ExitCode *int32 `json:"exit_code"`
+	Fault    string
+}
+
+func runCase(t *testing.T, p *process, name, folder string) {
+	var c caseFile
+	if text, err := fs.ReadFile(samples.Files(), folder+"/case.json"); err == nil {
+		if err := json.Unmarshal(text, &c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := "ok"
+	if c.Fault != "" {
+		end = c.Fault
+	} else if c.ExitCode != nil && *c.ExitCode != 0 {
+		end = ending("exit", c.ExitCode)
+	}
+	f, err := p.push(name, sample(t, name), client.PutOptions{Memory: c.Limits.Memory, Timeout: c.Limits.Timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := fmt.Sprintf("%s@%d", name, f.Version)
+	in, want := tree(t, folder+"/in"), tree(t, folder+"/out")
+	for _, accept := range []string{client.TypeMultipart, client.TypeJSON, ""} {
+		for _, body := range []client.Body{multipartBody(t, in), jsonBody(t, in)} {
+			got, gotEnd := p.call(t, ref, client.Invocation{Body: body, Accept: accept})
+			if gotEnd != end {
+				t.Fatalf("it ended with %q, want %q", gotEnd, end)
+			}
+			if accept == "" && len(want) == 1 { // a raw answer has no names
+				got = renamed(got, want)
+			}
+			if end == "ok" && !maps.EqualFunc(got, want, bytes.Equal) {
+				t.Errorf("answer %q: %q, want %q", accept, got, want)
+			}
+		}
+	}
+	var args []string
+	for set := range sets(in) {
+		args = append(args, "--in", set+"="+filepath.Join("../../samples", folder, "in", set))
+	}
+	local := []string{"run", filepath.Join("../../samples", name, name+".wasm")}
+	if c.Limits.Memory != "" {
+		local = append(local, "--memory", c.Limits.Memory)
+	}
+	for _, verb := range [][]string{{"invoke", ref}, local} {
+		out := t.TempDir()
+		r := command(t.Context(), t, p.url, slices.Concat(verb, args, []string{"--out", out})...)
+		if (r.exit == 0) != (end == "ok") {
+			t.Errorf("%s: exit code %d, want %q\n%s", verb, r.exit, end, r.stderr)
+		}
+		if got := treeOf(t, os.DirFS(out), "."); end == "ok" && !maps.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("%s: %q, want %q", verb, got, want)
+		}
+	}
+}
+
+func tree(t *testing.T, dir string) map[string][]byte { return treeOf(t, samples.Files(), dir) }
+
+// treeOf reads SET/ITEM files below a folder, which may be missing.
+func treeOf(t *testing.T, fsys fs.FS, dir string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	if _, err := fs.Stat(fsys, dir); errors.Is(err, fs.ErrNotExist) {
+		return files
+	}
+	err := fs.WalkDir(fsys, dir, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(fsys, file)
+		files[strings.TrimPrefix(strings.TrimPrefix(file, dir), "/")] = content
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func sets(tree map[string][]byte) map[string][]client.Item {
+	list := map[string][]client.Item{}
+	for _, file := range slices.Sorted(maps.Keys(tree)) {
+		set, name, _ := strings.Cut(file, "/")
+		list[set] = append(list[set], client.Item{Set: set, Name: name, Body: bytes.NewReader(tree[file]), Size: int64(len(tree[file]))})
+	}
+	return list
+}
+
+func multipartBody(t *testing.T, tree map[string][]byte) client.Body {
+	t.Helper()
+	if len(tree) == 0 {
+		return jsonBody(t, tree)
+	}
+	body, err := client.ItemsBody(slices.Concat(slices.Collect(maps.Values(sets(tree)))...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func jsonBody(t *testing.T, tree map[string][]byte) client.Body {
+	t.Helper()
+	type item struct {
+		Name string `json:"name"`
+		Data []byte `json:"data"`
+	}
+	inputs := map[string][]item{}
+	for _, file := range slices.Sorted(maps.Keys(tree)) {
+		set, name, _ := strings.Cut(file, "/")
+		content := tree[file]
+		if content == nil {
+			content = []byte{}
+		}
+		inputs[set] = append(inputs[set], item{name, content})
+	}
+	text, err := json.Marshal(map[string]any{"inputs": inputs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.BytesBody(text, client.TypeJSON)
+}
+
+// call invokes a function and returns its outputs as a tree.
+func (p *process) call(t *testing.T, name string, inv client.Invocation) (outputs map[string][]byte, end string) {
+	t.Helper()
+	answer, err := p.client.Invoke(t.Context(), name, inv)
+	var refused *client.Problem
+	if errors.As(err, &refused) {
+		return nil, ending(refused.Code(), refused.ExitCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Close()
+	outputs = map[string][]byte{}
+	if answer.Type != client.TypeMultipart && answer.Type != client.TypeJSON {
+		content, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Type != "" { // else there is no content: 204
+			outputs["raw"] = content
+		}
+		return outputs, "ok"
+	}
+	for o, err := range answer.Items() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(o.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outputs[path.Join(o.Set, o.Name)] = content
+	}
+	return outputs, "ok"
+}
+
+// renamed gives what a raw answer holds the name of the only item of want.
+func renamed(got, want map[string][]byte) map[string][]byte {
+	for name := range want {
+		return map[string][]byte{name: got["raw"]}
+	}
+	return got
+}
