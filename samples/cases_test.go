@@ -130,6 +130,7 @@ func cases(t *testing.T) map[string]tree {
 
 		"sumoccurrence/cases/errors":          occurs("ERROR", "ERROR", logs),
 		"sumoccurrence/cases/line-end":        occurs("status=404\r\n", "status=404", logs),
+		"sumoccurrence/cases/return":          occurs("\r", "\r", tree{"1": []byte("a\r\nb\r\n\r")}),
 		"sumoccurrence/cases/blank":           occurs(" ", " ", logs),
 		"sumoccurrence/cases/none":            occurs("segmentation fault", "segmentation fault", logs),
 		"sumoccurrence/cases/overlapping":     occurs("aa", "aa", tree{"1": []byte("aaa"), "2": []byte("aaaa"), "3": []byte("a")}),

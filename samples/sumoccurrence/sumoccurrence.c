@@ -30,10 +30,11 @@ static void prepare(struct pattern *p, const IoBuffer *item)
 {
 	p->bytes = item->data;
 	p->len = item->data_len;
-	if (p->len != 0 && p->bytes[p->len - 1] == '\n')
+	if (p->len != 0 && p->bytes[p->len - 1] == '\n') {
 		p->len--;
-	if (p->len != 0 && p->bytes[p->len - 1] == '\r')
-		p->len--;
+		if (p->len != 0 && p->bytes[p->len - 1] == '\r')
+			p->len--;
+	}
 	for (size_t c = 0; c < 256; c++)
 		p->shift[c] = p->len;
 	for (size_t i = 0; i + 1 < p->len; i++)

@@ -11,7 +11,6 @@
 
 #define sys __dandelion_system_data
 
-
 /* Kept in the low bits of a block's size. Two values of four bits, so that a
  * pointer which is no block is noticed most of the time. */
 enum { FREE = 0xA, USED = 0x5, STATE = 0xF };
@@ -70,11 +69,11 @@ static unsigned list_of(size_t size)
 }
 
 /* Sizes that contradict one another mean that the function wrote past the end
- * of a block. Outputs may be damaged as well, so none are given. */
+ * of a block. */
 static void check_sizes(const struct block *b)
 {
 	if (after(b)->before != size_of(b))
-		dandelion_exit(DANDELION_OVERLAPPING_ALLOCATION);
+		__dandelion_fail(DANDELION_OVERLAPPING_ALLOCATION);
 }
 
 static void unlist(struct block *b)
@@ -121,7 +120,7 @@ static void release(struct block *b)
 	if (before_size != 0) {
 		struct block *prev = before(b);
 		if (size_of(prev) != before_size)
-			dandelion_exit(DANDELION_OVERLAPPING_ALLOCATION);
+			__dandelion_fail(DANDELION_OVERLAPPING_ALLOCATION);
 		if (is_free(prev)) {
 			unlist(prev);
 			size += before_size;
@@ -204,7 +203,7 @@ void *dandelion_alloc(size_t size, size_t alignment)
 		b = before(fence);
 	}
 	if (!is_free(b))
-		dandelion_exit(DANDELION_OVERLAPPING_ALLOCATION);
+		__dandelion_fail(DANDELION_OVERLAPPING_ALLOCATION);
 	check_sizes(b);
 	unlist(b);
 	if (slack != 0) {
@@ -228,6 +227,6 @@ void dandelion_free(void *memory)
 		return;
 	struct block *b = (struct block *)((char *)memory - HEADER);
 	if ((size_t)memory % GRAIN != 0 || (b->size_and_state & STATE) != USED || size_of(b) == 0)
-		dandelion_exit(DANDELION_DOUBLE_FREE);
+		__dandelion_fail(DANDELION_DOUBLE_FREE);
 	release(b);
 }

@@ -75,11 +75,8 @@ static void *array_of(size_t n, size_t size, size_t alignment)
 	size_t bytes;
 	if (!__builtin_mul_overflow(n, size, &bytes))
 		array = dandelion_alloc(bytes, alignment);
-	if (array == NULL) {
-		/* Ends without outputs, which would need memory again. */
-		outputs = NULL;
-		dandelion_exit(DANDELION_OUT_OF_MEMORY);
-	}
+	if (array == NULL)
+		__dandelion_fail(DANDELION_OUT_OF_MEMORY);
 	return array;
 }
 
@@ -144,4 +141,10 @@ void dandelion_exit(int exit_code)
 {
 	__dandelion_finish(exit_code);
 	__dandelion_system_exit();
+}
+
+void __dandelion_fail(int exit_code)
+{
+	outputs = NULL;
+	dandelion_exit(exit_code);
 }
