@@ -84,6 +84,9 @@ func ParseRef(s string) (Ref, error) {
 		if err != nil {
 			return Ref{}, &NameError{What: "reference", Name: s, Reason: "has no valid digest: " + err.Error()}
 		}
+		if d.IsZero() { // would look like no digest at all
+			return Ref{}, &NameError{What: "reference", Name: s, Reason: "has a digest of zeroes, which is that of nothing"}
+		}
 		ref.Digest = d
 	case which != "" && strings.Trim(which, "0123456789") == "":
 		n, err := strconv.ParseInt(which, 10, 64)

@@ -621,7 +621,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("ParseRef(%q) = %v, %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "@", "f@", "f@0", "f@03", "f@99999999999999999999", "f@sha256:00", "f@a@b", "../f", "f@../x", "@latest"} {
+	for _, s := range []string{"name@sha256:" + strings.Repeat("0", 64), "", "@", "f@", "f@0", "f@03", "f@99999999999999999999", "f@sha256:00", "f@a@b", "../f", "f@../x", "@latest"} {
 		if got, err := ParseRef(s); err == nil {
 			t.Errorf("ParseRef(%q) = %v", s, got)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -38,7 +39,15 @@ rolled back.`,
 				_, err := fmt.Fprintf(c.stdout, "removed %s@%s\n", args[0], args[1])
 				return err
 			}
-			f, err := cl.SetTag(cmd.Context(), args[0], args[1], args[2])
+			target := args[2]
+			if !isVersion(target) {
+				f, err := cl.GetFunction(cmd.Context(), args[0]+"@"+target)
+				if err != nil {
+					return err
+				}
+				target = f.Digest
+			}
+			f, err := cl.SetTag(cmd.Context(), args[0], args[1], target)
 			if err != nil {
 				return err
 			}
@@ -51,4 +60,10 @@ rolled back.`,
 	}
 	cmd.Flags().BoolVar(&remove, "rm", false, "remove the tag")
 	return cmd
+}
+
+// isVersion reports whether a target is a number or a digest. All else is a
+// tag.
+func isVersion(target string) bool {
+	return strings.HasPrefix(target, "sha256:") || strings.Trim(target, "0123456789") == ""
 }
