@@ -238,7 +238,8 @@ func (c *Client) page(ctx context.Context, path, cursor string, limit int) (Page
 		return Page{}, err
 	}
 	var p Page
-	return p, decode(resp, &p)
+	err = decode(resp, &p)
+	return p, err
 }
 
 // DeleteFunction removes a function with all of its versions, or one version

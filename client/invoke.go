@@ -57,7 +57,7 @@ func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answe
 	if inv.Body.Reader != nil {
 		inv.Body.Reader = source{inv.Body.Reader}
 	}
-	resp, err := c.call(ctx, http.MethodPost, "/v1/invoke/"+url.PathEscape(ref), inv.Query, header, inv.Body)
+	resp, err := c.call(ctx, http.MethodPost, "/v1/invoke/"+url.PathEscape(ref), inv.Query, header, inv.Body) //nolint:bodyclose // Answer.Close does it
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (e *NameError) Error() string {
 // bytes of UTF-8 without control characters, line or paragraph separators,
 // and "/", and neither "." nor "..". (Sets become directories.)
 func CheckSetName(name string) error {
-	reason := ""
+	var reason string
 	switch {
 	case name == "":
 		reason = "is empty"
@@ -50,7 +50,7 @@ func CheckSetName(name string) error {
 // 1,024 bytes of UTF-8 without control characters, line or paragraph
 // separators. It may be empty.
 func CheckItemName(name string) error {
-	reason := ""
+	var reason string
 	if len(name) > MaxItemName {
 		reason = fmt.Sprintf("is longer than %d bytes", MaxItemName)
 	} else {

@@ -39,7 +39,7 @@ func CheckTag(tag string) error {
 }
 
 func check(what, s string) error {
-	reason := ""
+	var reason string
 	switch {
 	case s == "":
 		reason = "is empty"

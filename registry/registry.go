@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"pappus/data"
 )
@@ -69,7 +70,7 @@ func Open(dir string, opts Options) (*Registry, error) {
 	}
 	path := filepath.Join(dir, "registry.db")
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: opts.LockWait})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
 	}
 	if err != nil {
@@ -162,7 +163,7 @@ func (r *Registry) Close() error {
 
 // storeError gives bbolt's errors the meaning that they have here.
 func storeError(err error) error {
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}
 	return err
@@ -584,7 +585,7 @@ func (r *Registry) Delete(ctx context.Context, tenant string, ref Ref) error {
 	if err := r.collect(tenant, gone); err != nil {
 		// The records are gone, so the deletion is done; opening the registry
 		// removes the files.
-		r.log.Warn("code that nothing refers to could not be removed", "error", err)
+		r.log.WarnContext(ctx, "code that nothing refers to could not be removed", "error", err)
 	}
 	return nil
 }

@@ -392,7 +392,7 @@ func TestOpen(t *testing.T) {
 // and after a restart the folder holds what was acknowledged and no more.
 func TestEveryStepCanFail(t *testing.T) {
 	injected := errors.New("injected")
-	steps := 0
+	var steps int
 	for fail := 0; ; fail++ {
 		dir := t.TempDir()
 		r := open(t, dir)

@@ -79,7 +79,7 @@ func (x *exchange) fill(buf []byte, length, limit int64) (int, []byte, error) {
 		if int64(n) > limit {
 			return n, buf, tooLarge(limit)
 		}
-		if err == io.EOF { //nolint:errorlint // readers return it bare
+		if err == io.EOF {
 			return n, buf, nil
 		}
 		if err != nil {

@@ -109,7 +109,7 @@ func routingProblem(e *echo.HTTPError) *problem.Problem {
 // the connection so that it can't be taken for a whole one.
 func (x *exchange) fail(err error) {
 	if x.Response().Committed {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http closes the connection at it, and finish lets it through
 	}
 	p := *toProblem(err) // a copy: an error may be shared
 	p.Instance = x.id
@@ -139,7 +139,7 @@ func (x *exchange) writeProblem(p *problem.Problem) {
 	p.Stderr = strings.ToValidUTF8(p.Stderr, "\uFFFD")
 	body, err := json.Marshal(p)
 	if err != nil { // a Problem has nothing that can't be marshalled
-		panic(err)
+		panic(err) //nolint:forbidigo // finish answers with what went wrong
 	}
 	body = append(body, '\n')
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))

@@ -72,14 +72,14 @@ func readFull(r io.Reader, buf []byte) (int, error) {
 	for {
 		if n == len(buf) {
 			var one [1]byte
-			if m, err := r.Read(one[:]); m == 0 && err == io.EOF { //nolint:errorlint // readers return it bare
+			if m, err := r.Read(one[:]); m == 0 && err == io.EOF {
 				return n, nil
 			}
 			return n, io.ErrShortBuffer
 		}
 		m, err := r.Read(buf[n:])
 		n += m
-		if err == io.EOF { //nolint:errorlint // readers return it bare
+		if err == io.EOF {
 			return n, nil
 		}
 		if err != nil {

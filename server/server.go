@@ -148,9 +148,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, _ := s.exchanges.Get().(*exchange)
 	s.metrics.inFlight.Inc()
 	x.begin(w, r)
-	defer s.finish(x)
+	defer s.finish(x) //nolint:contextcheck // the log is written also for clients that are gone
 	if err := s.serve(x); err != nil {
-		x.fail(err)
+		x.fail(err) //nolint:contextcheck // the request of x has the context
 	}
 }
 
@@ -196,7 +196,7 @@ func (s *Server) finish(x *exchange) {
 	}
 	x.end()
 	if cause != nil {
-		panic(cause)
+		panic(cause) //nolint:forbidigo // it is http.ErrAbortHandler, which net/http closes the connection at
 	}
 	s.exchanges.Put(x)
 }
@@ -225,7 +225,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- hs.Serve(ln) }()
 	select {
-	case err := <-stopped:
+	case err := <-stopped: // nobody asked it to
 		return fmt.Errorf("server: %w", err)
 	case <-ctx.Done():
 	}
@@ -236,6 +236,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		abandon()
 		err = errors.Join(fmt.Errorf("server: requests were still running after %s: %w", s.config.Shutdown.Round(time.Millisecond), err), hs.Close())
 	}
-	<-stopped
+	<-stopped //nolint:errcheck // it is http.ErrServerClosed
 	return err
 }

@@ -47,11 +47,11 @@ var errStopped = errors.New("stopped by the platform")
 // nextSlice is the host function that metered code calls when its counter has
 // run out: it takes the counter and returns the next one.
 func nextSlice(ctx context.Context, stack []uint64) {
-	r := ctx.Value(runningKey{}).(*running)
+	r := ctx.Value(runningKey{}).(*running) //nolint:errcheck // only run calls a guest, and with this value
 	next, fault := r.next(int64(stack[0]))
 	if fault != nil {
 		r.stopped = fault
-		panic(errStopped)
+		panic(errStopped) //nolint:forbidigo // how wazero has a host function leave the guest; it becomes an error there
 	}
 	stack[0] = uint64(next)
 }
@@ -116,7 +116,7 @@ func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) 
 	i.fuel.Set(uint64(r.granted))
 	i.stack.Set(uint64(lim.Stack))
 
-	err := f.CallWithStack(r, nil)
+	err := f.CallWithStack(r, nil) //nolint:contextcheck // r is ctx with more values
 
 	usage := engine.Usage{Fuel: r.granted - int64(i.fuel.Get()), Run: time.Since(start), Parked: r.parked}
 	stopped := r.stopped

@@ -47,7 +47,7 @@ func (p *process) overHTTP(name string, code []byte, timeout string) (string, er
 		return "", err
 	}
 	if refused.Hint == "" || refused.Title == "" || refused.Instance == "" {
-		return "", fmt.Errorf("a problem lacks title, hint or instance: %+v", refused)
+		return "", fmt.Errorf("title, hint or instance is missing: %w", refused)
 	}
 	if e, ok := problem.Lookup(problem.Code(refused.Code())); !ok || e.Status != refused.Status {
 		return "", fmt.Errorf("status %d of %s is not the catalogue's", refused.Status, refused.Code())
@@ -165,8 +165,8 @@ func TestNoModules(t *testing.T) {
 	if page, err := p.client.ListFunctions(t.Context(), "", 0); err != nil || len(page.Items) > 0 {
 		t.Errorf("there are functions: %v (%v)", page.Items, err)
 	}
-	if resp, body := p.do(http.MethodPut, "/v1/functions/big", "application/wasm", strings.Repeat("\x00", 64<<20+1)); resp.StatusCode != http.StatusRequestEntityTooLarge {
-		t.Errorf("a body over the limit gets %d %s", resp.StatusCode, body)
+	if status, _, body := p.do(http.MethodPut, "/v1/functions/big", "application/wasm", strings.Repeat("\x00", 64<<20+1)); status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a body over the limit gets %d %s", status, body)
 	}
 }
 

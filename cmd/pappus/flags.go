@@ -71,10 +71,7 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool), n
 }
 
 // limitFlags are the limits of a function, as push and run take them.
-type limitFlags struct {
-	limits engine.Limits
-	fuel   int64
-}
+type limitFlags struct{ limits engine.Limits }
 
 func (l *limitFlags) bind(flags *pflag.FlagSet) {
 	flags.Var(bytesFlag{(*int64)(&l.limits.Memory)}, "memory", "limit of its memory, like 64MiB")

@@ -41,7 +41,7 @@ func (c *commandLine) run(ctx context.Context, args []string) int {
 	if isTerminal(c.stdout) {
 		c.stdout = stdout
 	}
-	root := c.command()
+	root := c.command() //nolint:contextcheck // the context comes when it is executed
 	root.SetArgs(args)
 	root.SetIn(c.stdin)
 	root.SetOut(c.stdout)

@@ -31,7 +31,7 @@ func testMain(m *testing.M) int {
 	if err != nil {
 		return complain(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // the system empties its folder for such
 	program = filepath.Join(dir, "pappus")
 	build := exec.Command("go", append([]string{"build", "-o", program}, append(raceFlag(), ".")...)...)
 	if out, err := build.CombinedOutput(); err != nil {
@@ -143,8 +143,8 @@ func (p *process) push(name string, code []byte, opts client.PutOptions) (*clien
 	return f, err
 }
 
-// do sends a request and returns the answer with its body.
-func (p *process) do(method, path, contentType, body string, header ...string) (*http.Response, string) {
+// do sends a request and returns the answer.
+func (p *process) do(method, path, contentType, body string, header ...string) (status int, answer http.Header, content string) {
 	p.t.Helper()
 	req, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, strings.NewReader(body))
 	if err != nil {
@@ -168,7 +168,7 @@ func (p *process) do(method, path, contentType, body string, header ...string) (
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return resp, string(text)
+	return resp.StatusCode, resp.Header, string(text)
 }
 
 // result is what a command left.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -33,22 +35,24 @@ func newEscaper(w io.Writer) *escaper { return &escaper{w: w} }
 func (e *escaper) Write(b []byte) (int, error) {
 	text := b
 	if len(e.partial) > 0 {
-		text = append(e.partial, b...)
+		text = slices.Concat(e.partial, b)
 		e.partial = nil
 	}
 	e.out = e.out[:0]
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
-		if r == utf8.RuneError && size == 1 {
-			if !utf8.FullRune(text) {
-				e.partial = append([]byte(nil), text...)
-				break
-			}
+		switch {
+		case !utf8.FullRune(text):
+			e.partial = bytes.Clone(text)
+		case r == utf8.RuneError && size == 1:
 			e.out = fmt.Appendf(e.out, `\x%02x`, text[0])
-		} else if changesText(r) {
+		case changesText(r):
 			e.out = fmt.Appendf(e.out, `\u%04x`, r)
-		} else {
+		default:
 			e.out = append(e.out, text[:size]...)
+		}
+		if e.partial != nil {
+			break
 		}
 		text = text[size:]
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "dev" //nolint:gochecknoglobals // the linker can set nothing else
+var version = "dev"
 
 func (c *commandLine) versionCommand() *cobra.Command {
 	return &cobra.Command{

@@ -57,7 +57,8 @@ func (d *decoder) body(b *Body, t *FuncType) *Error {
 		return r.err
 	}
 	locals := uint32(len(t.Params)) + b.Locals
-	labels := append(d.labels[:0], label{OpBlock, len(t.Results)})
+	labels := d.labels[:0]
+	labels = append(labels, label{OpBlock, len(t.Results)})
 	var in Instr
 	for r.Next(&in) {
 		switch in.Op {

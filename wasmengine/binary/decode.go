@@ -275,7 +275,7 @@ func (d *decoder) declare(f uint32) {
 }
 
 func (d *decoder) isDeclared(f uint32) bool {
-	return d.declared != nil && d.declared[f/64]>>(f%64)&1 != 0
+	return len(d.declared) > 0 && d.declared[f/64]>>(f%64)&1 != 0
 }
 
 func (d *decoder) tableSection() {

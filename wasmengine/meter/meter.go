@@ -23,9 +23,9 @@ const (
 )
 
 var (
-	// ErrImports: the module imports something other than a memory.
+	// ErrImports says that the module imports something other than a memory.
 	ErrImports = errors.New("module has imports")
-	// ErrTooLarge: the module is too large once it is metered.
+	// ErrTooLarge says that the module is too large once it is metered.
 	ErrTooLarge = errors.New("metered module too large")
 )
 

@@ -70,13 +70,6 @@ func newLab(t testing.TB, cfg wazero.RuntimeConfig) *lab {
 	return l
 }
 
-// engines runs a test on both of wazero's engines.
-func engines(t *testing.T, f func(t *testing.T, l *lab)) {
-	t.Helper()
-	t.Run("compiler", func(t *testing.T) { f(t, newLab(t, wazero.NewRuntimeConfigCompiler())) })
-	t.Run("interpreter", func(t *testing.T) { f(t, newLab(t, wazero.NewRuntimeConfigInterpreter())) })
-}
-
 // call is what is run and under which limits.
 type call struct {
 	fn           string
@@ -139,7 +132,7 @@ func (l *lab) instantiate(t tb, code []byte) api.Module {
 func (l *lab) plain(t tb, code []byte, c call) outcome {
 	t.Helper()
 	m := l.instantiate(t, code)
-	defer m.Close(context.Background())
+	defer func() { _ = m.Close(context.Background()) }() // it has no resources to lose
 	var o outcome
 	var err error
 	o.results, err = m.ExportedFunction(c.fn).Call(context.Background(), c.args...)
@@ -170,7 +163,7 @@ func rewrite(t tb, code []byte) *Metered {
 func (l *lab) metered(t tb, me *Metered, c call) outcome {
 	t.Helper()
 	m := l.instantiate(t, me.Code)
-	defer m.Close(context.Background())
+	defer func() { _ = m.Close(context.Background()) }() // it has no resources to lose
 	return l.run(t, m, me, c)
 }
 
@@ -186,8 +179,8 @@ func (l *lab) run(t tb, m api.Module, me *Metered, c call) outcome {
 	if c.stack == 0 {
 		c.stack = 8 << 20
 	}
-	fuel := m.ExportedGlobal(me.Fuel).(api.MutableGlobal)
-	stack := m.ExportedGlobal(me.Stack).(api.MutableGlobal)
+	fuel := m.ExportedGlobal(me.Fuel).(api.MutableGlobal)   //nolint:errcheck // the test fails
+	stack := m.ExportedGlobal(me.Stack).(api.MutableGlobal) //nolint:errcheck // the test fails
 	g := &grant{slice: c.slice, limit: c.limit, granted: min(c.slice, c.limit)}
 	l.grant = g
 	fuel.Set(uint64(g.granted))

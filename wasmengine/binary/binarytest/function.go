@@ -34,10 +34,13 @@ func Body(locals int, code ...[]byte) []byte {
 	return append(append(decl, bytes.Join(code, nil)...), 0x0b)
 }
 
-// LoopBlock is an empty loop, IfBlock a branch that needs the locals 0 and 1,
-// and CallStart a call of a function from Function's own _start.
+// LoopBlock is an empty loop.
 func LoopBlock() []byte { return []byte{0x03, 0x40, 0x0b} }
-func IfBlock() []byte   { return []byte{0x20, 0, 0x04, 0x40, 0x20, 1, 0x21, 0, 0x0b} }
+
+// IfBlock is a branch that needs the locals 0 and 1.
+func IfBlock() []byte { return []byte{0x20, 0, 0x04, 0x40, 0x20, 1, 0x21, 0, 0x0b} }
+
+// CallStart calls _start in a module that Function made.
 func CallStart() []byte { return []byte{0x10, 0} }
 
 // CompileBombs are small valid functions that take a compiler minutes or
