@@ -90,7 +90,7 @@ note "Newton's Opticks, half a megabyte; each file of the folder is an item."
 case=samples/wordcount/cases/opticks
 show "bin/pappus invoke wordcount --in text=$case/in/text --stats"
 same "$dir/stdout" "$case/out/counts/counts"
-note 'queue: waiting for a processor. prepare: a new isolate, with its inputs. run: the function.'
+note 'queue: waiting for a processor. prepare: loading the code. run: a new isolate, and the function in it.'
 
 title 'Count the errors in log files'
 note 'This function has two input sets: the logs, and what to look for.'
