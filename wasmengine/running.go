@@ -14,6 +14,7 @@ import (
 
 	"pappus/engine"
 	"pappus/wasmengine/abi"
+	"pappus/wasmengine/meter"
 )
 
 // running is the context of a call as wazero sees it. It carries the call's
@@ -192,6 +193,10 @@ func exited(code int32) error {
 // maxCall is how many bytes of a guest function's name a stack shows.
 const maxCall = 200
 
+// sliceCall is how a stack shows the call of nextSlice, which is not the
+// guest's.
+const sliceCall = meter.ImportModule + "." + meter.ImportName + "("
+
 // stackOf is the guest's calls in an error of wazero, innermost first. The
 // names are the guest's own: they may hold anything.
 func stackOf(err error) []string {
@@ -205,9 +210,10 @@ func stackOf(err error) []string {
 	var calls []string
 	for line := range strings.Lines(trace) {
 		line = strings.TrimSpace(line)
-		if line == "" {
+		if line == "" || strings.HasPrefix(line, sliceCall) {
 			continue
 		}
+		line = strings.TrimPrefix(line, ".") // between the name of the instance, which has none, and that of the function
 		if len(line) > maxCall {
 			line = line[:maxCall] + "…"
 		}
