@@ -3,7 +3,7 @@
 // that must come of them. README.md describes the functions and the form of
 // the case folders.
 //
-// The package owns these files and what is true of them without an engine:
-// its tests check the modules' shape, rebuild them, and work the expected
-// outputs out in Go. It knows nothing else of the project.
+// The package owns these files. Its tests check the modules' shape, rebuild
+// them, run every case, and compare what the functions do with the same in Go.
+// Its code knows nothing else of the project.
 package samples

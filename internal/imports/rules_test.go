@@ -30,7 +30,7 @@ var rules = map[string]rule{
 
 	"wasmengine": {
 		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/domain", "wasmengine/meter", "engine", "data"},
-		tests: []string{suite, "wasmengine/binary/binarytest", "samples"},
+		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
 	"wasmengine/abi":    {may: []string{"engine", "data"}},
 	"wasmengine/domain": {},
@@ -44,7 +44,7 @@ var rules = map[string]rule{
 	"client":              {},
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
-	"samples":             {tests: []string{"wasmengine/binary", "engine"}},
+	"samples":             {tests: []string{"wasmengine", "wasmengine/binary", "engine", "data"}},
 	"bench/loopback":      {},
 	"internal/imports":    {},
 	"internal/testreport": {},
