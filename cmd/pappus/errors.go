@@ -81,7 +81,7 @@ func failureOf(err error) *failure {
 			f.Kind = string(problem.CompileTooCostly)
 		}
 		if f.Hint == "" {
-			f.hintOf(problem.Code(f.Kind))
+			f.catalogueHint(problem.Code(f.Kind))
 		}
 	case errors.As(err, &fault):
 		f.Exit, f.Kind = exitFault, string(fault.Kind)
@@ -89,7 +89,7 @@ func failureOf(err error) *failure {
 		if fault.Kind == engine.FaultExit {
 			f.ExitCode = &fault.ExitCode
 		}
-		f.hintOf(problem.Code(fault.Kind))
+		f.catalogueHint(problem.Code(fault.Kind))
 	case errors.Is(err, client.ErrUnreachable):
 		f.Exit, f.Hint = exitUnreachable, "start one with: pappus serve; or name another with --server or PAPPUS_SERVER"
 	case errors.Is(err, context.Canceled):
@@ -117,6 +117,9 @@ func (f *failure) ofProblem(p *client.Problem) {
 	case p.Status < http.StatusInternalServerError:
 		f.Exit = exitRefused
 	}
+	if hint := hintOf(problem.Code(f.Kind)); hint != "" {
+		f.Hint = hint
+	}
 	if f.Kind == "" {
 		f.Hint = "check that --server names a Pappus server"
 	}
@@ -125,7 +128,28 @@ func (f *failure) ofProblem(p *client.Problem) {
 	}
 }
 
-func (f *failure) hintOf(code problem.Code) {
+// hintOf says what to do in the words of the command line, for problems whose
+// own hints speak of requests.
+func hintOf(code problem.Code) string {
+	switch code {
+	case problem.UnknownFunction:
+		return "see what there is with: pappus ls; register it with: pappus push FILE"
+	case problem.UnknownVersion:
+		return "see the versions with: pappus ls NAME"
+	case problem.UnknownTag:
+		return "see the tags with: pappus ls NAME; set one with: pappus tag NAME TAG VERSION"
+	case problem.UnknownCode:
+		return "give a compiled .wasm file"
+	case problem.BadBody:
+		return "give inputs with --in; --type says what --raw is"
+	case problem.RequestTooLarge:
+		return "send less, or have the operator raise --max-body or --max-code"
+	}
+	return ""
+}
+
+// catalogueHint takes over what the catalogue says to do.
+func (f *failure) catalogueHint(code problem.Code) {
 	if e, ok := problem.Lookup(code); ok {
 		f.Hint = e.Hint
 	}

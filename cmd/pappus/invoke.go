@@ -110,11 +110,10 @@ func (c *commandLine) invocationBody(call *callFlags, mediaType string) (client.
 func (c *commandLine) showAnswer(answer *client.Answer, call *callFlags) error {
 	switch {
 	case c.json:
-		if _, err := io.Copy(c.stdout, answer.Body); err != nil {
+		if _, err := io.Copy(c.stdout, answer.Body); err != nil { // it ends with a line end
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		_, err := io.WriteString(c.stdout, "\n")
-		return err
+		return nil
 	case call.out != "":
 		return writeItems(c.stdout, call.out, answer.Items())
 	case answer.Type == client.TypeMultipart:

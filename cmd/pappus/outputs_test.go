@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"pappus/client"
+)
+
+// named is an output without much content.
+type named struct{ set, name string }
+
+func these(list ...named) iter.Seq2[client.Output, error] {
+	return func(yield func(client.Output, error) bool) {
+		for _, o := range list {
+			if !yield(client.Output{Set: o.set, Name: o.name, Body: strings.NewReader(o.set + "/" + o.name)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func filesIn(t interface{ Fatal(...any) }, dir string) []string {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			rel, relErr := filepath.Rel(dir, path)
+			files, err = append(files, rel), relErr
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(files)
+	return files
+}
+
+func TestWriteItems(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new/folder")
+	var says bytes.Buffer
+	err := writeItems(&says, dir, these(
+		named{"a", "x"}, named{"a", "x"}, named{"a", "x"}, named{"a", ""}, named{"a", ""}, named{"b", "deep/er/x"}, named{"b", "x~2"},
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"a/x", "a/x~2", "a/x~3", "a/~1", "a/~2", "b/deep/er/x", "b/x~2"}
+	if got := filesIn(t, dir); !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "a/x~2")); string(text) != "a/x" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+	if got := strings.Count(says.String(), "\n"); got != len(want) {
+		t.Errorf("it says %q", says.String())
+	}
+}
+
+func TestHostileOutputNames(t *testing.T) {
+	for _, o := range []named{
+		{"a", ".."}, {"a", "../x"}, {"a", "../../x"}, {"a", "/x"}, {"a", "x/../../y"}, {"a", "x//y"}, {"a", "./x"}, {"a", "."},
+		{"..", "x"}, {".", "x"}, {"a/b", "x"}, {"", "x"}, {"a", "x\x00y"}, {"a", "link/x"}, {"link", "x"}, {"a", strings.Repeat("n", 1000)},
+	} {
+		parent := t.TempDir()
+		dir, outside := filepath.Join(parent, "out"), filepath.Join(parent, "outside")
+		for _, d := range []string{filepath.Join(dir, "a"), outside} {
+			if err := os.MkdirAll(d, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, link := range []string{filepath.Join(dir, "link"), filepath.Join(dir, "a/link")} {
+			if err := os.Symlink(outside, link); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := writeItems(&bytes.Buffer{}, dir, these(o))
+		if f := failureOf(err); err == nil || f.Exit == exitInternal {
+			t.Errorf("%q: %v", o, err)
+		}
+		if files := filesIn(t, outside); len(files) > 0 {
+			t.Errorf("%q: files outside: %q", o, files)
+		}
+	}
+}
+
+// Whatever names a function chooses, nothing is written outside of the folder
+// and nothing is written over.
+func TestWriteItemsStaysInside(t *testing.T) {
+	parts := rapid.SampledFrom([]string{"a", "b", "..", ".", "/", "~1", "~2", "", "\x00", "x"})
+	names := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(parts, 0, 5).Draw(t, "parts"), "") })
+	base := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		parent, err := os.MkdirTemp(base, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := make([]named, rapid.IntRange(1, 6).Draw(t, "n"))
+		for i := range list {
+			list[i] = named{names.Draw(t, "set"), names.Draw(t, "name")}
+		}
+		err = writeItems(&bytes.Buffer{}, filepath.Join(parent, "out"), these(list...))
+		files := filesIn(t, parent)
+		for _, f := range files {
+			if !strings.HasPrefix(f, "out/") {
+				t.Fatalf("%q is outside", f)
+			}
+		}
+		if err == nil && len(files) != len(list) {
+			t.Fatalf("%d files for %d items: %q", len(files), len(list), files)
+		}
+	})
+}
+
+func TestShowItems(t *testing.T) {
+	for _, c := range []struct {
+		items []named
+		want  string
+	}{
+		{nil, ""},
+		{[]named{{"a", "x"}}, "a/x"},
+		{[]named{{"a", "x"}, {"a", "y"}}, "== a/x (3 bytes)\na/x\n== a/y (3 bytes)\na/y\n"},
+		{[]named{{"a", "x\n== a/z"}, {"b", ""}}, "== a/x\\n== a/z (10 bytes)\na/x\n== a/z\n== b/ (2 bytes)\nb/\n"},
+	} {
+		var b bytes.Buffer
+		if err := showItems(&b, these(c.items...)); err != nil || b.String() != c.want {
+			t.Errorf("%q: %q, %v", c.items, b.String(), err)
+		}
+	}
+}
