@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -244,8 +245,7 @@ func echoItems(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = io.WriteString(w, `{"before": [{}], "outputs": {`)
+	answer := bytes.NewBufferString(`{"before": [{}], "outputs": {`) // nothing is sent before all is read: a client may wait for that
 	mr := multipart.NewReader(r.Body, params["boundary"])
 	for separator := ""; ; separator = "," {
 		part, err := mr.NextRawPart()
@@ -269,9 +269,11 @@ func echoItems(w http.ResponseWriter, r *http.Request) {
 		if key == "" {
 			key = "0"
 		}
-		_, _ = fmt.Fprintf(w, `%s%s: [{"name": %s, "key": %s, "data": "%s"}]`, separator, set, name, key, base64.StdEncoding.EncodeToString(content))
+		fmt.Fprintf(answer, `%s%s: [{"name": %s, "key": %s, "data": "%s"}]`, separator, set, name, key, base64.StdEncoding.EncodeToString(content))
 	}
-	_, _ = io.WriteString(w, `}, "usage": {}}`)
+	answer.WriteString(`}, "usage": {}}`)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = answer.WriteTo(w)
 }
 
 func TestAnswers(t *testing.T) {
