@@ -75,8 +75,16 @@ func (l Limits) Or(def Limits) Limits {
 	return l
 }
 
-// Check returns an error that names the first limit that is negative, above
-// the maximum, or too small to be useful.
+// LimitError says that a limit can't be granted.
+type LimitError struct {
+	Limit  string // as in the manifest
+	Reason string // what is wrong and what is possible
+}
+
+func (e *LimitError) Error() string { return "limit " + e.Limit + " " + e.Reason }
+
+// Check returns a *LimitError for the first limit that is negative, above the
+// maximum, or too small to be useful.
 func (l Limits) Check(maximum Limits) error {
 	for _, c := range []struct {
 		name         string
@@ -91,14 +99,14 @@ func (l Limits) Check(maximum Limits) error {
 		{"timeout", int64(l.Timeout), int64(maximum.Timeout), durationText},
 	} {
 		if c.value < 0 {
-			return fmt.Errorf("limit %s is negative: %s", c.name, c.text(c.value))
+			return &LimitError{c.name, "is negative: " + c.text(c.value)}
 		}
 		if c.limit > 0 && c.value > c.limit {
-			return fmt.Errorf("limit %s is %s; the most that is allowed is %s", c.name, c.text(c.value), c.text(c.limit))
+			return &LimitError{c.name, "is " + c.text(c.value) + "; the most that is allowed is " + c.text(c.limit)}
 		}
 	}
 	if l.Memory != 0 && l.Memory < PageSize {
-		return fmt.Errorf("limit memory is %s; the least is one page of 64KiB", l.Memory)
+		return &LimitError{"memory", "is " + l.Memory.String() + "; the least is one page of 64KiB"}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ func toProblem(err error) *problem.Problem {
 		rejected *engine.RejectedError
 		input    *dispatcher.InputError
 		large    *dispatcher.TooLargeError
+		limit    *engine.LimitError
 		missing  *registry.NotFoundError
 		name     *registry.NameError
 		dataName *data.NameError
@@ -39,6 +40,8 @@ func toProblem(err error) *problem.Problem {
 		return rejectedProblem(rejected)
 	case errors.As(err, &fault):
 		return problem.FromFault(fault)
+	case errors.As(err, &limit):
+		return problem.New(problem.BadLimit, limit.Error())
 	case errors.As(err, &missing):
 		return missingProblem(missing)
 	case errors.As(err, &name):

@@ -85,8 +85,8 @@ func (s *serving) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&d.Waiting, "waiting", 1024, "invocations that may wait")
 	flags.DurationVar(&d.QueueTimeout, "queue-timeout", 5*time.Second, "how long one may wait to start")
 	flags.DurationVar(&d.CompileTimeout, "compile-timeout", 30*time.Second, "how long compiling a function may take")
-	flags.Var(bytesFlag{(*int64)(&d.Maximum.Memory)}, "max-memory", "largest memory limit that a function may have (default 4GiB)")
-	flags.Var(durationFlag{(*time.Duration)(&d.Maximum.Timeout)}, "max-timeout", "longest timeout that a function may have (default 5m)")
+	flags.Var(bytesFlag{(*int64)(&d.Maximum.Memory)}, "max-memory", "largest memory limit that a function may have (default: what 65,535 pages hold)")
+	flags.Var(durationFlag{(*time.Duration)(&d.Maximum.Timeout)}, "max-timeout", "longest timeout that a function may have (default 15m)")
 
 	v := &s.server
 	v.BodyLimit, v.CodeLimit = 64<<20, 64<<20
