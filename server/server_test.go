@@ -24,6 +24,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// dispatcherConfig is named here for tests that change nothing of it.
+type dispatcherConfig = dispatcher.Config
+
 // testServer is a server with a registry and a dispatcher of its own, and what
 // a test looks at.
 type testServer struct {
@@ -70,6 +73,7 @@ func newServer(t testing.TB, change ...func(*Config, *dispatcher.Config)) *testS
 	if s.Server, err = New(c, s.dispatcher, reg, metrics, metrics, log); err != nil {
 		t.Fatal(err)
 	}
+	s.log.b.Reset() // what was said of the configuration
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

@@ -1,0 +1,273 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pappus/server/problem"
+)
+
+func TestGuard(t *testing.T) {
+	closed := newServer(t, func(c *Config, _ *dispatcherConfig) {
+		c.Hosts, c.Origins = []string{"Pappus.Example"}, []string{"https://friend.example"}
+	})
+	open := newServer(t, func(c *Config, _ *dispatcherConfig) { c.AllowRemote = true })
+	for _, c := range []struct {
+		name   string
+		s      *testServer
+		header []string
+		want   problem.Code // "": it is answered
+	}{
+		{"localhost", closed, []string{"Host", "localhost:8080"}, ""},
+		{"LOCALHOST.", closed, []string{"Host", "LOCALHOST."}, ""},
+		{"a name below localhost", closed, []string{"Host", "a.localhost"}, ""},
+		{"127.0.0.1", closed, []string{"Host", "127.0.0.1"}, ""},
+		{"127.8.9.1", closed, []string{"Host", "127.8.9.1:1"}, ""},
+		{"::1", closed, []string{"Host", "[::1]:80"}, ""},
+		{"IPv4 in IPv6", closed, []string{"Host", "[::ffff:127.0.0.1]"}, ""},
+		{"a name that it was told", closed, []string{"Host", "pappus.example:443"}, ""},
+		{"no host", closed, []string{"Host", ""}, problem.ForeignHost},
+		{"another host", closed, []string{"Host", "evil.example"}, problem.ForeignHost},
+		{"one that ends like it", closed, []string{"Host", "evillocalhost"}, problem.ForeignHost},
+		{"one that begins like it", closed, []string{"Host", "localhost.evil.example"}, problem.ForeignHost},
+		{"another address", closed, []string{"Host", "192.168.0.1"}, problem.ForeignHost},
+		{"any address", closed, []string{"Host", "0.0.0.0"}, problem.ForeignHost},
+		{"a zone", closed, []string{"Host", "[::1%25eth0]"}, problem.ForeignHost},
+		{"no port", closed, []string{"Host", "localhost:evil"}, problem.ForeignHost},
+		{"half a bracket", closed, []string{"Host", "[::1"}, problem.ForeignHost},
+		{"its own page", closed, []string{"Host", "localhost:8080", "Origin", "http://localhost:8080"}, ""},
+		{"a page of another port", closed, []string{"Host", "localhost:8080", "Origin", "http://localhost:8081"}, problem.ForeignOrigin},
+		{"another scheme", closed, []string{"Origin", "https://localhost"}, problem.ForeignOrigin},
+		{"a foreign page", closed, []string{"Origin", "https://evil.example"}, problem.ForeignOrigin},
+		{"no origin at all", closed, []string{"Origin", "null"}, problem.ForeignOrigin},
+		{"two origins", closed, []string{"Origin", "http://localhost", "Origin", "http://localhost"}, problem.ForeignOrigin},
+		{"a friend", closed, []string{"Origin", "https://friend.example"}, ""},
+		{"cross-site", closed, []string{"Sec-Fetch-Site", "cross-site"}, problem.ForeignOrigin},
+		{"same-site", closed, []string{"Sec-Fetch-Site", "same-site"}, ""},
+		{"none", closed, []string{"Sec-Fetch-Site", "none"}, ""},
+		{"remote: another address", open, []string{"Host", "192.168.0.1"}, ""},
+		{"remote: another name", open, []string{"Host", "evil.example"}, problem.ForeignHost},
+		{"remote: a foreign page", open, []string{"Origin", "https://evil.example"}, problem.ForeignOrigin},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := c.s.ask(t, http.MethodGet, "/v1/functions", "", "", c.header...)
+			if c.want != "" {
+				wantProblem(t, w, c.want)
+			} else if w.Code != http.StatusOK {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			if allowed := w.Header().Get("Access-Control-Allow-Origin"); (allowed != "") != (c.name == "a friend") {
+				t.Errorf("allowed is %q", allowed)
+			}
+		})
+	}
+	w := closed.ask(t, http.MethodOptions, "/v1/functions/f", "", "", "Origin", "https://friend.example", "Access-Control-Request-Method", "PUT")
+	if h := w.Header(); w.Code != http.StatusNoContent || !strings.Contains(h.Get("Access-Control-Allow-Methods"), "PUT") || h.Get("Vary") != "Origin" {
+		t.Errorf("a friend's question: %d %v", w.Code, w.Header())
+	}
+	wantProblem(t, closed.ask(t, http.MethodOptions, "/v1/functions/f", "", "", "Origin", "https://evil.example", "Access-Control-Request-Method", "PUT"), problem.ForeignOrigin)
+	w = closed.ask(t, http.MethodOptions, "/v1/functions/f", "", "")
+	if allow := w.Header().Get("Allow"); w.Code != http.StatusNoContent || !strings.Contains(allow, "PUT") {
+		t.Errorf("what is there: %d, Allow %q", w.Code, allow)
+	}
+}
+
+// listen serves on a port of its own until stop is called, which returns what
+// Serve returned.
+func (s *testServer) listen(t *testing.T) (url string, stop func() error) {
+	t.Helper()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, ln) }()
+	return "http://" + ln.Addr().String(), func() error { cancel(); return <-served }
+}
+
+// post sends a request on a connection of its own.
+func post(ctx context.Context, url, body string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// What runs when the server is told to stop is finished and answered.
+func TestShutdownFinishes(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "wait", "wait", "")
+	url, stop := s.listen(t)
+	answers := make(chan int, 1)
+	go func() {
+		status, _, err := post(context.Background(), url+"/v1/invoke/wait", "")
+		if err != nil {
+			status = -1
+		}
+		answers <- status
+	}()
+	<-s.engine.started
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	select {
+	case err := <-stopped:
+		t.Fatalf("it stopped (%v) while a call ran", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(s.engine.gate)
+	if status := <-answers; status != http.StatusNoContent {
+		t.Errorf("the call was answered with %d", status)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// What never ends is given up when the time for stopping is over.
+func TestShutdownGivesUp(t *testing.T) {
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Shutdown = 50 * time.Millisecond })
+	s.put(t, "block", "block", "")
+	url, stop := s.listen(t)
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := post(context.Background(), url+"/v1/invoke/block", "")
+		ended <- err
+	}()
+	<-s.engine.started
+	if err := stop(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Serve returned %v", err)
+	}
+	<-ended //nolint:errcheck // with an answer or without one: it is not left hanging
+}
+
+// A client that goes away ends its call, and all memory is given back.
+func TestClientGoesAway(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "block", "block", "")
+	url, stop := s.listen(t)
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		_, _, err := post(ctx, url+"/v1/invoke/block", strings.Repeat("x", 100_000))
+		gone <- err
+	}()
+	<-s.engine.started
+	leave()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := stop(); err != nil { // waits for the handler
+		t.Error(err)
+	}
+	if used := s.dispatcher.Memory().Used(); used != 0 {
+		t.Errorf("%d bytes are not given back", used)
+	}
+}
+
+// While memory for bodies is short, a request waits, and is told to come again.
+func TestNoMemoryForBodies(t *testing.T) {
+	s := newServer(t, func(c *Config, d *dispatcherConfig) { d.MemoryBudget, c.MemoryWait = 8<<20, 20*time.Millisecond })
+	s.put(t, "echo", "echo", "")
+	held, err := s.dispatcher.Memory().Reserve(t.Context(), 2<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := s.ask(t, http.MethodPost, "/v1/invoke/echo", "", strings.Repeat("x", 1<<20))
+	wantProblem(t, w, problem.Code("overload"))
+	if w.Header().Get("Retry-After") == "" {
+		t.Errorf("header %v", w.Header())
+	}
+	held.Release()
+	if w := s.ask(t, http.MethodPost, "/v1/invoke/echo", "", strings.Repeat("x", 1<<20)); w.Code != http.StatusOK && w.Code != http.StatusNoContent {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	s := newServer(t)
+	if w := s.ask(t, http.MethodGet, "/readyz", "", ""); w.Code != http.StatusOK {
+		t.Errorf("%d", w.Code)
+	}
+	if err := s.dispatcher.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := s.ask(t, http.MethodGet, "/readyz", "", "")
+	wantProblem(t, w, problem.NotReady)
+	if w := s.ask(t, http.MethodGet, "/healthz", "", ""); w.Code != http.StatusOK {
+		t.Errorf("%d", w.Code)
+	}
+}
+
+// The access log is off unless asked for, and holds no line breaks of clients.
+func TestAccessLog(t *testing.T) {
+	quiet := newServer(t)
+	quiet.ask(t, http.MethodGet, "/nothing", "", "")
+	if log := quiet.log.String(); log != "" {
+		t.Errorf("the log has %s", log)
+	}
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.AccessLog = true })
+	s.ask(t, http.MethodGet, "/no%0awhere", "", "", "X-Request-Id", "id-1")
+	if log := s.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "request=id-1") || !strings.Contains(log, "status=404") {
+		t.Errorf("the log has %s", log)
+	}
+}
+
+// Metrics have as many series whatever is asked for.
+func TestMetricsAreBounded(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "f", "echo", "")
+	count := func() int {
+		w := s.ask(t, http.MethodGet, "/metrics", "", "")
+		if w.Code != http.StatusOK {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		return strings.Count(w.Body.String(), "\n")
+	}
+	before := count()
+	for _, path := range []string{"/a", "/b", "/v1/functions/x", "/v1/functions/y", "/v1/invoke/f", "/v1/invoke/z", "/errors/q"} {
+		for _, method := range []string{"GET", "POST", "ODD", "PUT"} {
+			s.ask(t, method, path, "", "")
+		}
+	}
+	if after := count(); after != before {
+		t.Errorf("%d lines became %d", before, after)
+	}
+}
+
+func TestListenAddresses(t *testing.T) {
+	for address, ok := range map[string]bool{"127.0.0.1": true, "::1": true, "0.0.0.0": false, "192.168.0.1": false, "::": false} {
+		addr := &net.TCPAddr{IP: net.ParseIP(address), Port: 80}
+		if err := (Config{}).CheckListen(addr); (err == nil) != ok {
+			t.Errorf("%s: %v", address, err)
+		}
+		if err := (Config{AllowRemote: true}).CheckListen(addr); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if err := (Config{}).CheckListen(&net.UnixAddr{Name: "x"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBadConfig(t *testing.T) {
+	s := newServer(t)
+	if _, err := New(Config{BodyLimit: -1}, s.dispatcher, nil, nil, nil, nil); err == nil {
+		t.Error("a negative limit is taken")
+	}
+}
