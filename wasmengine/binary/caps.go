@@ -49,7 +49,7 @@ func DefaultCaps() Caps {
 		Exports:     20_000,
 		Globals:     50_000,
 		Tables:      64,
-		TableSize:   1_000_000,
+		TableSize:   200_000,
 		Elements:    10_000,
 		ElementSize: 1_000_000,
 		Data:        50_000,
