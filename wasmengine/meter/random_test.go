@@ -39,7 +39,7 @@ func TestLimitIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		code := binarytest.Random(t)
 		me := rewrite(t, code)
-		c := call{fn: "f0", limit: bounded, args: []uint64{uint64(rapid.Uint32().Draw(t, "int")), rapid.Uint64().Draw(t, "long")}}
+		c := call{fn: "f0", limit: bounded, stack: shallow, args: []uint64{uint64(rapid.Uint32().Draw(t, "int")), rapid.Uint64().Draw(t, "long")}}
 		free := l.metered(t, me, c)
 		if free.trap != "" {
 			t.Skip("traps")
