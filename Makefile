@@ -48,11 +48,13 @@ demo: build ## Start a server, upload the samples, run them on real input (KEEP=
 
 ##@ Check
 
-# The last line is "N passed, M failed".
+# The last line is "N passed, M failed". With the invariants tag every region of memory
+# that comes back is scanned for bytes that are not zero.
 .PHONY: test
 test: prerequisites vet lint $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
 	@status=0; { \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
+	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT)
@@ -64,6 +66,7 @@ soak: FUZZ_SECONDS = 1200
 soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 20 min of fuzz, all under the race detector
 	@status=0; { \
 	$(GO) test -json -count=1 -timeout 60m ./... || status=1; \
+	$(GO) test -json -count=1 -timeout 60m -tags invariants ./wasmengine/... || status=1; \
 	$(GO) test -json -count=1 -timeout 60m -race ./... || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT) -v

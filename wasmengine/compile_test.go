@@ -155,6 +155,7 @@ func TestClass(t *testing.T) {
 }
 
 func TestCompileProcess(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // other packages' tests compile in processes, too
 	e := newEngine(t, Config{Class: Class{Code: 1}})
 	prepare := func(code []byte) error {
 		p, err := e.Prepare(t.Context(), code, enginetest.Signature(), enginetest.Limits())

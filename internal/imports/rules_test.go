@@ -46,6 +46,7 @@ var rules = map[string]rule{
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
 	"samples":             {tests: []string{"wasmengine", "wasmengine/binary", "engine", "data"}},
 	"bench/loopback":      {},
+	"docs":                {},
 	"internal/imports":    {},
 	"internal/testreport": {},
 }
