@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pappus/engine"
 )
 
@@ -208,12 +210,24 @@ func (i *instance) Yield(ctx context.Context, deadline time.Time) (time.Duration
 	if w := p.park(i); w != nil {
 		return p.comeBack(ctx, i, w, deadline)
 	}
-	// Wasm can't be preempted: where every processor may be running it, whoever
-	// reads a request or writes an answer gets in here or nowhere.
-	if int32(p.total)-p.free.Load() >= p.procs {
+	p.letOthersIn()
+	return 0, nil
+}
+
+// letOthersIn gives way to what is no instance, where instances may be running
+// on every processor: they can't be preempted, so whoever reads a request or
+// writes an answer gets in here or late.
+func (p *permits) letOthersIn() {
+	busy := int32(p.total) - p.free.Load()
+	if busy >= p.procs {
 		runtime.Gosched()
 	}
-	return 0, nil
+	if busy >= int32(p.total) {
+		// The system lets a thread that computes finish its time, some
+		// milliseconds, before one that has just become ready: that of the
+		// goroutine which has the next request, or another process's.
+		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	}
 }
 
 // park takes the permit from an instance when it is another's turn and returns

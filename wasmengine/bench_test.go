@@ -62,7 +62,7 @@ func BenchmarkCall(b *testing.B) {
 			name := c.name + "/reset"
 			config := Config{}
 			if fresh {
-				name, config.IdleBytes = c.name+"/new", -1
+				name, config.Idle = c.name+"/new", -1
 			}
 			b.Run(name, func(b *testing.B) {
 				e := newEngine(b, config)

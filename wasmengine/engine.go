@@ -49,7 +49,7 @@ type Config struct {
 
 	Regions   int   // contexts in use and idle at once; 0: 4,096
 	IdleBytes int64 // bytes that idle contexts may keep resident; 0: 256 MiB
-	Idle      int   // idle contexts of one program; 0: twice the processors
+	Idle      int   // idle contexts of one program; 0: twice the processors; below: none, every call gets a new one
 }
 
 // Engine runs WebAssembly. It is safe for concurrent use.
@@ -90,8 +90,8 @@ func New(config Config) (*Engine, error) {
 	if config.Idle == 0 {
 		config.Idle = 2 * runtime.GOMAXPROCS(0)
 	}
-	if config.Slice < 0 || config.Idle < 0 {
-		return nil, fmt.Errorf("wasm engine: slice %d and idle %d can't be negative", config.Slice, config.Idle)
+	if config.Slice < 0 {
+		return nil, fmt.Errorf("wasm engine: slice %d can't be negative", config.Slice)
 	}
 	pool, err := domain.NewPool(domain.Config{Regions: config.Regions, IdleWarm: config.IdleBytes})
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 
@@ -23,7 +22,7 @@ type instance struct {
 
 	fuel, stack api.MutableGlobal
 	entry       api.Function
-	reset       api.Function // nil unless the program is reusable
+	reset       api.Function // nil before the second call
 	init        []api.Function
 
 	run        running
@@ -86,9 +85,7 @@ func (p *Program) instantiate(ctx context.Context, lim engine.Limits) (*instance
 		i.memory.Free()
 		return nil, fmt.Errorf("memory limit %s is below the module's initial memory of %d pages", lim.Memory, p.minPages)
 	}
-	// The name section must not name the instance: a second one of that name fails.
-	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandom{})
-	i.module, err = p.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, i.memory), p.compiled, config)
+	i.module, err = p.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, i.memory), p.compiled, p.instances)
 	if err != nil {
 		i.memory.Free()
 		return nil, err
@@ -113,9 +110,6 @@ func (i *instance) bind() error {
 	if i.entry = i.module.ExportedFunction(exportStart); i.entry == nil {
 		return errors.New("the metered module has no entry")
 	}
-	if i.program.reusable {
-		i.reset = i.module.ExportedFunction(names.reset)
-	}
 	if names.start != "" {
 		i.init = append(i.init, i.module.ExportedFunction(names.start))
 	}
@@ -129,6 +123,9 @@ func (i *instance) bind() error {
 // new one runs the module's own initialisation, a used one is reset.
 func (i *instance) initialize(ctx context.Context, lim engine.Limits) error {
 	if i.used {
+		if i.reset == nil { // looking it up makes a call stack of 10 KB, which a new instance does without
+			i.reset = i.module.ExportedFunction(i.program.names.reset)
+		}
 		// The reset itself is not metered, but its code is the platform's.
 		return i.reset.CallWithStack(ctx, nil)
 	}
@@ -182,12 +179,6 @@ func (i *instance) learn(w *domain.Warmth) {
 	}
 	i.residency = pages
 	w.Observe(pages)
-}
-
-// sanitize clears everything that the call may have written.
-func (i *instance) sanitize(warm int64) error {
-	i.warm = min(warm, int64(i.memory.size))
-	return i.memory.region.Sanitize(int64(i.memory.size), warm)
 }
 
 // close ends the instance; its region goes back to the domain.

@@ -39,6 +39,9 @@ type Program struct {
 	runtime  wazero.Runtime
 	cache    wazero.CompilationCache // nil when compiled in this process
 	compiled wazero.CompiledModule
+	// How instances are made. The name section must not name them: a second one
+	// of that name would fail.
+	instances wazero.ModuleConfig
 
 	warmth domain.Warmth
 
@@ -71,6 +74,8 @@ func newProgram(e *Engine, m *module, sig engine.Signature, metered *meter.Meter
 		size:     int64(len(metered.Code))*codeFactor + programOverhead,
 		runtime:  rt,
 		cache:    cache,
+
+		instances: wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandom{}),
 	}
 	if m.decoded.Memory.HasMax {
 		p.maxPages = min(m.decoded.Memory.Max, p.maxPages)
@@ -337,13 +342,15 @@ func (p *Program) most(lim engine.Limits) uint32 {
 func (p *Program) give(i *instance, broken bool) {
 	e := p.engine
 	i.learn(&p.warmth)
-	keep := p.reusable && !broken && i.pages() == i.entryPages
+	keep := p.reusable && !broken && i.pages() == i.entryPages && e.config.Idle > 0
 	if keep {
-		keep = i.sanitize(p.warmth.Prefix()) == nil
-	}
-	if keep && e.idleBytes.Add(i.warm) > e.config.IdleBytes {
-		e.idleBytes.Add(-i.warm)
-		keep = false
+		i.warm = min(p.warmth.Prefix(), int64(i.memory.size))
+		if keep = e.idleBytes.Add(i.warm) <= e.config.IdleBytes; keep {
+			keep = i.memory.region.Sanitize(int64(i.memory.size), i.warm) == nil
+		}
+		if !keep {
+			e.idleBytes.Add(-i.warm)
+		}
 	}
 	if !keep {
 		// The region goes back through the domain's pool, which sanitises it.

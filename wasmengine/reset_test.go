@@ -70,7 +70,7 @@ func told(t *rapid.T, p engine.Program, in []data.Set) string {
 // sees the very memory that a call in a new one sees.
 func TestResetLeavesNothing(t *testing.T) {
 	reusing := newEngine(t, Config{})
-	fresh := newEngine(t, Config{IdleBytes: -1})
+	fresh := newEngine(t, Config{Idle: -1})
 	modules := 0
 	rapid.Check(t, func(t *rapid.T) {
 		code := tellAll(t)

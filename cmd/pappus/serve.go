@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -62,6 +63,9 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 			if _, ok := c.lookupEnv("GOGC"); !ok {
 				debug.SetGCPercent(gcPercent)
 			}
+			if _, ok := c.lookupEnv("GOMAXPROCS"); !ok {
+				s.spareProcessors()
+			}
 			return s.run(cmd.Context(), c.stdout, log)
 		},
 	}
@@ -73,6 +77,18 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 // Isolates are outside of it, so that it is small, and the usual 100 would
 // have a busy server collect every few milliseconds.
 const gcPercent = 400
+
+// spareProcessors gives Go one processor more than there are functions that
+// compute at once: one where no function runs, on which requests are read and
+// answers written. The operating system shares the real ones.
+func (s *serving) spareProcessors() {
+	if s.dispatch.Workers == 0 {
+		s.dispatch.Workers = runtime.GOMAXPROCS(0)
+	}
+	if s.dispatch.Workers > 0 { // anything else is refused with the rest
+		runtime.GOMAXPROCS(max(s.dispatch.Workers, runtime.GOMAXPROCS(0)) + 1)
+	}
+}
 
 func (s *serving) bind(flags *pflag.FlagSet) {
 	flags.SortFlags = false

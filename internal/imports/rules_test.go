@@ -87,9 +87,9 @@ var dependencies = map[string]dependency{
 		why:   "YAML is the API description's format",
 	},
 	"golang.org/x/sys": {
-		only:  []string{"wasmengine/...", "registry", "server", "cmd/...", "bench/..."},
+		only:  []string{"wasmengine/...", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
 		tests: true,
-		why:   "system calls belong to memory, files, processes and connections",
+		why:   "system calls belong to memory, processors, files, processes and connections",
 	},
 	"golang.org/x/sync": {
 		only:  []string{"cmd/...", "server", "dispatcher", "registry", "wasmengine", "bench/..."},
