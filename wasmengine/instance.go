@@ -76,7 +76,7 @@ func (noRandom) Read([]byte) (int, error) { return 0, io.EOF }
 // instantiate makes a new instance, which has not been initialised.
 func (p *Program) instantiate(ctx context.Context, lim engine.Limits) (*instance, error) {
 	most := p.most(lim)
-	region, err := p.engine.pool.Get(int64(most) * engine.PageSize)
+	region, err := p.engine.pool.Get(int64(most)*engine.PageSize, false)
 	if err != nil {
 		return nil, err
 	}

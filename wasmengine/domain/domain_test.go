@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
@@ -37,7 +38,7 @@ func firstDirty(b []byte) int {
 func TestRegionsComeBackClean(t *testing.T) {
 	p := newPool(t, Config{Regions: 4, IdleWarm: 2 << 20})
 	rapid.Check(t, func(t *rapid.T) {
-		r, err := p.Get(rapid.Int64Range(0, 5<<20).Draw(t, "size"))
+		r, err := p.Get(rapid.Int64Range(0, 5<<20).Draw(t, "size"), rapid.Bool().Draw(t, "huge"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +59,7 @@ func TestRegionsComeBackClean(t *testing.T) {
 
 func TestSanitizeKeepsThePrefixResidentOnly(t *testing.T) {
 	p := newPool(t, Config{})
-	r, err := p.Get(1 << 20)
+	r, err := p.Get(1<<20, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,22 +91,22 @@ func TestSanitizeKeepsThePrefixResidentOnly(t *testing.T) {
 
 func TestPoolIsBounded(t *testing.T) {
 	p := newPool(t, Config{Regions: 2})
-	a, err := p.Get(1)
+	a, err := p.Get(1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := p.Get(64 << 20)
+	b, err := p.Get(64<<20, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Get(1); !errors.Is(err, ErrExhausted) {
+	if _, err := p.Get(1, false); !errors.Is(err, ErrExhausted) {
 		t.Fatalf("third region: %v", err)
 	}
 	if err := p.Put(b, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	// An idle region of another class makes room.
-	c, err := p.Get(1)
+	c, err := p.Get(1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestPoolIsBounded(t *testing.T) {
 func TestSizes(t *testing.T) {
 	p := newPool(t, Config{})
 	for size, want := range map[int64]int64{0: 1 << 20, 1: 1 << 20, 1 << 20: 1 << 20, 1<<20 + 1: 4 << 20, 65_535 << 16: 4 << 30, 4 << 30: 4 << 30} {
-		r, err := p.Get(size)
+		r, err := p.Get(size, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +143,7 @@ func TestSizes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := p.Get(4<<30 + 1); !errors.Is(err, ErrTooLarge) {
+	if _, err := p.Get(4<<30+1, false); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("more than 4 GiB: %v", err)
 	}
 }
@@ -150,12 +151,12 @@ func TestSizes(t *testing.T) {
 // A region that can't be sanitised is not handed out again.
 func TestPutDropsWhatItCannotSanitize(t *testing.T) {
 	p := newPool(t, Config{})
-	r, err := p.Get(1)
+	r, err := p.Get(1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Unmapping it behind the pool's back makes the system refuse the advice.
-	if err := unix.Munmap(r.bytes); err != nil {
+	if err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(r.bytes)), uintptr(len(r.bytes))); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Put(r, 1<<20, 0); err == nil {
@@ -173,7 +174,7 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			for i := range 200 {
 				size := int64(1) << (10 + (g+i)%14)
-				r, err := p.Get(size)
+				r, err := p.Get(size, false)
 				if err != nil {
 					t.Error(err)
 					return
@@ -247,7 +248,7 @@ func BenchmarkGetPut(b *testing.B) {
 	}
 	defer func() { _ = p.Close() }()
 	for b.Loop() {
-		r, err := p.Get(1 << 20)
+		r, err := p.Get(1<<20, false)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,9 +37,9 @@ type Pool struct {
 	config Config
 
 	mu     sync.Mutex
-	idle   [classes][]idleRegion
-	mapped int   // regions in use and idle
-	warm   int64 // bytes that idle regions keep resident
+	idle   [2 * classes][]idleRegion // by class, those with huge pages in the second half
+	mapped int                       // regions in use and idle
+	warm   int64                     // bytes that idle regions keep resident
 	closed bool
 }
 
@@ -68,9 +69,10 @@ func NewPool(config Config) (*Pool, error) {
 	return &Pool{config: config}, nil
 }
 
-// Get returns a region of at least size bytes, all zero. It fails with
-// ErrTooLarge, ErrExhausted, or the system's error.
-func (p *Pool) Get(size int64) (*Region, error) {
+// Get returns a region of at least size bytes, all zero. With huge the system
+// is asked to use huge pages: good for who fills megabytes, bad for all others.
+// It fails with ErrTooLarge, ErrExhausted, or the system's error.
+func (p *Pool) Get(size int64, huge bool) (*Region, error) {
 	class, reservation := 0, int64(smallestClass)
 	for reservation < size {
 		class, reservation = class+1, reservation*classFactor
@@ -78,20 +80,23 @@ func (p *Pool) Get(size int64) (*Region, error) {
 	if class >= classes {
 		return nil, fmt.Errorf("region of %d bytes: %w", size, ErrTooLarge)
 	}
+	if huge {
+		class += classes
+	}
 	if r := p.takeIdle(class); r != nil {
 		return r, nil
 	}
 	if err := p.admit(); err != nil {
 		return nil, err
 	}
-	b, err := reserve(reservation)
+	b, err := reserve(reservation, huge)
 	if err != nil {
 		p.mu.Lock()
 		p.mapped--
 		p.mu.Unlock()
 		return nil, err
 	}
-	return &Region{bytes: b, class: class}, nil
+	return &Region{bytes: b, class: class, huge: huge}, nil
 }
 
 func (p *Pool) takeIdle(class int) *Region {
@@ -140,6 +145,9 @@ func (p *Pool) admit() error {
 // regions may keep is emptied instead. The caller must not use the region again.
 func (p *Pool) Put(r *Region, used, warm int64) error {
 	warm = min(warm, roundUp(used))
+	if r.image != nil || r.huge {
+		warm = 0 // most of it is not resident then, or 2 MiB at a time
+	}
 	p.mu.Lock()
 	if p.warm+warm > p.config.IdleWarm {
 		warm = 0
@@ -147,9 +155,9 @@ func (p *Pool) Put(r *Region, used, warm int64) error {
 	p.warm += warm
 	p.mu.Unlock()
 
-	err := r.Sanitize(used, warm)
+	err := r.unmapImage()
 	if err == nil {
-		invariantZero(r, used)
+		err = r.Sanitize(used, warm)
 	}
 	p.mu.Lock()
 	if err == nil && !p.closed {
@@ -199,7 +207,7 @@ func (p *Pool) Close() error {
 func unmap(r *Region) error {
 	b := r.bytes
 	r.bytes = nil
-	if err := unix.Munmap(b); err != nil {
+	if err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))); err != nil {
 		return fmt.Errorf("unmap a region: %w", err)
 	}
 	return nil

@@ -1,7 +1,9 @@
 package domain
 
 import (
+	"errors"
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,39 +19,81 @@ const PageSize = 4096
 type Region struct {
 	bytes []byte
 	class int
+	huge  bool
+	image *Image // what its first bytes start from; nil: zeroes
 }
 
 // Bytes is the whole region. Its address and length never change.
 func (r *Region) Bytes() []byte { return r.bytes }
 
-// reserve maps size bytes of zeroes.
-func reserve(size int64) ([]byte, error) {
-	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+// hugePage is what the system's huge pages are aligned to.
+const hugePage = 2 << 20
+
+// reserve maps size bytes of zeroes, aligned to huge pages if it holds any.
+func reserve(size int64, huge bool) ([]byte, error) {
+	mapped := size
+	if size > hugePage {
+		mapped += hugePage
+	}
+	b, err := unix.MmapPtr(-1, 0, nil, uintptr(mapped), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("reserve %d bytes of address space: %w", size, err)
 	}
-	// Huge pages would make a function that touches a few bytes pay for
-	// clearing 2 MiB. The advice is only that: a kernel without them refuses.
-	_ = unix.Madvise(b, unix.MADV_NOHUGEPAGE)
-	return b, nil
+	if mapped > size {
+		before := -uintptr(b) % hugePage
+		after := uintptr(mapped-size) - before
+		if err := errors.Join(trim(b, before), trim(unsafe.Add(b, int64(before)+size), after)); err != nil {
+			return nil, err
+		}
+		b = unsafe.Add(b, before)
+	}
+	bytes := unsafe.Slice((*byte)(b), size)
+	advise(bytes, huge)
+	return bytes, nil
 }
 
-// Sanitize makes the first used bytes of the region read as zero again. The
-// first warm bytes are cleared in place, which scales over processors and
-// keeps their pages resident for the next owner; pages above are given back
-// to the system, which costs next to nothing where none was touched. Bytes
-// above used must not have been written since the region was last sanitised.
-// A wrong guess for warm costs time and never leaves anything behind.
+func trim(start unsafe.Pointer, n uintptr) error {
+	if n == 0 {
+		return nil
+	}
+	if err := unix.MunmapPtr(start, n); err != nil {
+		return fmt.Errorf("trim a reservation: %w", err)
+	}
+	return nil
+}
+
+// advise asks for huge pages or for none: they would make a function that
+// touches a few bytes pay for clearing 2 MiB. The advice is only that: a kernel
+// without them refuses.
+func advise(b []byte, huge bool) {
+	advice := unix.MADV_NOHUGEPAGE
+	if huge {
+		advice = unix.MADV_HUGEPAGE
+	}
+	_ = unix.Madvise(b, advice)
+}
+
+// Sanitize makes the first used bytes of the region read as zero again, or as
+// its image does. The first warm bytes are written in place, which scales over
+// processors and keeps their pages resident for the next owner; pages above
+// are given back to the system, which costs next to nothing where none was
+// touched. Bytes above used must not have been written since the region was
+// last sanitised. A wrong guess for warm costs time and never leaves anything
+// behind.
 func (r *Region) Sanitize(used, warm int64) error {
 	used = min(roundUp(max(used, 0)), int64(len(r.bytes)))
 	warm = min(roundUp(max(warm, 0)), used)
-	clear(r.bytes[:warm])
-	if warm == used {
-		return nil
+	imaged := 0
+	if r.image != nil {
+		imaged = copy(r.bytes[:warm], r.image.bytes)
 	}
-	if err := unix.Madvise(r.bytes[warm:used], unix.MADV_DONTNEED); err != nil {
-		return fmt.Errorf("give back %d bytes of a region: %w", used-warm, err)
+	clear(r.bytes[imaged:warm])
+	if warm < used {
+		if err := unix.Madvise(r.bytes[warm:used], unix.MADV_DONTNEED); err != nil {
+			return fmt.Errorf("give back %d bytes of a region: %w", used-warm, err)
+		}
 	}
+	r.invariantClean()
 	return nil
 }
 
@@ -58,8 +102,9 @@ func (r *Region) Sanitize(used, warm int64) error {
 func (r *Region) Drop(used int64) error { return r.Sanitize(used, 0) }
 
 // Resident fills pages, one element per page of the first used bytes, with
-// whether the page is resident. It allocates only when pages is too small,
-// and returns the slice.
+// whether the page takes memory: one that is still as in the image does not. It
+// allocates only when pages is too small or there is an image, and returns the
+// slice.
 func (r *Region) Resident(used int64, pages []byte) ([]byte, error) {
 	used = min(roundUp(max(used, 0)), int64(len(r.bytes)))
 	n := int(used / PageSize)
@@ -75,6 +120,11 @@ func (r *Region) Resident(used int64, pages []byte) ([]byte, error) {
 	}
 	for i := range pages {
 		pages[i] &= 1
+	}
+	if r.image != nil {
+		if err := r.copied(pages[:min(n, len(r.image.bytes)/PageSize)]); err != nil {
+			return nil, fmt.Errorf("look at the copied pages of a region: %w", err)
+		}
 	}
 	return pages, nil
 }
