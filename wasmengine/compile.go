@@ -74,7 +74,7 @@ func runtimeConfig() wazero.RuntimeConfig {
 
 // compile meters and compiles a module.
 func (e *Engine) compile(ctx context.Context, m *module, sig engine.Signature) (*Program, error) {
-	metered, err := meter.Rewrite(m.decoded)
+	metered, err := meter.Options{Image: !e.config.NoImages, Globals: m.initializes()}.Rewrite(m.decoded)
 	if err != nil {
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "split the function that is too large", Err: err}
 	}

@@ -45,6 +45,8 @@ type Config struct {
 	Caps  binary.Caps // of modules; zero value: binary.DefaultCaps()
 	Class Class       // what is compiled in process; zero value: DefaultClass()
 
+	NoImages bool // run a module's initialisation for every call and not once
+
 	Slice int64 // fuel between two looks at deadline and scheduler; 0: 1,000,000
 
 	Regions   int   // contexts in use and idle at once; 0: 4,096
@@ -143,7 +145,7 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 	if err != nil {
 		return nil, err
 	}
-	if err := p.try(ctx, lim); err != nil {
+	if err := p.prepare(ctx, m.decoded, lim); err != nil {
 		_ = p.Close() // the error that matters is why the module does not start
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (e *Engine) examine(code []byte) (*module, error) {
 		return nil, rejectDecoding(err)
 	}
 	m := &module{decoded: decoded, layout: layoutDandelion}
-	for _, check := range []func() error{m.checkImports, m.readManifest, m.checkMemory, m.checkEntry, m.checkSystem, m.checkHeap} {
+	for _, check := range []func() error{m.checkImports, m.readManifest, m.checkMemory, m.checkData, m.checkEntry, m.checkSystem, m.checkHeap} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -141,6 +141,18 @@ func (m *module) checkMemory() error {
 	return nil
 }
 
+func (m *module) checkData() error {
+	size := uint64(m.decoded.Memory.Min) * engine.PageSize
+	for i := range m.decoded.Data {
+		d := &m.decoded.Data[i]
+		if end := uint64(d.Offset) + uint64(len(d.Bytes)); d.Mode == binary.Active && d.Known && end > size {
+			return reject(fmt.Sprintf("data segment %d reaches to %#x, outside of the initial memory of %d bytes", i, end, size),
+				"give the module a larger initial memory")
+		}
+	}
+	return nil
+}
+
 func (m *module) checkEntry() error {
 	if err := m.checkFunction(exportStart); err != nil {
 		return err
@@ -206,6 +218,9 @@ func (m *module) checkHeap() error {
 	m.heapEnd = end
 	return nil
 }
+
+// initializes reports whether the module has code that runs before any call.
+func (m *module) initializes() bool { return m.initialize || m.decoded.Start >= 0 }
 
 // address is the value of an exported immutable i32 global.
 func (m *module) address(name string) (uint32, bool, error) {

@@ -24,6 +24,7 @@ type instance struct {
 	entry       api.Function
 	reset       api.Function // nil before the second call
 	init        []api.Function
+	globals     []api.MutableGlobal // of the module, if an image has their values
 
 	run        running
 	entryPages uint32 // size with which the last call began
@@ -76,7 +77,7 @@ func (noRandom) Read([]byte) (int, error) { return 0, io.EOF }
 // instantiate makes a new instance, which has not been initialised.
 func (p *Program) instantiate(ctx context.Context, lim engine.Limits) (*instance, error) {
 	most := p.most(lim)
-	region, err := p.engine.pool.Get(int64(most)*engine.PageSize, false)
+	region, err := p.engine.pool.Get(int64(most)*engine.PageSize, p.warmth.Huge())
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +85,12 @@ func (p *Program) instantiate(ctx context.Context, lim engine.Limits) (*instance
 	if most < p.minPages {
 		i.memory.Free()
 		return nil, fmt.Errorf("memory limit %s is below the module's initial memory of %d pages", lim.Memory, p.minPages)
+	}
+	if p.image != nil && p.image.file != nil {
+		if err := region.Map(p.image.file); err != nil {
+			i.memory.Free()
+			return nil, err
+		}
 	}
 	i.module, err = p.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, i.memory), p.compiled, p.instances)
 	if err != nil {
@@ -110,6 +117,16 @@ func (i *instance) bind() error {
 	if i.entry = i.module.ExportedFunction(exportStart); i.entry == nil {
 		return errors.New("the metered module has no entry")
 	}
+	for _, name := range names.globals {
+		g, ok := i.module.ExportedGlobal(name).(api.MutableGlobal)
+		if !ok {
+			return errors.New("the metered module does not export its globals")
+		}
+		i.globals = append(i.globals, g)
+	}
+	if i.program.image != nil {
+		return nil
+	}
 	if names.start != "" {
 		i.init = append(i.init, i.module.ExportedFunction(names.start))
 	}
@@ -119,17 +136,30 @@ func (i *instance) bind() error {
 	return nil
 }
 
-// initialize brings the instance to the state in which inputs are placed: a
-// new one runs the module's own initialisation, a used one is reset.
-func (i *instance) initialize(ctx context.Context, lim engine.Limits) error {
-	if i.used {
+// begin brings the instance to the state in which inputs are placed, but for
+// its memory.
+func (i *instance) begin(ctx context.Context, lim engine.Limits) error {
+	used := i.used
+	i.used = true
+	switch image := i.program.image; {
+	case image == nil:
+		return i.initialize(ctx, lim)
+	case image.globals != nil:
+		for n, g := range i.globals {
+			g.Set(image.globals[n])
+		}
+	case used:
 		if i.reset == nil { // looking it up makes a call stack of 10 KB, which a new instance does without
 			i.reset = i.module.ExportedFunction(i.program.names.reset)
 		}
 		// The reset itself is not metered, but its code is the platform's.
 		return i.reset.CallWithStack(ctx, nil)
 	}
-	i.used = true
+	return nil
+}
+
+// initialize runs the module's own initialisation in a new instance.
+func (i *instance) initialize(ctx context.Context, lim engine.Limits) error {
 	lim.Fuel, lim.Timeout = initFuel, engine.Duration(initTimeout)
 	for _, f := range i.init {
 		if _, err := i.call(ctx, f, lim); err != nil {
@@ -153,18 +183,9 @@ func (i *instance) grow(pages uint32) bool {
 	return ok
 }
 
-// writeImage writes the initial memory into an instance that was sanitised. A
-// new one has it already, and gets the same bytes again.
-func (i *instance) writeImage(image []segment) {
-	mem := i.bytes()
-	for _, s := range image {
-		copy(mem[s.offset:], s.bytes)
-	}
-}
-
 // observe prepares for learning what the call touches, if it is to be learnt from.
 func (i *instance) observe(due bool) {
-	i.observed = due && i.program.reusable && i.memory.region.Drop(int64(i.memory.size)) == nil
+	i.observed = due && i.program.imaged && i.memory.region.Watch(int64(i.memory.size)) == nil
 }
 
 // learn looks at what the call touched.
@@ -173,7 +194,7 @@ func (i *instance) learn(w *domain.Warmth) {
 		return
 	}
 	i.observed = false
-	pages, err := i.memory.region.Resident(min(int64(i.memory.size), domain.MaxWarm), i.residency)
+	pages, err := i.memory.region.Touched(min(int64(i.memory.size), domain.Observed), i.residency)
 	if err != nil {
 		return // only speed is learnt here
 	}

@@ -31,7 +31,7 @@ func (m *module) entryFor(pages, most uint32, in []data.Set, outputs []string) (
 		base := int64(pages) * engine.PageSize
 		filled := base + need
 		if filled > limit {
-			return entry{}, tooSmall(need, limit-base)
+			return entry{}, tooSmall(need, max(limit-base, 0))
 		}
 		return entry{pages: growClass(filled, most), base: base, heap: abi.Heap{Begin: -1, End: -1}}, nil
 	case layoutFixed:

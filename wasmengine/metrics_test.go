@@ -17,21 +17,23 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = p.Close() }()
-	r, err := p.Run(t.Context(), []data.Set{{Name: "in"}}, enginetest.Limits())
-	if err != nil {
-		t.Fatal(err)
+	for range 2 {
+		r, err := p.Run(t.Context(), []data.Set{{Name: "in"}}, enginetest.Limits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Release()
 	}
-	defer r.Release()
 	const want = `
 # HELP pappus_wasm_contexts Regions of memory, by state: in use by calls and results, kept by a program for its next call, idle in the domain.
 # TYPE pappus_wasm_contexts gauge
 pappus_wasm_contexts{state="idle"} 0
 pappus_wasm_contexts{state="kept"} 0
-pappus_wasm_contexts{state="used"} 1
+pappus_wasm_contexts{state="used"} 2
 # HELP pappus_wasm_instances_total Calls by how they came to their isolate: a new instance, or one that was reset.
 # TYPE pappus_wasm_instances_total counter
-pappus_wasm_instances_total{from="new"} 1
-pappus_wasm_instances_total{from="reset"} 1
+pappus_wasm_instances_total{from="new"} 3
+pappus_wasm_instances_total{from="reset"} 0
 # HELP pappus_wasm_compiled_total Modules compiled, by where: in this process, in a process of its own, or refused there as too costly.
 # TYPE pappus_wasm_compiled_total counter
 pappus_wasm_compiled_total{where="child"} 0

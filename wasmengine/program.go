@@ -12,7 +12,6 @@ import (
 	"pappus/data"
 	"pappus/engine"
 	"pappus/wasmengine/abi"
-	"pappus/wasmengine/binary"
 	"pappus/wasmengine/domain"
 	"pappus/wasmengine/meter"
 )
@@ -32,9 +31,11 @@ type Program struct {
 	minPages uint32
 	maxPages uint32 // declared, or engine.MaxPages
 	names    exportNames
-	image    []segment // initial memory, for instances that are reset
-	reusable bool      // an instance can be brought back to its first state
 	size     int64
+
+	initializes bool   // the module has code that runs before any call
+	imaged      bool   // calls start from an image, and instances can be brought back to it
+	image       *image // with imaged, once it is made
 
 	runtime  wazero.Runtime
 	cache    wazero.CompilationCache // nil when compiled in this process
@@ -55,12 +56,9 @@ var _ engine.Program = (*Program)(nil)
 
 // exportNames are the names under which a metered module exports what the
 // platform uses.
-type exportNames struct{ fuel, stack, reset, start, memory string }
-
-// segment is a part of the initial memory.
-type segment struct {
-	offset uint32
-	bytes  []byte
+type exportNames struct {
+	fuel, stack, reset, start string
+	globals                   []string
 }
 
 func newProgram(e *Engine, m *module, sig engine.Signature, metered *meter.Metered, rt wazero.Runtime, cache wazero.CompilationCache) *Program {
@@ -70,10 +68,13 @@ func newProgram(e *Engine, m *module, sig engine.Signature, metered *meter.Meter
 		sig:      sig,
 		minPages: m.decoded.Memory.Min,
 		maxPages: engine.MaxPages,
-		names:    exportNames{metered.Fuel, metered.Stack, metered.Reset, metered.Start, metered.Memory},
+		names:    exportNames{metered.Fuel, metered.Stack, metered.Reset, metered.Start, metered.Globals},
 		size:     int64(len(metered.Code))*codeFactor + programOverhead,
 		runtime:  rt,
 		cache:    cache,
+
+		initializes: m.initializes(),
+		imaged:      metered.Image,
 
 		instances: wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandom{}),
 	}
@@ -83,32 +84,8 @@ func newProgram(e *Engine, m *module, sig engine.Signature, metered *meter.Meter
 	for _, o := range sig.Outputs {
 		p.outputs = append(p.outputs, o.Name)
 	}
-	// An instance that has run initialisation code holds state that only
-	// running it again could make.
-	p.reusable = metered.Resettable && metered.Reset != "" && metered.Start == "" && !m.initialize
-	if p.reusable {
-		p.image, p.reusable = imageOf(m.decoded)
-	}
-	for _, s := range p.image {
-		p.size += int64(len(s.bytes))
-	}
 	p.module.decoded = nil
 	return p
-}
-
-// imageOf copies the active data segments; ok is false if an offset is not known.
-func imageOf(m *binary.Module) (image []segment, ok bool) {
-	for i := range m.Data {
-		d := &m.Data[i]
-		if d.Mode != binary.Active {
-			continue
-		}
-		if !d.Known {
-			return nil, false
-		}
-		image = append(image, segment{d.Offset, bytes.Clone(d.Bytes)})
-	}
-	return image, true
 }
 
 // Size is about what the program holds while it is loaded, in bytes.
@@ -143,27 +120,7 @@ func (p *Program) closeRuntime() error {
 	if p.cache != nil {
 		err = errors.Join(err, p.cache.Close(ctx))
 	}
-	return err
-}
-
-// try instantiates and initialises the module once, so that one that can't
-// even start is refused when it is registered.
-func (p *Program) try(ctx context.Context, lim engine.Limits) error {
-	i, err := p.take(ctx, lim, p.minPages)
-	if err == nil {
-		err = i.initialize(ctx, lim)
-		i.entryPages = i.pages()
-		p.give(i, err != nil)
-	}
-	var f *engine.Fault
-	switch {
-	case err == nil || ctx.Err() != nil || errors.Is(err, domain.ErrExhausted):
-		return err
-	case errors.As(err, &f):
-		return &engine.RejectedError{Reason: "the module fails while it is initialised: " + f.Error(), Hint: "run it locally to find out why", Err: err}
-	default:
-		return &engine.RejectedError{Reason: "the module can't be instantiated: " + err.Error(), Hint: "its data or element segments may not fit", Err: err}
-	}
+	return errors.Join(err, p.image.close())
 }
 
 // Run executes the function once. See engine.Program.
@@ -175,7 +132,11 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 	if err := ctx.Err(); err != nil {
 		return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Detail: "the caller went away before the function started", Err: err}
 	}
-	at, err := p.module.entryFor(p.minPages, p.most(lim), sets, p.outputs)
+	pages := p.minPages
+	if p.image != nil {
+		pages = p.image.pages
+	}
+	at, err := p.module.entryFor(pages, p.most(lim), sets, p.outputs)
 	if err != nil {
 		return engine.Result{}, err
 	}
@@ -193,10 +154,10 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 }
 
 func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Set, lim engine.Limits) (engine.Result, error) {
-	if err := i.initialize(ctx, lim); err != nil {
+	if err := i.begin(ctx, lim); err != nil {
 		return engine.Result{}, err
 	}
-	if !p.reusable {
+	if p.image == nil {
 		// Initialisation may have grown the memory, and inputs go above that.
 		var err error
 		if at, err = p.module.entryFor(i.pages(), i.memory.most, sets, p.outputs); err != nil {
@@ -208,7 +169,9 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	}
 	i.entryPages = at.pages
 	i.observe(p.warmth.Due())
-	i.writeImage(p.image)
+	if p.image != nil {
+		p.image.write(i.bytes())
+	}
 	abi.Place(i.bytes(), p.module.system, at.base, at.heap, sets, p.outputs)
 
 	usage, err := i.call(ctx, i.entry, lim)
@@ -342,7 +305,7 @@ func (p *Program) most(lim engine.Limits) uint32 {
 func (p *Program) give(i *instance, broken bool) {
 	e := p.engine
 	i.learn(&p.warmth)
-	keep := p.reusable && !broken && i.pages() == i.entryPages && e.config.Idle > 0
+	keep := p.imaged && !broken && i.pages() == i.entryPages && e.config.Idle > 0 && i.memory.region.Huge() == p.warmth.Huge()
 	if keep {
 		i.warm = min(p.warmth.Prefix(), int64(i.memory.size))
 		if keep = e.idleBytes.Add(i.warm) <= e.config.IdleBytes; keep {

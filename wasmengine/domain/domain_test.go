@@ -69,7 +69,7 @@ func TestSanitizeKeepsThePrefixResidentOnly(t *testing.T) {
 	if err := r.Sanitize(1<<20, 3*PageSize+1); err != nil {
 		t.Fatal(err)
 	}
-	pages, err := r.Resident(1<<20, nil)
+	pages, err := r.resident(1<<20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,11 +78,11 @@ func TestSanitizeKeepsThePrefixResidentOnly(t *testing.T) {
 			t.Fatalf("page %d resident: %d", i, resident)
 		}
 	}
-	if err := r.Drop(1 << 20); err != nil {
+	if err := r.Watch(1 << 20); err != nil {
 		t.Fatal(err)
 	}
-	if pages, err = r.Resident(1<<20, pages); err != nil || firstDirty(pages) >= 0 {
-		t.Fatalf("page %d is resident after Drop (%v)", firstDirty(pages), err)
+	if pages, err = r.resident(1<<20, pages); err != nil || firstDirty(pages) >= 0 {
+		t.Fatalf("page %d is resident after Watch (%v)", firstDirty(pages), err)
 	}
 	if err := p.Put(r, 0, 0); err != nil {
 		t.Fatal(err)
@@ -229,6 +229,25 @@ func TestWarmth(t *testing.T) {
 	w.Observe(pages(64))
 	if got := w.Prefix(); got != 32*PageSize {
 		t.Errorf("after a small call: %d pages, want 32", got/PageSize)
+	}
+	large := make([]byte, 4096)
+	for i := range large {
+		large[i] = 1
+	}
+	w.Observe(large[:1023])
+	if w.Huge() {
+		t.Error("huge pages for less than 4 MiB")
+	}
+	w.Observe(large)
+	if !w.Huge() || w.Prefix() != 0 {
+		t.Errorf("16 MiB that are all touched: huge pages %t, prefix %d", w.Huge(), w.Prefix())
+	}
+	for i := range large {
+		large[i] = byte(i / 2 % 2)
+	}
+	w.Observe(large)
+	if w.Huge() {
+		t.Error("huge pages where every other page is touched")
 	}
 	due := 0
 	for range 4095 {

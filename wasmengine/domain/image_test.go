@@ -82,7 +82,7 @@ func TestResidentSeesWhatWasCopied(t *testing.T) {
 		t.Error("the image is not there")
 	}
 	r.Bytes()[2*PageSize], r.Bytes()[6*PageSize] = 1, 1
-	pages, err := r.Resident(8*PageSize, nil)
+	pages, err := r.resident(8*PageSize, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 // tests: a scan costs more than most functions.
 func (r *Region) invariantClean() {
 	var zero [PageSize]byte
-	pages, err := r.Resident(int64(len(r.bytes)), nil)
+	pages, err := r.resident(int64(len(r.bytes)), nil)
 	if err != nil {
 		panic(err)
 	}

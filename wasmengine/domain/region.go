@@ -97,15 +97,28 @@ func (r *Region) Sanitize(used, warm int64) error {
 	return nil
 }
 
-// Drop gives all pages below used back to the system, so that Resident sees
-// only what is touched from then on.
-func (r *Region) Drop(used int64) error { return r.Sanitize(used, 0) }
+// Watch gives all pages below used back to the system and asks for small ones,
+// so that Touched sees what is touched from then on, page by page.
+func (r *Region) Watch(used int64) error {
+	if r.huge {
+		advise(r.bytes, false)
+	}
+	return r.Sanitize(used, 0)
+}
 
-// Resident fills pages, one element per page of the first used bytes, with
-// whether the page takes memory: one that is still as in the image does not. It
-// allocates only when pages is too small or there is an image, and returns the
-// slice.
-func (r *Region) Resident(used int64, pages []byte) ([]byte, error) {
+// Touched ends a Watch. It fills pages, one element per page of the first used
+// bytes, with whether the page was touched: one that is still as in the image
+// counts as not. It allocates only when pages is too small or there is an
+// image, and returns the slice.
+func (r *Region) Touched(used int64, pages []byte) ([]byte, error) {
+	if r.huge {
+		defer advise(r.bytes, true)
+	}
+	return r.resident(used, pages)
+}
+
+// resident fills pages with whether each page takes memory of its own.
+func (r *Region) resident(used int64, pages []byte) ([]byte, error) {
 	used = min(roundUp(max(used, 0)), int64(len(r.bytes)))
 	n := int(used / PageSize)
 	if cap(pages) < n {
@@ -128,5 +141,8 @@ func (r *Region) Resident(used int64, pages []byte) ([]byte, error) {
 	}
 	return pages, nil
 }
+
+// Huge tells whether the region was asked for with huge pages.
+func (r *Region) Huge() bool { return r.huge }
 
 func roundUp(n int64) int64 { return (n + PageSize - 1) &^ (PageSize - 1) }

@@ -3,6 +3,7 @@ package meter
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"pappus/wasmengine/binary"
@@ -42,6 +43,9 @@ type Metered struct {
 	// mutable globals: no instruction changes a table or drops a segment.
 	Resettable bool
 
+	Image   bool     // active data segments are empty, see Options
+	Globals []string // mutable globals in their order, with Options.Globals and Image
+
 	Functions   int // defined functions, those added included
 	LargestBody int // bytes
 	MostBlocks  int // block, loop and if instructions of one function
@@ -53,12 +57,16 @@ type Metered struct {
 // the result does not point into it. The error wraps ErrImports or ErrTooLarge.
 //
 // The result must still be type-checked: a module that was invalid stays so.
-func Rewrite(m *binary.Module) (*Metered, error) {
+func Rewrite(m *binary.Module) (*Metered, error) { return Options{}.Rewrite(m) }
+
+// Rewrite does the same with options.
+func (o Options) Rewrite(m *binary.Module) (*Metered, error) {
 	if err := checkImports(m); err != nil {
 		return nil, err
 	}
 	w := &rewriter{
 		m:          m,
+		options:    o,
 		planner:    planner{m: m},
 		bulks:      map[bulk]uint32{},
 		types:      map[string]uint32{},
@@ -94,6 +102,7 @@ func checkImports(m *binary.Module) error {
 // rewriter is the state of one Rewrite.
 type rewriter struct {
 	m       *binary.Module
+	options Options
 	out     binary.Module
 	planner planner
 	globals globals
@@ -135,7 +144,7 @@ func (w *rewriter) module() (*Metered, error) {
 	zero := binary.Global{Type: binary.I64, Mutable: true, Init: []byte{byte(binary.OpI64Const), 0, byte(binary.OpEnd)}}
 	w.out.Globals = append(w.out.Globals, zero, zero)
 	names := w.added()
-	w.exports()
+	w.exports(w.leaveImage())
 	w.names(names)
 	res := w.stats
 	res.Code = binary.Encode(&w.out)
@@ -298,9 +307,9 @@ func shift(exprs []byte) ([]byte, error) {
 	return out, r.Err()
 }
 
-// exports shifts the module's exports and adds ours.
-func (w *rewriter) exports() {
-	taken := make(map[string]bool, len(w.m.Exports)+5)
+// exports shifts the module's exports and adds ours and those of globals.
+func (w *rewriter) exports(globals []uint32) {
+	taken := make(map[string]bool, len(w.m.Exports)+len(globals)+5)
 	for _, e := range w.m.Exports {
 		taken[e.Name] = true
 		switch e.Kind {
@@ -323,6 +332,9 @@ func (w *rewriter) exports() {
 	}
 	w.stats.Fuel = export("pappus.fuel", binary.ExternGlobal, w.globals.fuel)
 	w.stats.Stack = export("pappus.stack", binary.ExternGlobal, w.globals.stack)
+	for _, g := range globals {
+		w.stats.Globals = append(w.stats.Globals, export("pappus.global."+strconv.Itoa(int(g)), binary.ExternGlobal, g))
+	}
 	if w.resettable {
 		w.stats.Reset = export("pappus.reset", binary.ExternFunc, w.firstAdded()+uint32(len(w.bulkList)))
 	}

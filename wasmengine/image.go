@@ -1,0 +1,151 @@
+package wasmengine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"pappus/engine"
+	"pappus/wasmengine/binary"
+	"pappus/wasmengine/domain"
+)
+
+// mapFrom is how many bytes an image must have for mapping it copy-on-write to
+// be cheaper than copying it: a mapping costs what copying so much does, and
+// then a fault for every page that a call writes to.
+const mapFrom = 256 << 10
+
+// image is the state that calls start from: what the module's data segments
+// and its initialisation leave, which see no inputs. It is made once, under
+// the limits that the program was prepared with.
+type image struct {
+	pages   uint32        // size of the memory
+	globals []uint64      // values of the mutable globals; nil: as they are declared
+	runs    []run         // what is not zero, to be copied; nil if it is mapped
+	file    *domain.Image // the same, to be mapped; nil if it is copied
+}
+
+// run is a part of a memory.
+type run struct {
+	offset uint32
+	bytes  []byte
+}
+
+// size is what the image takes, in bytes.
+func (m *image) size() int64 {
+	n := int64(len(m.globals)) * 8
+	if m.file != nil {
+		return n + int64(len(m.file.Bytes()))
+	}
+	for _, r := range m.runs {
+		n += int64(len(r.bytes))
+	}
+	return n
+}
+
+func (m *image) close() error {
+	if m == nil || m.file == nil {
+		return nil
+	}
+	return m.file.Close()
+}
+
+// write writes the image into a memory that reads as zero and has its size.
+func (m *image) write(memory []byte) {
+	for _, r := range m.runs {
+		copy(memory[r.offset:], r.bytes)
+	}
+}
+
+// dataOf is what a module's active data segments leave in its memory.
+func dataOf(m *binary.Module) []run {
+	var runs []run
+	for i := range m.Data {
+		if d := &m.Data[i]; d.Mode == binary.Active && len(d.Bytes) > 0 {
+			runs = append(runs, run{d.Offset, bytes.Clone(d.Bytes)})
+		}
+	}
+	return runs
+}
+
+// runsOf finds the pages of a memory that are not zero. The runs are copies.
+func runsOf(memory []byte) []run {
+	var runs []run
+	zero := make([]byte, domain.PageSize)
+	from := -1
+	for at := 0; at <= len(memory); at += domain.PageSize {
+		dirty := at < len(memory) && !bytes.Equal(memory[at:at+domain.PageSize], zero)
+		switch {
+		case dirty && from < 0:
+			from = at
+		case !dirty && from >= 0:
+			runs = append(runs, run{uint32(from), bytes.Clone(memory[from:at])})
+			from = -1
+		}
+	}
+	return runs
+}
+
+// newImage makes an image of runs, which lie within the pages of memory.
+func newImage(pages uint32, runs []run, globals []uint64) (*image, error) {
+	m := &image{pages: pages, runs: runs, globals: globals}
+	if m.size() < mapFrom {
+		return m, nil
+	}
+	end := int64(0)
+	for _, r := range runs {
+		end = max(end, int64(r.offset)+int64(len(r.bytes)))
+	}
+	file, err := domain.NewImage(end, m.write)
+	if err != nil {
+		return nil, err
+	}
+	m.file, m.runs = file, nil
+	return m, nil
+}
+
+// prepare makes the image that calls start from, and refuses a module that
+// can't even start. Without an image every call initialises its own instance;
+// one is initialised here, to know that it can be.
+func (p *Program) prepare(ctx context.Context, m *binary.Module, lim engine.Limits) error {
+	err := p.makeImage(ctx, m, lim)
+	var f *engine.Fault
+	var r *engine.RejectedError
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, domain.ErrExhausted) || errors.As(err, &r):
+		return err
+	case errors.As(err, &f):
+		return &engine.RejectedError{Reason: "the module fails while it is initialised: " + f.Error(), Hint: "run it locally to find out why", Err: err}
+	default:
+		return &engine.RejectedError{Reason: "the module can't be instantiated: " + err.Error(), Hint: "its data or element segments may not fit", Err: err}
+	}
+}
+
+func (p *Program) makeImage(ctx context.Context, m *binary.Module, lim engine.Limits) error {
+	i, err := p.take(ctx, lim, p.minPages)
+	if err != nil {
+		return err
+	}
+	defer p.give(i, true)
+	if !p.imaged {
+		return i.initialize(ctx, lim)
+	}
+	data := dataOf(m)
+	var globals []uint64
+	if p.initializes {
+		(&image{runs: data}).write(i.bytes())
+		if err := i.initialize(ctx, lim); err != nil {
+			return err
+		}
+		data = runsOf(i.bytes())
+		globals = make([]uint64, len(i.globals))
+		for n, g := range i.globals {
+			globals[n] = g.Get()
+		}
+	}
+	p.image, err = newImage(i.pages(), data, globals)
+	if err == nil {
+		p.size += p.image.size()
+	}
+	return err
+}

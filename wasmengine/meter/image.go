@@ -1,0 +1,56 @@
+package meter
+
+import "pappus/wasmengine/binary"
+
+// Options say what a rewritten module leaves to its caller.
+type Options struct {
+	// Image leaves the initial memory to the caller, who writes or maps it
+	// faster than the segments are copied: active data segments are empty in
+	// the result. Where that would change what the module does, the result has
+	// its segments and Metered.Image is false.
+	Image bool
+
+	// Globals exports the mutable globals besides, so that the caller can start
+	// an instance from what they were after initialisation.
+	Globals bool
+}
+
+// maxImageGlobals bounds the exports that Options.Globals adds.
+const maxImageGlobals = 1000
+
+// leaveImage empties active data segments and lists the mutable globals to
+// export. It does nothing unless the code changes neither tables nor segments,
+// and memory and globals can be put where they were.
+func (w *rewriter) leaveImage() (globals []uint32) {
+	if !w.options.Image || !w.resettable {
+		return nil
+	}
+	for i := range w.m.Data {
+		if d := &w.m.Data[i]; d.Mode == binary.Active && !d.Known {
+			return nil
+		}
+	}
+	if w.options.Globals {
+		for i := range w.m.Globals {
+			g := &w.m.Globals[i]
+			if !g.Mutable {
+				continue
+			}
+			if g.Type != binary.I32 && g.Type != binary.I64 && g.Type != binary.F32 && g.Type != binary.F64 || len(globals) == maxImageGlobals {
+				return nil
+			}
+			globals = append(globals, uint32(i))
+		}
+	}
+	// The segments stay, for those who count them. An active one has no bytes
+	// left once the module is instantiated, so memory.init sees no difference.
+	w.out.Data = make([]binary.Data, len(w.m.Data))
+	for i, d := range w.m.Data {
+		if d.Mode == binary.Active {
+			d.OffsetExpr, d.Bytes = []byte{byte(binary.OpI32Const), 0, byte(binary.OpEnd)}, nil
+		}
+		w.out.Data[i] = d
+	}
+	w.stats.Image = true
+	return globals
+}
