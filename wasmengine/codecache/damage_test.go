@@ -1,11 +1,15 @@
 package codecache_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -194,6 +198,28 @@ func TestHugeFile(t *testing.T) {
 	wantStats(t, c, codecache.Stats{Entries: 1, Bytes: sample(0).size(), Evicted: 1})
 	if has(t, c, key(1), nil) || !has(t, c, key(2), sample(2)) {
 		t.Error("it has other entries than were left whole")
+	}
+}
+
+// The format is the one that docs/format.md describes: what is on disk stays
+// readable until its version changes.
+func TestFormat(t *testing.T) {
+	dir := t.TempDir()
+	secret := strings.Repeat("s", 32)
+	entry := filepath.Join(dir, "v1", hex.EncodeToString(keyBytes(1))+"-7")
+	write(t, dir, tree{"key": secret})
+	write(t, filepath.Join(entry, "files"), sample(1))
+	length := func(n int) string { return string(binary.BigEndian.AppendUint64(nil, uint64(n))) }
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("pappus code cache 1\x00" + string(keyBytes(1)) +
+		"d" + length(5) + "files" + length(0) +
+		"f" + length(7) + "files/a" + length(8) + "code 001" +
+		"f" + length(7) + "files/b" + length(8) + "more 001" +
+		"d" + length(14) + "files/engine-x" + length(0) +
+		"f" + length(19) + "files/engine-x/code" + length(7) + "another"))
+	write(t, entry, tree{"seal": string(mac.Sum(nil))})
+	if !has(t, open(t, dir, 0), key(1), sample(1)) {
+		t.Error("an entry that was made by the description is a miss")
 	}
 }
 
