@@ -1,0 +1,116 @@
+package meter
+
+import (
+	"context"
+	"math"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"pappus/wasmengine/binary"
+)
+
+// lane is one way to run the kernels.
+type lane struct {
+	module      api.Module
+	fuel, stack api.MutableGlobal // nil when it is not metered
+}
+
+// run runs a kernel n times and returns its checksum and how long it took.
+func (l *lane) run(t testing.TB, kernel string, n uint64) (sum uint64, took time.Duration) {
+	t.Helper()
+	if l.fuel != nil {
+		l.fuel.Set(0)
+		l.stack.Set(8 << 20)
+	}
+	start := time.Now()
+	results, err := l.module.ExportedFunction(kernel).Call(context.Background(), n)
+	took = time.Since(start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results[0], took
+}
+
+// lanesOf instantiates the kernels of bench/kernels plain and metered.
+func lanesOf(t testing.TB) (kernels []string, plain, metered *lane) {
+	t.Helper()
+	code, err := os.ReadFile("../../bench/kernels/kernels.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := binary.Decode(code, binary.DefaultCaps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range m.Exports {
+		if x.Kind == binary.ExternFunc {
+			kernels = append(kernels, x.Name)
+		}
+	}
+	l := newLab(t, wazero.NewRuntimeConfigCompiler())
+	l.grant = &grant{slice: 1_000_000, limit: noLimit}
+	me := rewrite(t, code)
+	plain = &lane{module: l.instantiate(t, code)}
+	metered = &lane{module: l.instantiate(t, me.Code)}
+	metered.fuel, _ = metered.module.ExportedGlobal(me.Fuel).(api.MutableGlobal)
+	metered.stack, _ = metered.module.ExportedGlobal(me.Stack).(api.MutableGlobal)
+	return kernels, plain, metered
+}
+
+// The kernels compute the same with and without metering.
+func TestKernels(t *testing.T) {
+	kernels, plain, metered := lanesOf(t)
+	if len(kernels) < 12 {
+		t.Errorf("kernels %v", kernels)
+	}
+	for _, k := range kernels {
+		want, _ := plain.run(t, k, 2)
+		if got, _ := metered.run(t, k, 2); got != want {
+			t.Errorf("%s: %d, plain %d", k, got, want)
+		}
+	}
+}
+
+// BenchmarkKernels runs each kernel plain and metered in turns; its figure is
+// the quotient of the best times. The last lines are the median and the worst
+// of them.
+func BenchmarkKernels(b *testing.B) {
+	kernels, plain, metered := lanesOf(b)
+	const turn = 2 * time.Millisecond // short enough to fall between disturbances
+	var ratios []float64
+	report := func(b *testing.B, ratio float64) {
+		b.ReportMetric(ratio, "metered/plain")
+		b.ReportMetric(0, "ns/op")
+	}
+	for _, k := range kernels {
+		n := uint64(1)
+		for _, took := plain.run(b, k, n); took < turn; _, took = plain.run(b, k, n) {
+			n *= 2
+		}
+		ratio := 0.0
+		b.Run(k, func(b *testing.B) {
+			best := [2]time.Duration{math.MaxInt64, math.MaxInt64}
+			for b.Loop() {
+				for i, l := range []*lane{plain, metered} {
+					_, took := l.run(b, k, n)
+					best[i] = min(best[i], took)
+				}
+			}
+			ratio = float64(best[1]) / float64(best[0])
+			report(b, ratio)
+		})
+		if ratio > 0 { // else it was not selected
+			ratios = append(ratios, ratio)
+		}
+	}
+	if len(ratios) == len(kernels) {
+		slices.Sort(ratios)
+		b.Run("median", func(b *testing.B) { report(b, ratios[len(ratios)/2]) })
+		b.Run("worst", func(b *testing.B) { report(b, ratios[len(ratios)-1]) })
+	}
+}
