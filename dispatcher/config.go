@@ -25,7 +25,7 @@ type Config struct {
 	CompileWaiting int           // programs that may wait to be prepared; default 64
 	ProgramBytes   int64         // bytes of loaded programs; idle ones beyond that are closed; default 512 MiB
 
-	Defaults, Maximum engine.Limits // of functions; default engine.DefaultLimits and engine.MaxLimits
+	Defaults, Maximum engine.Limits // of functions; default engine.DefaultLimits, where Maximum is not lower, and engine.MaxLimits
 	MaxCode           int64         // bytes of code; default 64 MiB
 }
 
@@ -41,7 +41,7 @@ func (c Config) withDefaults() Config {
 	c.ProgramBytes = orDefault(c.ProgramBytes, 512<<20)
 	c.MaxCode = orDefault(c.MaxCode, 64<<20)
 	c.Maximum = c.Maximum.Or(engine.MaxLimits())
-	c.Defaults = c.Defaults.Or(engine.DefaultLimits())
+	c.Defaults = c.Defaults.Or(engine.DefaultLimits().AtMost(c.Maximum))
 	return c
 }
 

@@ -204,10 +204,12 @@ func TestPublishPassesTheRegistrysErrors(t *testing.T) {
 
 func TestNewRefusesConfigs(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"negative workers":        func(c *Config) { c.Workers = -1 },
-		"negative queue timeout":  func(c *Config) { c.QueueTimeout = -1 },
-		"a tiny memory budget":    func(c *Config) { c.MemoryBudget = 1 << 20 },
-		"defaults over a maximum": func(c *Config) { c.Maximum.Timeout = engine.Duration(time.Second) },
+		"negative workers":       func(c *Config) { c.Workers = -1 },
+		"negative queue timeout": func(c *Config) { c.QueueTimeout = -1 },
+		"a tiny memory budget":   func(c *Config) { c.MemoryBudget = 1 << 20 },
+		"defaults over a maximum": func(c *Config) {
+			c.Maximum.Timeout, c.Defaults.Timeout = engine.Duration(time.Second), engine.Duration(2*time.Second)
+		},
 	} {
 		var c Config
 		change(&c)

@@ -188,3 +188,22 @@ func TestSchedulerTravelsInContext(t *testing.T) {
 		t.Error("the scheduler got lost")
 	}
 }
+
+func TestSetLimits(t *testing.T) {
+	var l Limits
+	for name, value := range map[string]string{"memory": "64MiB", "stack": "1MiB", "output": "5", "items": "7", "fuel": "9", "timeout": "2s"} {
+		if err := l.Set(name, value); err != nil {
+			t.Errorf("%s=%s: %v", name, value, err)
+		}
+	}
+	if want := (Limits{Memory: 64 << 20, Stack: 1 << 20, Output: 5, Items: 7, Fuel: 9, Timeout: Duration(2 * time.Second)}); l != want {
+		t.Errorf("%+v", l)
+	}
+	for _, name := range append(LimitNames(), "memoy") {
+		for _, value := range []string{"", "0", "-1", "0s", "x", "1.5", "99999999999999999999"} {
+			if err := l.Set(name, value); err == nil {
+				t.Errorf("%s=%s is accepted", name, value)
+			}
+		}
+	}
+}

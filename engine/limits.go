@@ -22,7 +22,7 @@ const MaxPages = 65_535
 type Limits struct {
 	Memory  Bytes    `json:"memory,omitempty"`  // bytes of linear memory, rounded down to pages
 	Stack   Bytes    `json:"stack,omitempty"`   // bytes charged for call frames
-	Output  Bytes    `json:"output,omitempty"`  // content bytes of all output items together
+	Output  Bytes    `json:"output,omitempty"`  // bytes of all output items together, content and names
 	Items   int      `json:"items,omitempty"`   // number of output items
 	Fuel    int64    `json:"fuel,omitempty"`    // units of the fuel model; 0: no limit
 	Timeout Duration `json:"timeout,omitempty"` // wall time from the first instruction, parked time included
@@ -73,6 +73,61 @@ func (l Limits) Or(def Limits) Limits {
 		l.Timeout = def.Timeout
 	}
 	return l
+}
+
+// AtMost returns l with everything that is above maximum lowered to it. No fuel
+// limit is above every one.
+func (l Limits) AtMost(maximum Limits) Limits {
+	l.Memory = min(l.Memory, maximum.Memory)
+	l.Stack = min(l.Stack, maximum.Stack)
+	l.Output = min(l.Output, maximum.Output)
+	l.Items = min(l.Items, maximum.Items)
+	if l.Fuel == 0 && maximum.Fuel != math.MaxInt64 {
+		l.Fuel = maximum.Fuel
+	}
+	l.Fuel = min(l.Fuel, maximum.Fuel)
+	l.Timeout = min(l.Timeout, maximum.Timeout)
+	return l
+}
+
+// LimitNames lists the names that Set takes.
+func LimitNames() []string { return []string{"memory", "stack", "output", "items", "fuel", "timeout"} }
+
+// Set sets one limit from its text form: "64MiB" for memory, stack and output,
+// a number for items and fuel, "2s" for timeout. Zero, which would mean "not
+// given", is refused.
+func (l *Limits) Set(name, value string) (err error) {
+	var zero bool
+	switch name {
+	case "memory":
+		l.Memory, err = ParseBytes(value)
+		zero = l.Memory == 0
+	case "stack":
+		l.Stack, err = ParseBytes(value)
+		zero = l.Stack == 0
+	case "output":
+		l.Output, err = ParseBytes(value)
+		zero = l.Output == 0
+	case "items":
+		if l.Items, err = strconv.Atoi(value); err != nil || l.Items < 0 {
+			err = fmt.Errorf("%.40q is not a number of items", value)
+		}
+		zero = l.Items == 0
+	case "fuel":
+		if l.Fuel, err = strconv.ParseInt(value, 10, 64); err != nil || l.Fuel < 0 {
+			err = fmt.Errorf("%.40q is not a number of fuel units", value)
+		}
+		zero = l.Fuel == 0
+	case "timeout":
+		l.Timeout, err = ParseDuration(value)
+		zero = l.Timeout == 0
+	default:
+		return fmt.Errorf("there is no limit %.40q; there are %s", name, strings.Join(LimitNames(), ", "))
+	}
+	if err == nil && zero {
+		err = errors.New("it must be more than 0")
+	}
+	return err
 }
 
 // LimitError says that a limit can't be granted.

@@ -118,16 +118,10 @@ func parsePublishQuery(raw string) (publishQuery, error) {
 		case "tag":
 			repeats = true
 			q.tags = append(q.tags, value)
-		case "memory":
-			q.limits.Memory, err = positive(engine.ParseBytes(value))
-		case "stack":
-			q.limits.Stack, err = positive(engine.ParseBytes(value))
+		case "memory", "stack", "timeout", "fuel":
+			err = q.limits.Set(name, value)
 		case "output-limit":
-			q.limits.Output, err = positive(engine.ParseBytes(value))
-		case "timeout":
-			q.limits.Timeout, err = positive(engine.ParseDuration(value))
-		case "fuel":
-			q.limits.Fuel, err = parseFuel(value)
+			err = q.limits.Set("output", value)
 		case "memo":
 			if q.memo = value; value != engine.MemoAuto && value != engine.MemoOff {
 				return badParameter(name, quote(value)+" is neither "+engine.MemoAuto+" nor "+engine.MemoOff)
@@ -170,22 +164,6 @@ func appendParam(params []engine.Param, value string) ([]engine.Param, error) {
 type problemText string
 
 func (t problemText) Error() string { return string(t) }
-
-// positive refuses 0, which would mean "not given".
-func positive[T engine.Bytes | engine.Duration | int64](v T, err error) (T, error) {
-	if err == nil && v <= 0 {
-		err = problemText("it must be more than 0")
-	}
-	return v, err
-}
-
-func parseFuel(s string) (int64, error) {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		return 0, problemText(quote(s) + " is not a number of fuel units")
-	}
-	return positive(n, nil)
-}
 
 // pageQuery asks for one page of a list.
 type pageQuery struct {

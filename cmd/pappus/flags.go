@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -44,6 +45,39 @@ func (f durationFlag) Set(text string) error {
 }
 
 func (f durationFlag) Type() string { return "TIME" }
+
+// pairsFlag is a flag like "memory=64MiB,timeout=2s", which may be repeated.
+type pairsFlag struct {
+	set   func(name, value string) error
+	given *string
+}
+
+func newPairsFlag(set func(name, value string) error) pairsFlag {
+	return pairsFlag{set, new(string)}
+}
+
+func (f pairsFlag) String() string {
+	if f.given == nil {
+		return ""
+	}
+	return *f.given
+}
+
+func (f pairsFlag) Set(text string) error {
+	for pair := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return fmt.Errorf("%.40q is not NAME=VALUE", pair)
+		}
+		if err := f.set(name, value); err != nil {
+			return fmt.Errorf("%.40s: %w", name, err)
+		}
+		*f.given = strings.TrimPrefix(*f.given+","+pair, ",")
+	}
+	return nil
+}
+
+func (f pairsFlag) Type() string { return "NAME=VALUE" }
 
 // environmentPrefix begins the variables that stand for flags.
 const environmentPrefix = "PAPPUS_"

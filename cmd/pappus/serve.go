@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +24,7 @@ import (
 	"pappus/registry"
 	"pappus/server"
 	"pappus/wasmengine"
+	"pappus/wasmengine/binary"
 )
 
 // serving is what serve's flags say.
@@ -31,6 +34,7 @@ type serving struct {
 
 	server   server.Config
 	dispatch dispatcher.Config
+	wasm     wasmengine.Config
 }
 
 func (c *commandLine) serveCommand() *cobra.Command {
@@ -69,6 +73,7 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 			return s.run(cmd.Context(), c.stdout, log)
 		},
 	}
+	s.wasm = wasmConfig()
 	s.bind(cmd.Flags())
 	return cmd
 }
@@ -101,8 +106,9 @@ func (s *serving) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&d.Waiting, "waiting", 1024, "invocations that may wait")
 	flags.DurationVar(&d.QueueTimeout, "queue-timeout", 5*time.Second, "how long one may wait to start")
 	flags.DurationVar(&d.CompileTimeout, "compile-timeout", 30*time.Second, "how long compiling a function may take")
-	flags.Var(bytesFlag{(*int64)(&d.Maximum.Memory)}, "max-memory", "largest memory limit that a function may have (default: what 65,535 pages hold)")
-	flags.Var(durationFlag{(*time.Duration)(&d.Maximum.Timeout)}, "max-timeout", "longest timeout that a function may have (default 15m)")
+	flags.Var(newPairsFlag(d.Defaults.Set), "default-limits", "limits of functions that ask for none, like memory=64MiB,timeout=2s")
+	flags.Var(newPairsFlag(d.Maximum.Set), "max-limits", "highest limits that a function may ask for; names as for --default-limits")
+	flags.Var(newPairsFlag(capSetter(&s.wasm.Caps)), "module-limits", "what a wasm module may have, like functions=1000,body=1MiB")
 
 	v := &s.server
 	v.BodyLimit, v.CodeLimit = 64<<20, 64<<20
@@ -158,9 +164,9 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
 
-	wasm, err := newWasmEngine()
+	wasm, err := wasmengine.New(s.wasm)
 	if err != nil {
-		return err
+		return fmt.Errorf("make the engine: %w", err)
 	}
 	defer func() { err = errors.Join(err, wasm.Close()) }()
 
@@ -226,10 +232,33 @@ func dataFailure(dir string, err error) error {
 	return fail(exitFile, err, "check that the folder can be written, or name another one with --data")
 }
 
-// newWasmEngine makes an engine whose compile processes are this program.
-func newWasmEngine() (*wasmengine.Engine, error) {
-	return wasmengine.New(wasmengine.Config{Compiler: []string{self, compileWorker}})
+// wasmConfig is that of an engine whose compile processes are this program.
+func wasmConfig() wasmengine.Config {
+	return wasmengine.Config{Compiler: []string{self, compileWorker}, Caps: binary.DefaultCaps()}
 }
 
 // self names this very program, also when its file has been replaced since.
 const self = "/proc/self/exe"
+
+// capSetter sets caps of modules by their names.
+func capSetter(caps *binary.Caps) func(name, value string) error {
+	return func(name, value string) error {
+		var names []string
+		var to *int
+		caps.Each(func(n string, bound *int) {
+			names = append(names, n)
+			if n == name {
+				to = bound
+			}
+		})
+		if to == nil {
+			return fmt.Errorf("there is no such limit; there are %s", strings.Join(names, ", "))
+		}
+		n, err := engine.ParseBytes(value)
+		if err != nil || n > math.MaxInt32 {
+			return fmt.Errorf("%.40q is not a number or size up to 2GiB", value)
+		}
+		*to = int(n)
+		return nil
+	}
+}

@@ -257,7 +257,7 @@ func (s *suite) outputLimits(t *testing.T) {
 	p := s.prepare(t, s.fx.Echo)
 	in := input(item("a", 0, "12345"), item("b", 0, "67890"))
 	at := Limits()
-	at.Items, at.Output = 2, 10
+	at.Items, at.Output = 2, 12 // names count
 	r, err := p.Run(t.Context(), in, at)
 	if err != nil {
 		t.Fatalf("at the limits: %v", err)
@@ -268,7 +268,7 @@ func (s *suite) outputLimits(t *testing.T) {
 	_, err = p.Run(t.Context(), in, past)
 	wantFault(t, err, engine.FaultOutputTooLarge)
 	past = at
-	past.Output = 9
+	past.Output = 11
 	_, err = p.Run(t.Context(), in, past)
 	wantFault(t, err, engine.FaultOutputTooLarge)
 }

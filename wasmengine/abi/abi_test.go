@@ -159,7 +159,7 @@ func TestHostileOutputs(t *testing.T) {
 		{"data overflows", put(itemsAt+8, math.MaxUint32), wide, engine.FaultBadOutput, "data of item 0"},
 		{"data of 4 GiB", put(itemsAt+12, math.MaxUint32), wide, engine.FaultBadOutput, "data of item 0"},
 		{"too many items", func([]byte) {}, engine.Limits{Items: 1, Output: 1 << 20}, engine.FaultOutputTooLarge, "2 output items"},
-		{"too many bytes", func([]byte) {}, engine.Limits{Items: 2, Output: 5}, engine.FaultOutputTooLarge, "more than 5"},
+		{"too many bytes", func([]byte) {}, engine.Limits{Items: 2, Output: 7}, engine.FaultOutputTooLarge, "more than 7"},
 	} {
 		mem := good()
 		c.change(mem)
@@ -182,7 +182,7 @@ func TestHostileOutputs(t *testing.T) {
 	if err != nil || string(got[1].Items[0].Bytes()) != "abc" {
 		t.Errorf("two items over the same bytes: %v, %v", got, err)
 	}
-	exact, err := Outputs(good(), system, []string{"a", "b"}, engine.Limits{Items: 2, Output: 6})
+	exact, err := Outputs(good(), system, []string{"a", "b"}, engine.Limits{Items: 2, Output: 8})
 	if err != nil || data.Size(exact) != 6 {
 		t.Errorf("at the limits: %v, %v", exact, err)
 	}

@@ -53,12 +53,13 @@ func Outputs(mem []byte, system uint32, outputs []string, lim engine.Limits) ([]
 		sets[i].Name = outputs[i]
 		n := uint64(r.u32(arrayAt+uint64(i+1)*setSize+8) - r.u32(arrayAt+uint64(i)*setSize+8))
 		for j := range n {
-			if err := r.item(&cells[done+j], itemsAt+(done+j)*itemSize, outputs[i], j); err != nil {
+			size, err := r.item(&cells[done+j], itemsAt+(done+j)*itemSize, outputs[i], j)
+			if err != nil {
 				return nil, err
 			}
 			pointers[done+j] = &cells[done+j]
-			if total += uint64(cells[done+j].Len()); total > uint64(max(lim.Output, 0)) {
-				return nil, tooLarge("output items hold more than %s", lim.Output)
+			if total += size; total > uint64(max(lim.Output, 0)) {
+				return nil, tooLarge("output items and their names hold more than %s", lim.Output)
 			}
 		}
 		sets[i].Items = pointers[done : done+n : done+n]
@@ -77,19 +78,21 @@ func (r reader) holds(p, n uint64) bool { return p+n <= uint64(len(r.mem)) }
 
 func (r reader) u32(p uint64) uint32 { return binary.LittleEndian.Uint32(r.mem[p:]) }
 
-// item reads the item record at p, which lies within memory.
-func (r reader) item(it *data.Item, p uint64, set string, index uint64) error {
+// item reads the item record at p, which lies within memory. Its size is that
+// of content and name: names are copied, and the same bytes may be the names
+// of many items.
+func (r reader) item(it *data.Item, p uint64, set string, index uint64) (size uint64, err error) {
 	nameAt, nameLen := uint64(r.u32(p)), uint64(r.u32(p+4))
 	dataAt, dataLen := uint64(r.u32(p+8)), uint64(r.u32(p+12))
 	key := r.u32(p + 16)
 	if nameLen > data.MaxItemName {
-		return bad("name of item %d of output set %q has %d bytes; the most is %d", index, set, nameLen, data.MaxItemName)
+		return 0, bad("name of item %d of output set %q has %d bytes; the most is %d", index, set, nameLen, data.MaxItemName)
 	}
 	if nameLen > 0 && !r.holds(nameAt, nameLen) {
-		return bad("name of item %d of output set %q reaches outside of memory: %d bytes at %#x", index, set, nameLen, nameAt)
+		return 0, bad("name of item %d of output set %q reaches outside of memory: %d bytes at %#x", index, set, nameLen, nameAt)
 	}
 	if dataLen > 0 && !r.holds(dataAt, dataLen) {
-		return bad("data of item %d of output set %q reaches outside of memory: %d bytes at %#x", index, set, dataLen, dataAt)
+		return 0, bad("data of item %d of output set %q reaches outside of memory: %d bytes at %#x", index, set, dataLen, dataAt)
 	}
 	name, content := "", []byte(nil)
 	if nameLen > 0 {
@@ -99,10 +102,10 @@ func (r reader) item(it *data.Item, p uint64, set string, index uint64) error {
 		content = r.mem[dataAt : dataAt+dataLen : dataAt+dataLen]
 	}
 	if err := data.CheckItemName(name); err != nil {
-		return bad("item %d of output set %q: %v", index, set, err)
+		return 0, bad("item %d of output set %q: %v", index, set, err)
 	}
 	it.Init(name, key, content)
-	return nil
+	return nameLen + dataLen, nil
 }
 
 func bad(format string, args ...any) error {

@@ -58,3 +58,31 @@ func DefaultCaps() Caps {
 		ConstExpr:   1 << 10,
 	}
 }
+
+// Each calls f with the name of every cap, in words and hyphens, and where it
+// is kept.
+func (c *Caps) Each(f func(name string, bound *int)) {
+	f("module", &c.Module)
+	f("body", &c.Body)
+	f("params", &c.Params)
+	f("results", &c.Results)
+	f("locals", &c.Locals)
+	f("all-locals", &c.AllLocals)
+	f("blocks", &c.Blocks)
+	f("calls", &c.Calls)
+	f("nesting", &c.Nesting)
+	f("branch-work", &c.BranchWork)
+	f("types", &c.Types)
+	f("functions", &c.Functions)
+	f("imports", &c.Imports)
+	f("exports", &c.Exports)
+	f("globals", &c.Globals)
+	f("tables", &c.Tables)
+	f("table-size", &c.TableSize)
+	f("elements", &c.Elements)
+	f("element-size", &c.ElementSize)
+	f("data", &c.Data)
+	f("customs", &c.Customs)
+	f("name", &c.Name)
+	f("const-expr", &c.ConstExpr)
+}

@@ -3,6 +3,7 @@ package binary_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -160,6 +161,22 @@ func TestCaps(t *testing.T) {
 	}
 	if _, err := wasm.Decode(append(code, sec(0, 1, 'x')...), caps); !errors.Is(err, wasm.ErrLimit) {
 		t.Errorf("a module over the limit: %v", err)
+	}
+}
+
+// No cap is without a name, and no two have the same.
+func TestCapsHaveNames(t *testing.T) {
+	caps := wasm.DefaultCaps()
+	fields := reflect.ValueOf(&caps).Elem()
+	names := map[string]int{}
+	caps.Each(func(name string, bound *int) {
+		if bound != fields.Field(len(names)).Addr().Interface() {
+			t.Errorf("%s is not the cap %s", name, fields.Type().Field(len(names)).Name)
+		}
+		names[name]++
+	})
+	if len(names) != fields.NumField() {
+		t.Errorf("%d names of %d caps", len(names), fields.NumField())
 	}
 }
 
