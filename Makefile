@@ -105,6 +105,16 @@ bench: build bin/loopback $(BENCHSTAT) ## Throughput against a bare echo handler
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 200ms -count 6 ./wasmengine >.cache/bench.txt
 	$(BENCHSTAT) .cache/bench.txt
 
+# wasmtime's library in bench/peers needs cgo; where there is none, it is left out.
+.PHONY: bench-engine
+bench-engine: build bin/loopback $(BENCHSTAT) ## All figures of the engine: isolates, images, metering, its peers, calls over HTTP
+	@mkdir -p .cache
+	$(GO) test -run '^$$' -bench . -benchtime 200ms -count 6 ./wasmengine >.cache/bench-engine.txt
+	$(BENCHSTAT) .cache/bench-engine.txt
+	$(GO) test -run '^$$' -bench Kernels -benchtime 60x ./wasmengine/meter
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then cd bench/peers && $(GO) test -run '^$$' -bench . -benchtime 200ms -count 6 . >../../.cache/bench-peers.txt && ../../$(BENCHSTAT) ../../.cache/bench-peers.txt; fi
+	bin/loopback -pappus bin/pappus
+
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
 	./bench/k6/run.sh

@@ -8,8 +8,12 @@
 //     bare echo handler which reads the body and answers as many bytes, at 16
 //     and 128 connections, and their ratio. The two take turns, so that what
 //     else the machine does meets both, and medians are compared;
+//   - the latency of calls at half of that load;
+//   - the latency of the first call of functions since the server was started,
+//     whose code comes from the disk, and that of their second;
 //   - the latency of short calls that come at a fixed rate, alone and beside
-//     two endless loops for each core, and the ratio of the 99th percentiles.
+//     two endless loops for each core, and the ratio of the 99th percentiles;
+//     beside the loops also that of the server's own pages.
 //
 // The server, the echo handler and the client are a process each; the last two
 // are this program again, with the verbs echo and load. Every answer is

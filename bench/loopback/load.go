@@ -23,6 +23,7 @@ import (
 type load struct {
 	addr        string
 	path        string
+	functions   int // the calls go to path followed by 0, 1, … below this, in turn; 0: all go to path
 	body        []byte
 	want        []byte // the answer
 	connections int
@@ -48,7 +49,7 @@ func (l load) run(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	cmd := exec.CommandContext(ctx, self, "load",
-		"-addr", l.addr, "-path", l.path,
+		"-addr", l.addr, "-path", l.path, "-functions", strconv.Itoa(l.functions),
 		"-body", base64.StdEncoding.EncodeToString(l.body), "-want", base64.StdEncoding.EncodeToString(l.want),
 		"-connections", strconv.Itoa(l.connections), "-duration", l.duration.String(), "-rate", strconv.Itoa(l.rate))
 	cmd.Stderr = os.Stderr
@@ -69,6 +70,7 @@ func loadVerb(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("loopback load", flag.ContinueOnError)
 	flags.StringVar(&l.addr, "addr", "", "the server, as host:port")
 	flags.StringVar(&l.path, "path", "/", "the path to post to")
+	flags.IntVar(&l.functions, "functions", 0, "how many paths there are, which end in numbers; 0: one")
 	flags.IntVar(&l.connections, "connections", 1, "how many connections")
 	flags.DurationVar(&l.duration, "duration", time.Second, "how long")
 	flags.IntVar(&l.rate, "rate", 0, "calls a second; 0: as many as are answered")
@@ -96,7 +98,6 @@ func loadVerb(ctx context.Context, args []string, out io.Writer) error {
 
 // apply makes the calls in this process.
 func (l load) apply(ctx context.Context) (outcome, error) {
-	post := request(l.addr, l.path, l.body)
 	var clients []*client
 	defer func() {
 		for _, c := range clients {
@@ -118,7 +119,7 @@ func (l load) apply(ctx context.Context) (outcome, error) {
 			stop := context.AfterFunc(ctx, func() { _ = c.close() })
 			defer stop()
 			var err error
-			latencies[i], err = l.calls(ctx, c, post, begin, i)
+			latencies[i], err = l.calls(ctx, c, begin, i)
 			return err
 		})
 	}
@@ -129,12 +130,16 @@ func (l load) apply(ctx context.Context) (outcome, error) {
 }
 
 // calls makes those of connection i and returns how long each took.
-func (l load) calls(ctx context.Context, c *client, post []byte, begin time.Time, i int) ([]time.Duration, error) {
+func (l load) calls(ctx context.Context, c *client, begin time.Time, i int) ([]time.Duration, error) {
 	var took []time.Duration
+	post := request(l.addr, l.path, l.body)
 	for n := i; ; n += l.connections {
 		from, more, err := l.next(ctx, begin, n)
 		if err != nil || !more {
 			return took, err
+		}
+		if l.functions > 0 {
+			post = request(l.addr, l.path+strconv.Itoa(n%l.functions), l.body)
 		}
 		body, err := c.call(post)
 		if err != nil {

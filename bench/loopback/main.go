@@ -43,6 +43,7 @@ type settings struct {
 	turn    time.Duration // how long one is
 	rate    int           // short calls a second, beside loops and alone
 	beside  time.Duration // how long they come
+	cold    int           // functions that are called for the first time
 	scratch string        // folder for the server's data
 }
 
@@ -56,6 +57,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.DurationVar(&s.turn, "turn", 2*time.Second, "how long a turn is")
 	flags.IntVar(&s.rate, "rate", 200, "short calls a second, alone and beside loops")
 	flags.DurationVar(&s.beside, "beside", 8*time.Second, "how long they come in one turn")
+	flags.IntVar(&s.cold, "cold", 500, "functions that are called for the first time since the server started")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -67,6 +69,9 @@ func measure(ctx context.Context, args []string) (err error) {
 	fmt.Printf("%s/%s, %d cores, %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	if err := throughput(ctx, s); err != nil {
 		return fmt.Errorf("throughput: %w", err)
+	}
+	if err := coldStarts(ctx, s); err != nil {
+		return fmt.Errorf("first calls: %w", err)
 	}
 	if err := neighbours(ctx, s); err != nil {
 		return fmt.Errorf("calls beside loops: %w", err)

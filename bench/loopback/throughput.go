@@ -20,12 +20,17 @@ func (s settings) serve(ctx context.Context, name string) (*server, error) {
 	return start(ctx, s.pappus, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(s.scratch, name))
 }
 
-// upload registers a function, with query as its settings.
+// upload registers a function from a file, with query as its settings.
 func (s *server) upload(ctx context.Context, name, file, query string) error {
 	code, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
+	return s.register(ctx, name, code, query)
+}
+
+// register registers a function.
+func (s *server) register(ctx context.Context, name string, code []byte, query string) error {
 	url := fmt.Sprintf("http://%s/v1/functions/%s?%s", s.addr, name, query)
 	put, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(code))
 	if err != nil {
@@ -39,9 +44,10 @@ func (s *server) upload(ctx context.Context, name, file, query string) error {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusCreated {
 		body, err := io.ReadAll(io.LimitReader(answer.Body, 1000))
-		return errors.Join(fmt.Errorf("upload %s: %s: %s", file, answer.Status, body), err)
+		return errors.Join(fmt.Errorf("register %s: %s: %s", name, answer.Status, body), err)
 	}
-	return nil
+	_, err = io.Copy(io.Discard, answer.Body) // so that the connection serves the next one
+	return err
 }
 
 // matrix is a square one as matmul reads and writes it: the number of rows,
@@ -78,15 +84,38 @@ func throughput(ctx context.Context, s settings) (err error) {
 	fmt.Printf("\nhot 1×1 matmul, calls/s, median of %d turns of %v (each turn in brackets)\n", s.rounds, s.turn)
 	for _, connections := range []int{16, 128} {
 		toBare.connections, toPappus.connections = connections, connections
-		if err := compare(ctx, s, toBare, toPappus); err != nil {
+		perSecond, err := compare(ctx, s, toBare, toPappus)
+		if err != nil {
+			return err
+		}
+		if err := atHalfLoad(ctx, s, toPappus, perSecond); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// compare runs two loads by turns and prints their figures.
-func compare(ctx context.Context, s settings, toBare, toPappus load) error {
+// atHalfLoad prints how long calls take that come at half the rate that the
+// server can bear.
+func atHalfLoad(ctx context.Context, s settings, l load, perSecond float64) error {
+	l.rate, l.duration = int(perSecond/2), s.turn
+	var all []outcome
+	for range s.rounds {
+		o, err := l.run(ctx)
+		if err != nil {
+			return err
+		}
+		all = append(all, o)
+	}
+	half := contender{load: l, turns: all}
+	fmt.Printf("                  at half of that: median %v  p99 %v  p99 ÷ median = %.2f\n",
+		round(half.p50()), round(half.p99()), half.p99().Seconds()/half.p50().Seconds())
+	return nil
+}
+
+// compare runs two loads by turns and prints their figures. It returns how many
+// calls a second Pappus answers.
+func compare(ctx context.Context, s settings, toBare, toPappus load) (float64, error) {
 	bare, pappus := &contender{load: toBare}, &contender{load: toPappus}
 	for round := range s.rounds + 1 {
 		for _, c := range []*contender{bare, pappus} {
@@ -96,7 +125,7 @@ func compare(ctx context.Context, s settings, toBare, toPappus load) error {
 			}
 			o, err := c.run(ctx)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			if round > 0 {
 				c.turns = append(c.turns, o)
@@ -106,7 +135,7 @@ func compare(ctx context.Context, s settings, toBare, toPappus load) error {
 	fmt.Printf("%4d connections  echo   %s\n", bare.connections, bare)
 	fmt.Printf("                  pappus %s\n", pappus)
 	fmt.Printf("                  pappus ÷ echo = %.3f\n", pappus.callsPerSecond()/bare.callsPerSecond())
-	return nil
+	return pappus.callsPerSecond(), nil
 }
 
 // A contender is a server under load, with what its turns brought.
@@ -123,10 +152,18 @@ func (c *contender) callsPerSecond() float64 {
 	return median(all)
 }
 
+func (c *contender) p50() time.Duration {
+	return c.each(func(o outcome) time.Duration { return o.Median })
+}
 func (c *contender) p99() time.Duration {
+	return c.each(func(o outcome) time.Duration { return o.P99 })
+}
+
+// each is the median over the turns of one of their figures.
+func (c *contender) each(figure func(outcome) time.Duration) time.Duration {
 	var all []time.Duration
 	for _, o := range c.turns {
-		all = append(all, o.P99)
+		all = append(all, figure(o))
 	}
 	return median(all)
 }
