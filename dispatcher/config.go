@@ -45,6 +45,10 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// MaxWorkers is the most permits there may be. It leaves threads for everything else: Go ends a process that has
+// 10,000.
+const MaxWorkers = 1024
+
 func orDefault[T int | int64 | time.Duration](v, def T) T {
 	if v == 0 {
 		return def
@@ -54,17 +58,21 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 
 func (c Config) check() error {
 	for _, v := range []struct {
-		name  string
-		value int64
+		name     string
+		negative bool
+		value    any
 	}{
-		{"workers", int64(c.Workers)}, {"quantum", int64(c.Quantum)}, {"queue timeout", int64(c.QueueTimeout)},
-		{"waiting", int64(c.Waiting)}, {"compile workers", int64(c.CompileWorkers)},
-		{"compile timeout", int64(c.CompileTimeout)}, {"compile waiting", int64(c.CompileWaiting)},
-		{"program bytes", c.ProgramBytes}, {"largest code", c.MaxCode},
+		{"workers", c.Workers < 0, c.Workers}, {"quantum", c.Quantum < 0, c.Quantum}, {"queue timeout", c.QueueTimeout < 0, c.QueueTimeout},
+		{"waiting", c.Waiting < 0, c.Waiting}, {"compile workers", c.CompileWorkers < 0, c.CompileWorkers},
+		{"compile timeout", c.CompileTimeout < 0, c.CompileTimeout}, {"compile waiting", c.CompileWaiting < 0, c.CompileWaiting},
+		{"program bytes", c.ProgramBytes < 0, c.ProgramBytes}, {"largest code", c.MaxCode < 0, c.MaxCode},
 	} {
-		if v.value < 0 {
-			return fmt.Errorf("%s is negative: %d", v.name, v.value)
+		if v.negative {
+			return fmt.Errorf("%s is negative: %v", v.name, v.value)
 		}
+	}
+	if c.Workers > MaxWorkers {
+		return fmt.Errorf("workers is %d; the most is %d", c.Workers, MaxWorkers)
 	}
 	if c.MemoryBudget < 4<<20 {
 		return fmt.Errorf("memory budget is %s; the least is 4MiB", engine.Bytes(c.MemoryBudget))

@@ -9,8 +9,9 @@ import (
 )
 
 var (
-	// ErrUnknownCode is the error of a publication whose code no engine knows.
-	ErrUnknownCode = errors.New("code is of no known type; send WebAssembly (application/wasm) or ELF (application/x-elf)")
+	// ErrUnknownCode is wrapped by the error of a publication whose code no
+	// engine knows.
+	ErrUnknownCode = errors.New("no engine of this server runs the code")
 
 	// ErrClosed is wrapped by the overload faults of a dispatcher that closes.
 	ErrClosed = errors.New("the server is shutting down")

@@ -145,8 +145,7 @@ func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, v *regi
 	return p.Run(engine.WithScheduler(ctx, &a.instance), in, v.Limits)
 }
 
-// arrange brings sets into the order of the signature and checks what the
-// signature says of them.
+// arrange brings sets into the order of the signature.
 func arrange(sig engine.Signature, in []data.Set) ([]data.Set, error) {
 	if n := data.Count(in); n > MaxItems {
 		return nil, &InputError{Reason: fmt.Sprintf("the inputs have %d items; the most is %d", n, MaxItems)}
@@ -154,19 +153,10 @@ func arrange(sig engine.Signature, in []data.Set) ([]data.Set, error) {
 	if sig.Open {
 		return in, checkOpen(in)
 	}
-	sets := in
-	if !slices.EqualFunc(in, sig.Inputs, func(s data.Set, p engine.Param) bool { return s.Name == p.Name }) {
-		var err error
-		if sets, err = match(sig, in); err != nil {
-			return nil, err
-		}
+	if slices.EqualFunc(in, sig.Inputs, func(s data.Set, p engine.Param) bool { return s.Name == p.Name }) {
+		return in, nil
 	}
-	for i, p := range sig.Inputs {
-		if n := len(sets[i].Items); p.Type == engine.TypeItem && n != 1 {
-			return nil, &InputError{Set: p.Name, Reason: fmt.Sprintf("has %d items; the function declares that it takes exactly one", n)}
-		}
-	}
-	return sets, nil
+	return match(sig, in)
 }
 
 // match puts sets, given by name, where the signature has them.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"mime"
-	"slices"
 
 	"pappus/data"
 	"pappus/engine"
@@ -32,7 +31,7 @@ type Publication struct {
 // function; the version is durable when Publish returns. The same code with
 // the same settings is the version that exists, and created is false.
 //
-// Errors are ErrUnknownCode, *TooLargeError, *InputError for what the request
+// Errors are those that wrap ErrUnknownCode, *TooLargeError, *InputError for what the request
 // says, *engine.RejectedError for what the code is, faults overload and
 // canceled, and those of registry.Registry.Put.
 func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.Version, created bool, err error) {
@@ -46,9 +45,9 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	if size := int64(len(pub.Code)); size > d.config.MaxCode {
 		return nil, false, &TooLargeError{What: "code", Size: size, Limit: d.config.MaxCode}
 	}
-	e := d.engineFor(pub.Code, pub.ContentType)
-	if e == nil {
-		return nil, false, ErrUnknownCode
+	e, err := d.engineFor(pub.Code, pub.ContentType)
+	if err != nil {
+		return nil, false, err
 	}
 	known, err := e.Inspect(pub.Code)
 	if err != nil {
@@ -78,33 +77,33 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	return v, created, nil
 }
 
-// engineFor finds the engine for code, or nil.
-func (d *Dispatcher) engineFor(code []byte, contentType string) engine.Engine {
+// engineFor finds the engine for code: the one that its type says, or, where
+// that says nothing, the one that recognises it.
+func (d *Dispatcher) engineFor(code []byte, contentType string) (engine.Engine, error) {
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil && contentType != "" {
-		return nil
+		return nil, fmt.Errorf("%w: its Content-Type %.80q can't be read", ErrUnknownCode, contentType)
 	}
+	name := ""
 	switch media {
 	case "application/wasm":
-		return d.engineNamed("wasm")
+		name = "wasm"
 	case "application/x-elf", "application/x-executable":
-		return d.engineNamed("chericap")
+		name = "chericap"
 	case "", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded":
 		for _, e := range d.engines {
 			if e.Recognizes(code) {
-				return e
+				return e, nil
 			}
 		}
+		return nil, fmt.Errorf("%w: it does not begin as any code that one knows", ErrUnknownCode)
 	}
-	return nil
-}
-
-func (d *Dispatcher) engineNamed(name string) engine.Engine {
-	i := slices.IndexFunc(d.engines, func(e engine.Engine) bool { return e.Name() == name })
-	if i < 0 {
-		return nil
+	for _, e := range d.engines {
+		if e.Name() == name {
+			return e, nil
+		}
 	}
-	return d.engines[i]
+	return nil, fmt.Errorf("%w: its Content-Type is %.80q", ErrUnknownCode, media)
 }
 
 // merge makes a registration, without the code, of what the request, the

@@ -44,8 +44,9 @@ func TestEngineForCode(t *testing.T) {
 		{"no type at all;;", "\x00asm", []engine.Engine{wasm}, nil},
 	} {
 		d := &Dispatcher{engines: c.engines}
-		if got := d.engineFor([]byte(c.code), c.contentType); got != c.want {
-			t.Errorf("%q with %q: engine %v", c.code, c.contentType, got)
+		got, err := d.engineFor([]byte(c.code), c.contentType)
+		if got != c.want || errors.Is(err, ErrUnknownCode) != (c.want == nil) {
+			t.Errorf("%q with %q: engine %v, %v", c.code, c.contentType, got, err)
 		}
 	}
 }
@@ -116,7 +117,15 @@ func TestPublishRefuses(t *testing.T) {
 	}{
 		"unknown code": {
 			change: func(p *Publication) { p.Code = []byte("GIF89a") },
-			is:     ErrUnknownCode, says: []string{"application/wasm"},
+			is:     ErrUnknownCode, says: []string{"does not begin"},
+		},
+		"a type that no engine has": {
+			change: func(p *Publication) { p.ContentType = "text/plain; charset=utf-8" },
+			is:     ErrUnknownCode, says: []string{"Content-Type", `"text/plain"`},
+		},
+		"a type that can't be read": {
+			change: func(p *Publication) { p.ContentType = "a b/c" },
+			is:     ErrUnknownCode, says: []string{`"a b/c"`},
 		},
 		"code that is not what its type says": {
 			change: func(p *Publication) { p.Code, p.ContentType = []byte("GIF89a"), "application/wasm" },

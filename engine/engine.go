@@ -42,7 +42,9 @@ type Program interface {
 	// platform's own. Cancelling ctx ends the run with FaultCanceled. The
 	// scheduler of ctx (WithScheduler) is asked at slice boundaries.
 	//
-	// Outputs hold every declared set, in order, empty or not.
+	// Outputs hold every declared set, in order, empty or not. A set that is
+	// declared as one item and does not hold exactly one, among the inputs or
+	// the outputs, is a fault too (Signature.CheckInputs and CheckOutputs).
 	Run(ctx context.Context, in []data.Set, lim Limits) (Result, error)
 
 	// Size is the number of bytes that the program holds while it is loaded.

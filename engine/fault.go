@@ -19,6 +19,7 @@ const (
 	FaultOutOfStack     FaultKind = "out-of-stack"     // its calls nest deeper than its stack limit
 	FaultBadOutput      FaultKind = "bad-output"       // what it left can't be read as output sets
 	FaultOutputTooLarge FaultKind = "output-too-large" // more items or bytes than its output limits
+	FaultItemCount      FaultKind = "item-count"       // a set of type item does not hold exactly one
 	FaultDeadline       FaultKind = "deadline"         // it ran longer than its timeout
 	FaultCanceled       FaultKind = "canceled"         // the caller went away
 )
@@ -31,7 +32,6 @@ const (
 	FaultLimitBytes        FaultKind = "limit-bytes"        // too many bytes in flight in a run
 	FaultLimitNesting      FaultKind = "limit-nesting"      // compositions nest too deeply
 	FaultLimitTime         FaultKind = "limit-time"         // a run took longer than run_timeout
-	FaultItemCount         FaultKind = "item-count"         // a set of type item does not hold exactly one
 	FaultEgressRefused     FaultKind = "egress-refused"     // the egress policy forbids the address
 	FaultIOFailed          FaultKind = "io-failed"          // an I/O function got no answer
 	FaultIOTimeout         FaultKind = "io-timeout"         // an I/O function waited too long
@@ -43,9 +43,9 @@ const (
 func FaultKinds() []FaultKind {
 	return []FaultKind{
 		FaultTrap, FaultExit, FaultOutOfMemory, FaultOutOfFuel, FaultOutOfStack, FaultBadOutput,
-		FaultOutputTooLarge, FaultDeadline, FaultCanceled,
+		FaultOutputTooLarge, FaultItemCount, FaultDeadline, FaultCanceled,
 		FaultLimitApplications, FaultLimitInstances, FaultLimitItems, FaultLimitBytes, FaultLimitNesting,
-		FaultLimitTime, FaultItemCount, FaultEgressRefused, FaultIOFailed, FaultIOTimeout, FaultNotCached, FaultOverload,
+		FaultLimitTime, FaultEgressRefused, FaultIOFailed, FaultIOTimeout, FaultNotCached, FaultOverload,
 	}
 }
 

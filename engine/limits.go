@@ -163,8 +163,14 @@ func (l Limits) Check(maximum Limits) error {
 	if l.Memory != 0 && l.Memory < PageSize {
 		return &LimitError{"memory", "is " + l.Memory.String() + "; the least is one page of 64KiB"}
 	}
+	if l.Stack != 0 && l.Stack < minStack {
+		return &LimitError{"stack", "is " + l.Stack.String() + "; the least is " + Bytes(minStack).String()}
+	}
 	return nil
 }
+
+// minStack holds some calls, in bytes: with less nothing could run.
+const minStack = 4 << 10
 
 func decimal(n int64) string      { return strconv.FormatInt(n, 10) }
 func bytesText(n int64) string    { return Bytes(n).String() }

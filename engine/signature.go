@@ -118,6 +118,28 @@ func (s Signature) Check() error {
 	return nil
 }
 
+// CheckInputs returns a *Fault of kind item-count for the first input set that is
+// declared as one item and does not hold exactly one. The sets are in the
+// signature's order.
+func (s Signature) CheckInputs(in []data.Set) error {
+	if s.Open {
+		return nil
+	}
+	return checkItems("input", s.Inputs, in)
+}
+
+// CheckOutputs does the same for outputs.
+func (s Signature) CheckOutputs(out []data.Set) error { return checkItems("output", s.Outputs, out) }
+
+func checkItems(side string, params []Param, sets []data.Set) error {
+	for i := range params {
+		if n := len(sets[i].Items); params[i].Type == TypeItem && n != 1 {
+			return &Fault{Kind: FaultItemCount, Detail: fmt.Sprintf("%s set %q is declared as one item, and has %d", side, params[i].Name, n)}
+		}
+	}
+	return nil
+}
+
 // Input is the index of the input set of that name, or -1.
 func (s Signature) Input(name string) int { return index(s.Inputs, name) }
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -48,107 +46,6 @@ type pendingCode struct {
 	digest data.Digest
 }
 
-// Open opens or makes the data directory dir. It fails with ErrLocked if
-// another process has it open, and with ErrFormat if a later version made it.
-// What a killed process left unfinished is removed.
-func Open(dir string, opts Options) (*Registry, error) {
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
-	}
-	if opts.LockWait == 0 {
-		opts.LockWait = time.Second
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
-	}
-	path := filepath.Join(dir, "registry.db")
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: opts.LockWait})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	r := &Registry{
-		db:      db,
-		files:   files{dir: dir},
-		cache:   newCache(),
-		log:     opts.Log,
-		now:     opts.Now,
-		pending: map[pendingCode]int{},
-	}
-	if err := errors.Join(r.checkFormat(), r.files.syncFolder(dir)); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	if err := r.recover(); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return r, nil
-}
-
-func (r *Registry) checkFormat() error {
-	return r.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range buckets() {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return fmt.Errorf("make bucket %s: %w", name, err)
-			}
-		}
-		meta := tx.Bucket(bucketMeta)
-		want := []byte(strconv.Itoa(formatVersion))
-		switch have := meta.Get(keyFormat); {
-		case have == nil:
-			return meta.Put(keyFormat, want)
-		case !bytes.Equal(have, want):
-			return fmt.Errorf("%w: it has format %.20q, this version reads %s", ErrFormat, have, want)
-		}
-		return nil
-	})
-}
-
-// recover removes code that no version refers to, and reports code that is
-// missing or has another size.
-func (r *Registry) recover() error {
-	return r.db.View(func(tx *bbolt.Tx) error {
-		rec := records{tx}
-		have := map[pendingCode]int64{}
-		removed := 0
-		err := r.files.recover(func(tenant string, d data.Digest, size int64) bool {
-			if rec.used(tenant, d) {
-				have[pendingCode{tenant, d}] = size
-				return false
-			}
-			removed++
-			return true
-		})
-		if err != nil {
-			return err
-		}
-		if removed > 0 {
-			r.log.Info("removed code that no version refers to", "files", removed)
-		}
-		return tx.Bucket(bucketVersions).ForEach(func(_, b []byte) error {
-			v, err := decodeVersion(b)
-			if err != nil {
-				return err
-			}
-			for _, code := range v.Code {
-				if size, ok := have[pendingCode{v.Tenant, code.Digest}]; !ok || size != code.Size {
-					r.log.Error("code is missing or has another size; push it again",
-						"function", v.Name, "version", v.Number, "code", code.Digest.String())
-				}
-			}
-			return nil
-		})
-	})
-}
-
 // Close closes the data directory. Calls that are going on end first; later
 // ones fail with ErrClosed.
 func (r *Registry) Close() error {
@@ -173,7 +70,9 @@ func (r *Registry) view(ctx context.Context, f func(records) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return storeError(r.db.View(func(tx *bbolt.Tx) error { return f(records{tx}) }))
+	return storeError(guarded(func() error {
+		return r.db.View(func(tx *bbolt.Tx) error { return f(records{tx}) })
+	}))
 }
 
 // update runs f in a transaction that is durable when update returns.
@@ -181,11 +80,13 @@ func (r *Registry) update(ctx context.Context, f func(records) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return storeError(r.db.Update(func(tx *bbolt.Tx) error {
-		if err := f(records{tx}); err != nil {
-			return err
-		}
-		return r.files.step("commit")
+	return storeError(guarded(func() error {
+		return r.db.Update(func(tx *bbolt.Tx) error {
+			if err := f(records{tx}); err != nil {
+				return err
+			}
+			return r.files.step("commit")
+		})
 	}))
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,6 +24,13 @@ var (
 	valueProblem = []string{problem.ContentType}
 )
 
+// What stands before the durations in Server-Timing.
+const (
+	timingQueue   = "queue;dur="
+	timingPrepare = ", prepare;dur="
+	timingRun     = ", run;dur="
+)
+
 // automaticLength is the length up to which net/http itself says the length of
 // an answer that is written at once.
 const automaticLength = 2048
@@ -35,18 +43,19 @@ func rawType(sig *engine.Signature, set string) string {
 	return typeBytes
 }
 
-// satisfiable reports whether a function of that signature can give any answer
-// that is accepted.
-func satisfiable(a accepted, sig *engine.Signature) bool {
-	if a.choose("") != formNone {
-		return true
+// satisfiable refuses to run a function whose signature says that no answer can
+// be in an accepted form.
+func satisfiable(a accepted, sig *engine.Signature) error {
+	if a == nil || a.choose("") != formNone {
+		return nil
 	}
-	for _, p := range sig.Outputs {
-		if a.rank(rawType(sig, p.Name)) > 0 {
-			return true
+	raw := make([]string, len(sig.Outputs))
+	for i, p := range sig.Outputs {
+		if raw[i] = rawType(sig, p.Name); a.rank(raw[i]) > 0 {
+			return nil
 		}
 	}
-	return false
+	return notAcceptable(raw...)
 }
 
 // rawAnswer is the raw form of outputs.
@@ -106,6 +115,9 @@ func (x *exchange) writeAnswer(a *dispatcher.Answer, sig *engine.Signature, acce
 		typ = rawType(sig, raw.set)
 	}
 	chosen := accept.choose(typ)
+	if chosen == formNone && raw.empty {
+		chosen = formRaw // nothing is of no type
+	}
 	if chosen == formNone {
 		return notAcceptable(typ)
 	}
@@ -126,26 +138,27 @@ func (x *exchange) writeAnswer(a *dispatcher.Answer, sig *engine.Signature, acce
 	}
 }
 
-func notAcceptable(raw string) error {
+// notAcceptable lists the forms that there are, with the raw ones of the given
+// types.
+func notAcceptable(raw ...string) error {
 	e := problem.New(problem.NotAcceptable, "none of the answer's forms is accepted")
 	e.Declared = []string{typeJSON, typeMultipart}
-	if raw != "" {
-		e.Declared = append(e.Declared, raw)
+	for _, typ := range raw {
+		if typ != "" && !slices.Contains(e.Declared, typ) {
+			e.Declared = append(e.Declared, typ)
+		}
 	}
 	return e
 }
 
 // invocationHeader sets what all answers of invocations have.
 func (x *exchange) invocationHeader(a *dispatcher.Answer) {
-	h := x.w.Header()
-	h["X-Content-Type-Options"] = valueNosniff
-	h["Content-Security-Policy"] = valueSandbox
 	var buf [128]byte
-	b := append(buf[:0], "queue;dur="...)
+	b := append(buf[:0], timingQueue...)
 	b = appendMilliseconds(b, a.Queue)
-	b = append(b, ", prepare;dur="...)
+	b = append(b, timingPrepare...)
 	b = appendMilliseconds(b, a.Prepare)
-	b = append(b, ", run;dur="...)
+	b = append(b, timingRun...)
 	b = appendMilliseconds(b, a.Run)
 	timing := len(b)
 	b = strconv.AppendInt(b, a.Usage.Fuel, 10)

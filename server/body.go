@@ -25,7 +25,6 @@ func (x *exchange) readBody(limit int64, keep bool) ([]byte, error) {
 	if length > limit {
 		return nil, tooLarge(limit)
 	}
-	defer x.unhurried()
 	if length == 0 {
 		return nil, nil
 	}
@@ -46,6 +45,9 @@ func (x *exchange) readBody(limit int64, keep bool) ([]byte, error) {
 	x.server.metrics.bodyBytes.Add(float64(n))
 	if !keep && cap(buf) <= smallBody {
 		x.body = buf
+	}
+	if err == nil {
+		x.unhurried()
 	}
 	return buf[:n], err
 }
@@ -131,7 +133,8 @@ func (c *Config) allowed(n int64) time.Duration {
 
 // unhurried takes the deadline off the connection's reads when the body is
 // there: net/http goes on reading, to see the client go away, and would take a
-// deadline for that.
+// deadline for that. Where the body did not come the deadline stays, since
+// net/http reads on for the rest of it.
 func (x *exchange) unhurried() { x.readDeadline(time.Time{}) }
 
 // Errors of deadlines are left alone: writers that know none belong to tests.

@@ -58,6 +58,10 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request) {
 	x.route = x.server.metrics.unrouted
 	x.id = x.server.ids.of(r)
 	x.setHeader("X-Request-Id", slotID, x.id)
+	// No answer may become a page that runs in a browser.
+	h := w.Header()
+	h["X-Content-Type-Options"] = valueNosniff
+	h["Content-Security-Policy"] = valueSandbox
 }
 
 // end drops what must not outlive the request.

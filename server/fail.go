@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -60,6 +61,8 @@ func toProblem(err error) *problem.Problem {
 		return problem.New(problem.OtherKind, err.Error())
 	case errors.Is(err, registry.ErrInUse):
 		return problem.New(problem.InUse, err.Error())
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
+		p = problem.New(problem.NoSpace, "")
 	case errors.Is(err, registry.ErrDamaged):
 		p = problem.New(problem.Damaged, "")
 	case errors.As(err, &routing):
@@ -130,11 +133,10 @@ func (x *exchange) fail(err error) {
 func (x *exchange) writeProblem(p *problem.Problem) {
 	h := x.w.Header()
 	h["Content-Type"] = valueProblem
-	h["X-Content-Type-Options"] = valueNosniff
-	h["Content-Security-Policy"] = valueSandbox
 	h["Cache-Control"] = []string{"no-store"}
 	if p.Usage != nil {
 		x.setHeader("Pappus-Fuel", slotFuel, strconv.FormatInt(p.Usage.Fuel, 10))
+		x.setHeader("Server-Timing", slotTiming, string(appendMilliseconds([]byte(timingRun[2:]), p.Usage.Run)))
 	}
 	if p.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10)}

@@ -141,6 +141,10 @@ func codeOfForm(body []byte, boundary string) (code []byte, contentType string, 
 // answerVersion answers with a version and the tags that name it.
 func (s *Server) answerVersion(x *exchange, status int, v *registry.Version) error {
 	tags, err := s.registry.Tags(x.r.Context(), tenant, v.Name)
+	var gone *registry.NotFoundError
+	if errors.As(err, &gone) { // it was deleted in between, which does not undo what was done
+		tags, err = map[string]int64{}, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -254,6 +258,10 @@ func (s *Server) getCode(x *exchange) error {
 		return err
 	}
 	shown := describe(v, nil)
+	// A client that reads slowly holds it in memory.
+	if x.memory, err = s.memory.Reserve(x.r.Context(), shown.Size); err != nil {
+		return err
+	}
 	code, err := s.registry.Code(x.r.Context(), tenant, shown.CodeDigest)
 	if err != nil {
 		return err
@@ -302,34 +310,52 @@ func (s *Server) putTag(x *exchange) error {
 // parseTarget reads `3`, `sha256:…`, `{"version": 3}` or `{"digest": "sha256:…"}`.
 func parseTarget(name string, body []byte) (registry.Ref, error) {
 	text := strings.TrimSpace(string(body))
-	if strings.HasPrefix(text, "{") {
-		var target struct {
-			Version json.Number `json:"version"`
-			Digest  string      `json:"digest"`
-		}
-		dec := json.NewDecoder(strings.NewReader(text))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&target); err != nil || (target.Version == "") == (target.Digest == "") || dec.More() {
+	version := text
+	switch {
+	case strings.HasPrefix(text, "{"):
+		var ok bool
+		if version, ok = targetMember(text); !ok {
 			return registry.Ref{}, badTarget(text)
 		}
-		text = target.Digest
-		if text == "" {
-			text = target.Version.String()
-		}
-	} else if strings.HasPrefix(text, `"`) {
-		if err := json.Unmarshal([]byte(text), &text); err != nil {
+	case strings.HasPrefix(text, `"`):
+		if err := json.Unmarshal(body, &version); err != nil {
 			return registry.Ref{}, badTarget(text)
 		}
 	}
-	ref, err := registry.ParseRef(name + "@" + text)
+	ref, err := registry.ParseRef(name + "@" + version)
 	if err != nil || ref.Tag != "" {
 		return registry.Ref{}, badTarget(text)
 	}
 	return ref, nil
 }
 
+// targetMember takes the version out of a JSON object with one member. It reads
+// tokens, since decoding into a struct would let names in other letters and
+// members that appear twice pass.
+func targetMember(text string) (version string, ok bool) {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var tokens [4]json.Token
+	for i := range tokens {
+		var err error
+		if tokens[i], err = dec.Token(); err != nil {
+			return "", false
+		}
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) || tokens[3] != json.Delim('}') {
+		return "", false
+	}
+	switch value := tokens[2].(type) {
+	case json.Number:
+		return value.String(), tokens[1] == "version"
+	case string:
+		return value, tokens[1] == "digest"
+	}
+	return "", false
+}
+
 func badTarget(text string) error {
-	return problem.New(problem.BadBody, quote(text)+` is not a version: send its number or its digest, as text or as {"version": 3} or {"digest": "sha256:…"}`)
+	return problem.New(problem.BadRequest, quote(text)+` is not a version: send its number or its digest, as text or as {"version": 3} or {"digest": "sha256:…"}`)
 }
 
 func (s *Server) deleteTag(x *exchange) error {
@@ -358,10 +384,7 @@ func (x *exchange) writeJSON(status int, v any) error {
 		return err
 	}
 	body = append(body, '\n')
-	h := x.w.Header()
-	h["Content-Type"] = valueJSON
-	h["X-Content-Type-Options"] = valueNosniff
-	h["Content-Security-Policy"] = valueSandbox
+	x.w.Header()["Content-Type"] = valueJSON
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
 	x.Response().WriteHeader(status)
 	x.sink.begin(x, false)

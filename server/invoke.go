@@ -31,8 +31,8 @@ func (s *Server) invoke(x *exchange) error {
 		return err
 	}
 	accept := parseAccept(x.r.Header["Accept"])
-	if accept != nil && !satisfiable(accept, &version.Signature) {
-		return notAcceptable("")
+	if err := satisfiable(accept, &version.Signature); err != nil {
+		return err
 	}
 	inputs, err := x.readInputs(&version.Signature, &query)
 	if err != nil {

@@ -286,14 +286,15 @@ func TestBadMultipart(t *testing.T) {
 	part := func(header string) string { return "--b\r\n" + header + "\r\n\r\ncontent" }
 	const a = `Content-Disposition: form-data; name="a"`
 	for body, want := range map[string]problem.Code{
-		"":                      problem.BadBody,
-		"garbage":               problem.BadBody,
-		part(a):                 problem.BadBody,
-		part(a) + "\r\n--b":     problem.BadBody,
-		part(a) + end + "more":  problem.BadBody,
-		part("X: y") + end:      problem.BadBody,
-		part("no header") + end: problem.BadBody,
-		part(a+"\r\n"+a) + end:  problem.BadBody,
+		"":                            problem.BadBody,
+		"garbage":                     problem.BadBody,
+		part(a):                       problem.BadBody,
+		part(a) + "\r\n--b":           problem.BadBody,
+		part(a) + end + "more":        problem.BadBody,
+		part(a) + end + part(a) + end: problem.BadBody, // the second would be lost
+		part("X: y") + end:            problem.BadBody,
+		part("no header") + end:       problem.BadBody,
+		part(a+"\r\n"+a) + end:        problem.BadBody,
 		part(`Content-Disposition: attachment; name="a"`) + end:                     problem.BadBody,
 		part(`Content-Disposition: form-data; filename="a"`) + end:                  problem.BadBody,
 		part(`Content-Disposition: form-data; name="a`) + end:                       problem.BadBody,

@@ -58,8 +58,15 @@ func readMultipart(body []byte, boundary string, into *collector) error {
 // checkClosed refuses a body that does not end with its closing boundary: it
 // was cut off, or something follows.
 func checkClosed(body []byte, boundary string) error {
-	if !bytes.HasSuffix(bytes.TrimRight(body, " \t\r\n"), []byte("--"+boundary+"--")) {
-		return problem.New(problem.BadBody, "the body does not end with the closing boundary --"+boundary+"--")
+	closing := []byte("--" + boundary + "--")
+	end := 0
+	if !bytes.HasPrefix(body, closing) {
+		if end = 1 + bytes.Index(body, append([]byte("\n"), closing...)); end == 0 {
+			return problem.New(problem.BadBody, "the body does not end with the closing boundary "+string(closing))
+		}
+	}
+	if len(bytes.TrimRight(body[end+len(closing):], " \t\r\n")) > 0 {
+		return problem.New(problem.BadBody, "something follows the closing boundary "+string(closing))
 	}
 	return nil
 }

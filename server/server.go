@@ -17,6 +17,7 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher"
+	"pappus/engine"
 	"pappus/registry"
 	"pappus/server/problem"
 )
@@ -70,6 +71,12 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err
+	}
+	for _, limit := range []*int64{&cfg.BodyLimit, &cfg.CodeLimit} {
+		if largest := d.Memory().Largest(); *limit > largest {
+			log.Warn("bodies are limited to what the memory budget has room for", "wanted", engine.Bytes(*limit).String(), "limit", engine.Bytes(largest).String())
+			*limit = largest
+		}
 	}
 	m, err := newMetrics(registerer)
 	if err != nil {

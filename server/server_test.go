@@ -233,8 +233,8 @@ func TestFunctions(t *testing.T) {
 			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
 	}
-	for _, body := range []string{"", "0", "-1", "latest", "{}", `{"version": 2, "digest": "x"}`, `{"version": 2} 3`, `{"version": "x"}`, `{"number": 2}`, "sha256:00", "2 3", `"`} {
-		wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/f/tags/bad", "", body), problem.BadBody)
+	for _, body := range []string{"", "0", "-1", "latest", "{}", `{"version": 2, "digest": "x"}`, `{"version": 2} 3`, `{"version": "x"}`, `{"number": 2}`, `{"version":2}}`, `{"version":2,"version":2}`, `{"VERSION":2}`, `{"version":"2"}`, `{"digest":2}`, `["2"]`, "sha256:00", "2 3", `"`} {
+		wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/f/tags/bad", "", body), problem.BadRequest)
 	}
 	wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/f/tags/t9", "", "9"), problem.UnknownVersion)
 	wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/g/tags/t9", "", "9"), problem.UnknownFunction)

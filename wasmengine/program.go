@@ -129,6 +129,9 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 	if err != nil {
 		return engine.Result{}, err
 	}
+	if err := p.sig.CheckInputs(sets); err != nil {
+		return engine.Result{}, err
+	}
 	if err := ctx.Err(); err != nil {
 		return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Detail: "the caller went away before the function started", Err: err}
 	}
@@ -181,6 +184,9 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 		return engine.Result{}, p.fault(err, usage, i, lim)
 	}
 	outputs, err := abi.Outputs(i.bytes(), p.module.system, p.outputs, lim)
+	if err == nil {
+		err = p.sig.CheckOutputs(outputs)
+	}
 	if err != nil {
 		return engine.Result{}, p.fault(err, usage, i, lim)
 	}

@@ -5,6 +5,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+if ! [[ ${RATE:-1} =~ ^[1-9][0-9]*$ ]]; then
+	printf 'run.sh: RATE is %q; it must be a number of calls a second, like 200\n' "$RATE" >&2
+	exit 2
+fi
+
 dir=$(mktemp -d "${TMPDIR:-/tmp}/pappus-k6.XXXXXX")
 server=
 finish() {

@@ -217,11 +217,18 @@ func TestSlowClients(t *testing.T) {
 		begin string
 		drip  string // sent once every 100 ms
 	}{
-		"headers for ever":    {begin: "GET / HTTP/1.1\r\nHost: localhost\r\n", drip: "x-a: b\r\n"},
-		"a body for ever":     {begin: "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", drip: "x"},
-		"nothing at all":      {},
-		"an upload for ever":  {begin: "PUT /v1/functions/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", drip: "\x00"},
-		"half a request line": {begin: "POST /v1/inv"},
+		"headers for ever":                       {begin: "GET / HTTP/1.1\r\nHost: localhost\r\n", drip: "x-a: b\r\n"},
+		"a body for ever":                        {begin: "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", drip: "x"},
+		"a small body for ever":                  {begin: "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n", drip: "x"},
+		"a small body never":                     {begin: "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n"},
+		"a body that net/http would read on for": {begin: "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 262144\r\n\r\n", drip: "x"},
+		"a small upload never":                   {begin: "PUT /v1/functions/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n\x00"},
+		"chunks over the limit":                  {begin: "PUT /v1/functions/echo/tags/t HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + strings.Repeat("x", 5000)},
+		"JSON for ever":                          {begin: "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n", drip: "{"},
+		"a body of a question":                   {begin: "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n", drip: "x"},
+		"nothing at all":                         {},
+		"an upload for ever":                     {begin: "PUT /v1/functions/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", drip: "\x00"},
+		"half a request line":                    {begin: "POST /v1/inv"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

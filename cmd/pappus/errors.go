@@ -40,10 +40,17 @@ type failure struct {
 	Stack    []string `json:"stack,omitempty"`     // of the function
 	Declared []string `json:"declared,omitempty"`
 	Imports  []string `json:"imports,omitempty"`
+	Usage    *usageOf `json:"usage,omitempty"`   // of the function until it failed
 	Request  string   `json:"request,omitempty"` // the server's id of it
 	Hint     string   `json:"hint"`
 
 	err error
+}
+
+// usageOf is the deterministic part of what a function used.
+type usageOf struct {
+	Fuel        int64 `json:"fuel"`
+	MemoryPages int64 `json:"memory_pages"`
 }
 
 func (f *failure) Error() string { return f.Message }
@@ -86,6 +93,7 @@ func failureOf(err error) *failure {
 	case errors.As(err, &fault):
 		f.Exit, f.Kind = exitFault, string(fault.Kind)
 		f.Stderr, f.Stack = string(fault.Stderr), fault.Stack
+		f.Usage = &usageOf{fault.Usage.Fuel, fault.Usage.MemoryPages}
 		if fault.Kind == engine.FaultExit {
 			f.ExitCode = &fault.ExitCode
 		}
@@ -105,6 +113,9 @@ func failureOf(err error) *failure {
 func (f *failure) ofProblem(p *client.Problem) {
 	f.Kind, f.ExitCode, f.Stderr, f.Stack = p.Code(), p.ExitCode, p.Stderr, p.Stack
 	f.Declared, f.Imports, f.Request, f.Hint = p.Declared, p.Imports, p.Instance, p.Hint
+	if p.Usage != nil {
+		f.Usage = &usageOf{p.Usage.Fuel, p.Usage.MemoryPages}
+	}
 	switch code := problem.Code(f.Kind); {
 	case code == problem.RejectedModule, code == problem.CompileTooCostly, code == problem.UnknownCode:
 		f.Exit = exitRejected
@@ -179,6 +190,9 @@ func (f *failure) print(w io.Writer, asJSON bool) {
 	list("stack", f.Stack)
 	if f.Stderr != "" {
 		list("stderr", strings.Split(strings.TrimSuffix(f.Stderr, "\n"), "\n"))
+	}
+	if f.Usage != nil {
+		fmt.Fprintf(&b, "used: fuel %d, memory %d pages\n", f.Usage.Fuel, f.Usage.MemoryPages)
 	}
 	if f.Request != "" && f.Exit == exitInternal {
 		fmt.Fprintf(&b, "request: %s\n", oneLine(f.Request))

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -27,24 +26,6 @@ func (f bytesFlag) Set(text string) error {
 }
 
 func (f bytesFlag) Type() string { return "SIZE" }
-
-// durationFlag is a flag like "500ms".
-type durationFlag struct{ to *time.Duration }
-
-func (f durationFlag) String() string {
-	if f.to == nil || *f.to == 0 {
-		return ""
-	}
-	return f.to.String()
-}
-
-func (f durationFlag) Set(text string) error {
-	d, err := engine.ParseDuration(text)
-	*f.to = time.Duration(d)
-	return err
-}
-
-func (f durationFlag) Type() string { return "TIME" }
 
 // pairsFlag is a flag like "memory=64MiB,timeout=2s", which may be repeated.
 type pairsFlag struct {
@@ -108,11 +89,30 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool), n
 type limitFlags struct{ limits engine.Limits }
 
 func (l *limitFlags) bind(flags *pflag.FlagSet) {
-	flags.Var(bytesFlag{(*int64)(&l.limits.Memory)}, "memory", "limit of its memory, like 64MiB")
-	flags.Var(durationFlag{(*time.Duration)(&l.limits.Timeout)}, "timeout", "limit of a call's wall time, like 500ms")
-	flags.Int64Var(&l.limits.Fuel, "fuel", 0, "limit of a call's fuel; makes failures the same everywhere")
-	flags.Var(bytesFlag{(*int64)(&l.limits.Stack)}, "stack", "limit of what its calls nest to, like 8MiB")
-	flags.Var(bytesFlag{(*int64)(&l.limits.Output)}, "output-limit", "limit of what it gives, like 64MiB")
+	for _, f := range []struct{ flag, limit, typ, usage string }{
+		{"memory", "memory", "SIZE", "limit of its memory, like 64MiB"},
+		{"timeout", "timeout", "TIME", "limit of a call's wall time, like 500ms"},
+		{"fuel", "fuel", "UNITS", "limit of a call's fuel; makes failures the same everywhere"},
+		{"stack", "stack", "SIZE", "limit of what its calls nest to, like 8MiB"},
+		{"output-limit", "output", "SIZE", "limit of what it gives, like 64MiB"},
+	} {
+		flags.Var(&limitFlag{limits: &l.limits, name: f.limit, typ: f.typ}, f.flag, f.usage)
+	}
+}
+
+// limitFlag is one limit.
+type limitFlag struct {
+	limits    *engine.Limits
+	name, typ string
+	given     string
+}
+
+func (f *limitFlag) String() string { return f.given }
+func (f *limitFlag) Type() string   { return f.typ }
+
+func (f *limitFlag) Set(text string) error {
+	f.given = text
+	return f.limits.Set(f.name, text)
 }
 
 // signatureFlags are the sets of a function, as push and run take them.

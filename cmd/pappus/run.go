@@ -118,12 +118,17 @@ func (l *localRun) inputs(sig engine.Signature, stdin io.Reader) ([]data.Set, er
 		}
 		in := input{open: open, size: size}
 		in.set, in.name = rawTarget(sig)
-		return sets([]input{in})
+		return l.sets(sig, []input{in})
 	}
 	inputs, err := reader.parse(l.call.in)
 	if err != nil {
 		return nil, err
 	}
+	return l.sets(sig, inputs)
+}
+
+// sets refuses inputs that the signature does not have.
+func (l *localRun) sets(sig engine.Signature, inputs []input) ([]data.Set, error) {
 	for _, in := range inputs {
 		if !sig.Open && sig.Input(in.set) < 0 {
 			f := &failure{Exit: exitRefused, Message: fmt.Sprintf("the function has no input set %q", in.set), Kind: "unknown-set", Hint: "use one of the sets that are declared"}

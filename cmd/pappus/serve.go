@@ -90,7 +90,7 @@ func (s *serving) spareProcessors() {
 	if s.dispatch.Workers == 0 {
 		s.dispatch.Workers = runtime.GOMAXPROCS(0)
 	}
-	if s.dispatch.Workers > 0 { // anything else is refused with the rest
+	if n := s.dispatch.Workers; n > 0 && n <= dispatcher.MaxWorkers { // anything else is refused with the rest
 		runtime.GOMAXPROCS(max(s.dispatch.Workers, runtime.GOMAXPROCS(0)) + 1)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) engine.Engine, fx Fixtures) 
 		{"Deadline", s.deadline},
 		{"Cancellation", s.cancellation},
 		{"Scheduler", s.scheduler},
+		{"ItemCount", s.itemCount},
 		{"BadOutput", s.badOutput},
 		{"Rejected", s.rejected},
 		{"ResultsOutliveClose", s.resultsOutliveClose},
@@ -338,6 +340,48 @@ func (s *suite) scheduler(t *testing.T) {
 		if yields != 5 {
 			t.Errorf("%d yields", yields)
 		}
+	}
+}
+
+// A set that is declared as one item holds one, coming and going.
+func (s *suite) itemCount(t *testing.T) {
+	one := []engine.Param{{Name: "in", Type: engine.TypeItem}}
+	e := s.newEngine(t)
+	for _, c := range []struct {
+		name string
+		sig  engine.Signature
+		n    int
+		side string // "" when the call succeeds
+	}{
+		{"one", engine.Signature{Inputs: one, Outputs: Signature().Outputs}, 1, ""},
+		{"none", engine.Signature{Inputs: one, Outputs: Signature().Outputs}, 0, "input"},
+		{"two", engine.Signature{Inputs: one, Outputs: Signature().Outputs}, 2, "input"},
+		{"one left", engine.Signature{Inputs: Signature().Inputs, Outputs: []engine.Param{{Name: "out", Type: engine.TypeItem}}}, 1, ""},
+		{"none left", engine.Signature{Inputs: Signature().Inputs, Outputs: []engine.Param{{Name: "out", Type: engine.TypeItem}}}, 0, "output"},
+		{"two left", engine.Signature{Inputs: Signature().Inputs, Outputs: []engine.Param{{Name: "out", Type: engine.TypeItem}}}, 2, "output"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := e.Prepare(t.Context(), s.fx.Echo, c.sig, Limits())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			in := []data.Set{{Name: "in"}}
+			for range c.n {
+				in[0].Items = append(in[0].Items, item("a", 0, "x"))
+			}
+			r, err := p.Run(t.Context(), in, Limits())
+			if c.side == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Release()
+				return
+			}
+			if f := wantFault(t, err, engine.FaultItemCount); !strings.HasPrefix(f.Detail, c.side) {
+				t.Errorf("the fault is of another side: %s", f.Detail)
+			}
+		})
 	}
 }
 

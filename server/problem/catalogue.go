@@ -40,6 +40,7 @@ const (
 	Internal         Code = "internal"
 	Damaged          Code = "damaged"
 	NotReady         Code = "not-ready"
+	NoSpace          Code = "no-space"
 )
 
 // Entry is what the catalogue says of a code.
@@ -83,7 +84,7 @@ var requestEntries = []Entry{
 		"Use one of the parameters that are declared, or leave it out.",
 		"Parameters that are not known are refused, so that a misspelled one is not silently without effect. The member declared lists those of the route."},
 	{BadName, http.StatusBadRequest, "A name is not legal",
-		"Names of functions and tags are 1 to 128 letters, digits, dots, underscores and hyphens, beginning with a letter or digit; a tag is not a number.",
+		"Names of functions and tags are 1 to 128 letters, digits, dots, underscores and hyphens, beginning with a letter or digit; a tag is not a number. Names of sets and items have no control characters.",
 		"The name of a function, version, tag, set or item breaks the rules. Names of sets are 1 to 255 bytes and those of items at most 1,024 bytes of UTF-8 without control characters; a set's name besides has no slash."},
 	{BadBody, http.StatusBadRequest, "The body can't be read",
 		"Correct the place that the detail names; with set=, item= or key= in the query any body is taken as raw bytes.",
@@ -117,7 +118,7 @@ var requestEntries = []Entry{
 		"The address exists, but not with this method."},
 	{NotAcceptable, http.StatusNotAcceptable, "The answer can't be given in an accepted form",
 		"Accept application/json, multipart/mixed or */*.",
-		"The Accept header rules out every form that the answer could have. The raw form exists only where all output sets together hold exactly one item, and is wanted by */* or by its own content type."},
+		"The Accept header rules out every form that the answer could have. The raw form exists only where all output sets together hold exactly one item or none, and is wanted by */* or by its own content type."},
 	{TooSlow, http.StatusRequestTimeout, "The body came too slowly",
 		"Send the body faster, or in smaller requests.",
 		"After a time of grace, a request's body must arrive at a least rate on average. It did not, and the connection was closed."},
@@ -137,7 +138,7 @@ var requestEntries = []Entry{
 		"Send the body without Content-Encoding.",
 		"Compressed bodies are not taken: the limits are on the bytes that a function sees."},
 	{UnknownCode, http.StatusUnsupportedMediaType, "No engine runs code of this type",
-		"Send a WebAssembly binary as application/wasm.",
+		"Send a WebAssembly binary as application/wasm, or without a Content-Type.",
 		"The code is neither of a type that an engine of this server runs, nor recognised by its first bytes; or it is not what its Content-Type says."},
 	{RejectedModule, http.StatusUnprocessableEntity, "The code was rejected",
 		"Follow the detail; a function imports nothing and has one memory.",
@@ -150,10 +151,10 @@ var requestEntries = []Entry{
 // How functions fail.
 var faultEntries = []Entry{
 	{Code(engine.FaultTrap), http.StatusUnprocessableEntity, "The function trapped",
-		"Look at stack, and at the function's own checks of its input.",
+		"Look at the stack, and at the function's own checks of its input.",
 		"The code did something that WebAssembly forbids: an access outside its memory, a division by zero, unreachable code. The member stack has the function's own calls, innermost first."},
 	{Code(engine.FaultExit), http.StatusUnprocessableEntity, "The function gave an exit code",
-		"Look at exit_code and stderr.",
+		"Look at the exit code, and at what the function wrote to stderr.",
 		"The function ended by itself with an exit code other than 0."},
 	{Code(engine.FaultOutOfMemory), http.StatusUnprocessableEntity, "The function ran out of memory",
 		"Raise its memory limit, or give it smaller inputs.",
@@ -169,7 +170,7 @@ var faultEntries = []Entry{
 		"What the function left is not a list of output sets: something lies outside its memory, overlaps, or has a name that is not legal."},
 	{Code(engine.FaultOutputTooLarge), http.StatusUnprocessableEntity, "The function's outputs are too large",
 		"Raise its output limit, or make it write less.",
-		"The outputs have more bytes or items than the function's limits allow."},
+		"The outputs have more bytes, names included, or more items than the function's limits allow."},
 	{Code(engine.FaultDeadline), http.StatusGatewayTimeout, "The function ran too long",
 		"Raise its timeout, or give it less to do.",
 		"The function did not end within its timeout, which runs from its first instruction."},
@@ -225,4 +226,7 @@ var serverEntries = []Entry{
 	{NotReady, http.StatusServiceUnavailable, "The server is not ready",
 		"Wait, and ask again.",
 		"The server is starting, stopping, or can't take work at the moment."},
+	{NoSpace, http.StatusInsufficientStorage, "The server's disk takes no more",
+		"Have the operator make room in the data directory, and send it again.",
+		"The disk or quota of the server's data directory is full, or it can't be written. Nothing was stored, and what is stored is served."},
 }

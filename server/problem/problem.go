@@ -50,10 +50,11 @@ type Located struct {
 	Message string `json:"message"`
 }
 
-// Usage is the deterministic part of engine.Usage.
+// Usage is what engine.Usage says; only what is deterministic is in the JSON.
 type Usage struct {
-	Fuel        int64 `json:"fuel"`
-	MemoryPages int64 `json:"memory_pages"`
+	Fuel        int64         `json:"fuel"`
+	MemoryPages int64         `json:"memory_pages"`
+	Run         time.Duration `json:"-"`
 }
 
 // New makes a problem of a code, which must be in the catalogue: any other
@@ -77,7 +78,7 @@ func FromFault(f *engine.Fault) *Problem {
 	p := New(Code(f.Kind), f.Detail)
 	p.Stderr = string(f.Stderr)
 	p.Stack = f.Stack
-	p.Usage = &Usage{Fuel: f.Usage.Fuel, MemoryPages: f.Usage.MemoryPages}
+	p.Usage = &Usage{Fuel: f.Usage.Fuel, MemoryPages: f.Usage.MemoryPages, Run: f.Usage.Run}
 	p.Application, p.Item = f.Application, f.Item
 	p.Cause = f.Err
 	if f.Kind == engine.FaultExit {
