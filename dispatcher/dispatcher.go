@@ -40,6 +40,8 @@ type Dispatcher struct {
 	bodies   *Budget
 	programs *programs
 
+	inspecting chan struct{} // holds a value for each inspection that is going on
+
 	closing atomic.Bool
 	calls   atomic.Int64  // Publish and Invoke that are going on
 	idle    chan struct{} // gets a value when the last call ends while closing
@@ -75,6 +77,8 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 		bodies:   newBudget("body", bodies, cfg.QueueTimeout, cfg.Waiting),
 		programs: newPrograms(cfg, reg, log, m.compiled),
 		idle:     make(chan struct{}, 1),
+
+		inspecting: make(chan struct{}, cfg.CompileWorkers),
 	}
 	if err := register(registerer, collectors, d); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 type fakeEngine struct {
 	name, magic string
 	inspection  engine.Inspection
+	inspect     func()                                       // nil: at once
 	prepare     func(ctx context.Context, code []byte) error // nil: at once
 	run         runFunc                                      // nil: gives the inputs back as outputs
 	size        int64
@@ -42,6 +43,9 @@ func (e *fakeEngine) Recognizes(code []byte) bool { return bytes.HasPrefix(code,
 func (e *fakeEngine) Close() error                { return nil }
 
 func (e *fakeEngine) Inspect(code []byte) (engine.Inspection, error) {
+	if e.inspect != nil {
+		e.inspect()
+	}
 	if !e.Recognizes(code) {
 		return engine.Inspection{}, &engine.RejectedError{Reason: "it does not start with " + e.magic}
 	}

@@ -175,6 +175,42 @@ func TestCompileQueueIsBounded(t *testing.T) {
 	})
 }
 
+// Code is looked at by as few as compile, and the wait for that is bounded.
+func TestInspectionIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *Config) { c.CompileWorkers = 2 })
+		proceed := make(chan struct{})
+		b.engine.inspect = func() { <-proceed }
+		publish := func(ctx context.Context, code string) error {
+			_, _, err := b.Publish(ctx, Publication{Tenant: "a", Name: "f", Code: []byte("\x00asm" + code)})
+			return err
+		}
+		var wg sync.WaitGroup
+		for _, code := range []string{"1", "2"} {
+			wg.Go(func() {
+				if err := publish(t.Context(), code); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if err := publish(t.Context(), "3"); engine.KindOf(err) != engine.FaultOverload {
+			t.Errorf("a third one: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := publish(ctx, "4"); engine.KindOf(err) != engine.FaultDeadline {
+			t.Errorf("whose caller leaves: %v", err)
+		}
+		close(proceed)
+		wg.Wait()
+		if err := publish(t.Context(), "5"); err != nil {
+			t.Error(err)
+		}
+		b.finish(t)
+	})
+}
+
 func TestWaitForPreparationIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(c *Config) { c.Waiting = 2 })

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"mime"
+	"time"
 
 	"pappus/data"
 	"pappus/engine"
@@ -49,7 +50,7 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	if err != nil {
 		return nil, false, err
 	}
-	known, err := e.Inspect(pub.Code)
+	known, err := d.inspect(ctx, e, pub.Code)
 	if err != nil {
 		return nil, false, fmt.Errorf("inspect %s: %w", pub.Name, err)
 	}
@@ -75,6 +76,22 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 		return nil, false, fmt.Errorf("publish %s: %w", pub.Name, err)
 	}
 	return v, created, nil
+}
+
+// inspect has the engine look at code when it is its turn: looking takes memory
+// in proportion to the code, but many times as much.
+func (d *Dispatcher) inspect(ctx context.Context, e engine.Engine, code []byte) (engine.Inspection, error) {
+	timer := time.NewTimer(d.config.QueueTimeout)
+	defer timer.Stop()
+	select {
+	case d.inspecting <- struct{}{}:
+	case <-ctx.Done():
+		return engine.Inspection{}, gone(ctx)
+	case <-timer.C:
+		return engine.Inspection{}, overload(fmt.Sprintf("the code could not be looked at within %s; try again later", d.config.QueueTimeout), nil)
+	}
+	defer func() { <-d.inspecting }()
+	return e.Inspect(code)
 }
 
 // engineFor finds the engine for code: the one that its type says, or, where

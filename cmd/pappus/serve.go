@@ -67,6 +67,12 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 			if _, ok := c.lookupEnv("GOGC"); !ok {
 				debug.SetGCPercent(gcPercent)
 			}
+			if s.dispatch.MemoryBudget == 0 {
+				s.dispatch.MemoryBudget = memoryBudget(os.DirFS("/"))
+			}
+			if _, ok := c.lookupEnv("GOMEMLIMIT"); !ok {
+				debug.SetMemoryLimit(s.heapLimit())
+			}
 			if _, ok := c.lookupEnv("GOMAXPROCS"); !ok {
 				s.spareProcessors()
 			}
@@ -82,6 +88,12 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 // Isolates are outside of it, so that it is small, and the usual 100 would
 // have a busy server collect every few milliseconds.
 const gcPercent = 400
+
+// heapLimit is the size beyond which collecting is worth any effort: bodies,
+// programs, and what looking at large modules takes. Contexts are not in it.
+func (s *serving) heapLimit() int64 {
+	return s.dispatch.MemoryBudget/4 + 1<<30
+}
 
 // spareProcessors gives Go one processor more than there are functions that
 // compute at once: one where no function runs, on which requests are read and
@@ -145,9 +157,6 @@ func (s *serving) logger(w io.Writer) (*slog.Logger, error) {
 // the opposite order.
 func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
 	s.dispatch.MaxCode = s.server.CodeLimit
-	if s.dispatch.MemoryBudget == 0 {
-		s.dispatch.MemoryBudget = memoryBudget(os.DirFS("/"))
-	}
 	listener, err := s.openListener(ctx)
 	if err != nil {
 		return err
