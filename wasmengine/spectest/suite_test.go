@@ -12,7 +12,11 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // parts of the suite are those whose features the engine has. The first is all
 // of WebAssembly 2.0, which contains the tests of 1.0.
