@@ -107,10 +107,13 @@ func (p *play) step(ctx context.Context, c *command) error {
 		}
 		return p.refusal(c, err)
 	case "assert_unlinkable":
-		_, err := p.make(ctx, c)
+		m, compiled, err := p.load(ctx, c)
+		if err != nil {
+			return err
+		}
 		var trap errTrap
-		if err == nil || errors.As(err, &trap) {
-			return fmt.Errorf("it was linked (%w)", err)
+		if _, err = p.instantiate(ctx, m, compiled); err == nil || errors.As(err, &trap) {
+			return fmt.Errorf("it was linked, and ended with %s", ended(err))
 		}
 		return nil
 	case "assert_uninstantiable":
@@ -235,11 +238,11 @@ func (p *play) exhaustion(err error) error {
 	if p.slice > 0 {
 		want = "unreachable"
 		if !p.exhausted() {
-			return fmt.Errorf("there is stack left (%w)", err)
+			return fmt.Errorf("there is stack left after %s", ended(err))
 		}
 	}
 	if !errors.Is(err, want) {
-		return fmt.Errorf("it ended with %w, want %w", err, want)
+		return fmt.Errorf("it ended with %s, want %s", ended(err), string(want))
 	}
 	return nil
 }
@@ -256,7 +259,14 @@ func sameTrap(err error, text string) error {
 		return fmt.Errorf("trap %q is not known", text)
 	}
 	if !errors.Is(err, want) {
-		return fmt.Errorf("it ended with %w, want %w", err, want)
+		return fmt.Errorf("it ended with %s, want %s", ended(err), string(want))
 	}
 	return nil
+}
+
+func ended(err error) string {
+	if err == nil {
+		return "success"
+	}
+	return err.Error()
 }
