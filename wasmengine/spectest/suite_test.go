@@ -1,6 +1,7 @@
-//go:build !invariants
+//go:build !invariants && !race
 
-// The suite needs no memory domain, so one run of it is enough.
+// The suite needs no memory domain, and its scripts share nothing, so one run
+// of it is enough.
 
 package spectest
 
