@@ -63,6 +63,7 @@ test: prerequisites vet lint $(REPORT) ## Everything that must pass: vet, lint, 
 .PHONY: soak
 soak: KILL_ROUNDS = 200
 soak: FUZZ_SECONDS = 1200
+soak: export PAPPUS_SPEC = all
 soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 20 min of fuzz, all under the race detector
 	@status=0; { \
 	$(GO) test -json -count=1 -timeout 60m ./... || status=1; \

@@ -39,6 +39,7 @@ var rules = map[string]rule{
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine/binary/binarytest"},
 	},
+	"wasmengine/spectest":          {tests: []string{"wasmengine/binary", "wasmengine/meter"}},
 	"wasmengine/binary":            {tests: []string{"wasmengine/binary/binarytest"}},
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 

@@ -202,9 +202,9 @@ func (r *Reader) blockType() BlockType {
 	return BlockType{Index: uint32(i), Indexed: true}
 }
 
-// prefixed reads the number behind a prefix byte. It must be encoded without
-// padding: nothing writes it otherwise, and readers that expect one byte would
-// see other instructions.
+// prefixed reads the number behind a prefix byte. That of a SIMD instruction
+// must be encoded without padding: nothing writes it otherwise, and wazero,
+// which expects one byte, would see other instructions.
 func (r *Reader) prefixed(start int, prefix Op) Op {
 	switch prefix {
 	case 0xfc, 0xfd:
@@ -219,8 +219,8 @@ func (r *Reader) prefixed(start int, prefix Op) Op {
 	if r.err != nil {
 		return prefix
 	}
-	if r.pos-start-1 > 1 && n>>(7*(r.pos-start-2)) == 0 {
-		r.malformed(start, "padded opcode")
+	if prefix == 0xfd && r.pos-start-1 > 1 && n>>(7*(r.pos-start-2)) == 0 {
+		r.fail(ErrUnsupported, start, "padded opcode 0xfd %#x", n)
 	}
 	switch {
 	case prefix == 0xfd && n >= 0x100:

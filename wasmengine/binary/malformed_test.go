@@ -146,6 +146,7 @@ func TestMalformedModules(t *testing.T) {
 		{"opcode 0xfc 99", one([]byte{0xfc, 99}).Encode(), wasm.ErrMalformed, "illegal opcode"},
 		{"atomic instruction", one([]byte{0xfe, 0x10, 2, 0}).Encode(), wasm.ErrUnsupported, "threads"},
 		{"try", one([]byte{0x06, 0x40, 0x0b}).Encode(), wasm.ErrUnsupported, ""},
+		{"padded SIMD opcode", one(zero, binarytest.S(0), []byte{0xfd, 0x8f, 0x00}, drop()).Encode(), wasm.ErrUnsupported, "padded"},
 		{"relaxed SIMD", one([]byte{0xfd, 0x80, 0x02}).Encode(), wasm.ErrUnsupported, "relaxed SIMD"},
 		{"lane too far", one([]byte{0xfd, 12}, make([]byte, 16), []byte{0xfd, 21, 16}, drop()).Encode(), wasm.ErrMalformed, "lane 16 of 16"},
 		{"select of two types", one([]byte{0x1c, 2, 0x7f, 0x7f}).Encode(), wasm.ErrMalformed, "select of 2 types"},

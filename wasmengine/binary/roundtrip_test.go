@@ -64,6 +64,17 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// Opcodes behind 0xfc are numbers, which may be encoded with padding.
+func TestPaddedOpcode(t *testing.T) {
+	for _, opcode := range [][]byte{{0xfc, 0x00}, {0xfc, 0x80, 0x00}, {0xfc, 0x80, 0x80, 0x80, 0x80, 0x00}} {
+		m, err := decode(one(wasm.OpF32Const, make([]byte, 4), opcode, drop()).Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		again(t, m)
+	}
+}
+
 // The code that is decoded is never written to.
 func TestDecodeReadsOnly(t *testing.T) {
 	for name, code := range sampleModules(t) {

@@ -26,8 +26,8 @@ func TestRandomModulesAreUnchanged(t *testing.T) {
 		last := "f" + strconv.Itoa(len(m.Bodies)-1)
 		a := compiler.check(t, code, call{fn: last, args: args})
 		b := interpreter.check(t, code, call{fn: last, args: args})
-		if a.fuel != b.fuel || a.trap != b.trap {
-			t.Fatalf("compiler: fuel %d, %q; interpreter: fuel %d, %q", a.fuel, a.trap, b.fuel, b.trap)
+		if !sameOutcome(a, b) {
+			t.Fatalf("compiler: %+v; interpreter: %+v", a, b)
 		}
 	})
 }
