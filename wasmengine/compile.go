@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pappus/engine"
-	"pappus/wasmengine/binary"
 	"pappus/wasmengine/meter"
 )
 
@@ -33,27 +32,18 @@ type Class struct {
 	Blocks int // blocks of the function with most
 	Calls  int // calls of the function with most
 	Locals int // locals of the function with most
-	Work   int // sum over functions of blocks × (locals + 16), which compile time follows
+	Work   int // see meter.Metered
 }
 
 // DefaultClass is what compiles in well under a second and 100 MiB.
 func DefaultClass() Class {
-	return Class{Code: 1 << 20, Body: 64 << 10, Blocks: 500, Calls: 200, Locals: 1000, Work: 8 << 20}
+	return Class{Code: 1 << 20, Body: 64 << 10, Blocks: 500, Calls: 200, Locals: 1000, Work: 4 << 20}
 }
 
 // admits reports whether a module may be compiled in this process.
-func (c Class) admits(decoded *binary.Module, metered *meter.Metered) bool {
-	if len(metered.Code) > c.Code || metered.LargestBody > c.Body || metered.MostBlocks > c.Blocks ||
-		metered.MostCalls > c.Calls || metered.MostLocals > c.Locals {
-		return false
-	}
-	// Metering adds a block for each check, about as many as there were.
-	work := 0
-	for i := range decoded.Bodies {
-		b := &decoded.Bodies[i]
-		work += (2*int(b.Blocks) + 1) * (int(b.Locals) + 16)
-	}
-	return work <= c.Work
+func (c Class) admits(metered *meter.Metered) bool {
+	return len(metered.Code) <= c.Code && metered.LargestBody <= c.Body && metered.MostBlocks <= c.Blocks &&
+		metered.MostCalls <= c.Calls && metered.MostLocals <= c.Locals && metered.Work <= c.Work
 }
 
 // Exit statuses of the compile process.
@@ -81,7 +71,7 @@ func (e *Engine) compile(ctx context.Context, m *module, sig engine.Signature) (
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if e.config.Class.admits(m.decoded, metered) {
+	if e.config.Class.admits(metered) {
 		e.compiled.here.Add(1)
 		return e.load(ctx, m, sig, metered, nil)
 	}

@@ -137,7 +137,7 @@ func TestClass(t *testing.T) {
 				high = mid
 				continue
 			}
-			if metered, err := meter.Rewrite(m.decoded); err == nil && e.config.Class.admits(m.decoded, metered) {
+			if metered, err := meter.Rewrite(m.decoded); err == nil && e.config.Class.admits(metered) {
 				low = mid
 			} else {
 				high = mid

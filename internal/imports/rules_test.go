@@ -35,8 +35,12 @@ var rules = map[string]rule{
 	"wasmengine/abi":       {may: []string{"engine", "data"}},
 	"wasmengine/codecache": {},
 	"wasmengine/domain":    {},
-	"wasmengine/meter": {
+	"wasmengine/canon": {
 		may:   []string{"wasmengine/binary"},
+		tests: []string{"wasmengine/binary/binarytest"},
+	},
+	"wasmengine/meter": {
+		may:   []string{"wasmengine/binary", "wasmengine/canon"},
 		tests: []string{"wasmengine/binary/binarytest"},
 	},
 	"wasmengine/spectest":          {tests: []string{"wasmengine/binary", "wasmengine/meter"}},

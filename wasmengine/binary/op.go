@@ -45,6 +45,8 @@ const (
 	OpI32LeU             Op = 0x4d
 	OpI64LtS             Op = 0x53
 	OpI64GtU             Op = 0x56
+	OpF32Ge              Op = 0x60
+	OpF64Ge              Op = 0x66
 	OpI32Add             Op = 0x6a
 	OpI32Sub             Op = 0x6b
 	OpI32Or              Op = 0x72
@@ -78,6 +80,9 @@ const (
 	OpTableSize          Op = 0xfc10
 	OpTableFill          Op = 0xfc11
 	OpV128Const          Op = 0xfd0c
+	OpF32x4Eq            Op = 0xfd41
+	OpF64x2Eq            Op = 0xfd47
+	OpV128Bitselect      Op = 0xfd52
 	OpF32x4Sqrt          Op = 0xfde3
 	OpF32x4Div           Op = 0xfde7
 	OpF64x2Sqrt          Op = 0xfdef

@@ -1,6 +1,9 @@
 package meter
 
-import "pappus/wasmengine/binary"
+import (
+	"pappus/wasmengine/binary"
+	"pappus/wasmengine/canon"
+)
 
 // frameBytes is what a call costs of the stack.
 func frameBytes(locals, height int) int64 { return 8*(int64(locals)+int64(height)) + 64 }
@@ -24,9 +27,11 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 		tmp:      uint32(len(t.Params)) + b.Locals,
 		frame:    frameBytes(len(t.Params)+int(b.Locals), p.height),
 		wrapped:  p.calls,
+		nans:     p.nans,
 	}
+	e.scratch = canon.NewScratch(p.nans, e.tmp+2)
 	e.b = make([]byte, 0, len(b.Raw)+len(b.Raw)/2+64)
-	e.b = appendLocals(e.b, b.Raw[:b.First])
+	e.b = appendLocals(e.b, b.Raw[:b.First], e.scratch.Types)
 	first := uint32(len(e.b))
 
 	e.globals.charge(&e.code, p.charges[0].cost, e.tmp, false)
@@ -50,14 +55,14 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 	return binary.Body{
 		Raw:    e.b,
 		First:  first,
-		Locals: b.Locals + 2,
+		Locals: b.Locals + 2 + uint32(len(e.scratch.Types)),
 		Blocks: b.Blocks + uint32(e.blocks),
 		Calls:  b.Calls + uint32(e.calls),
 	}, nil
 }
 
-// appendLocals appends local declarations and two more, of i64.
-func appendLocals(dst, decls []byte) []byte {
+// appendLocals appends local declarations, then two locals of i64 and more.
+func appendLocals(dst, decls []byte, more binary.ValueTypes) []byte {
 	n, size := uint32(0), 0
 	for shift := 0; ; shift += 7 {
 		x := decls[size]
@@ -67,9 +72,13 @@ func appendLocals(dst, decls []byte) []byte {
 			break
 		}
 	}
-	dst = binary.AppendU32(dst, n+1)
+	dst = binary.AppendU32(dst, n+1+uint32(len(more)))
 	dst = append(dst, decls[size:]...)
-	return append(dst, 2, byte(binary.I64))
+	dst = append(dst, 2, byte(binary.I64))
+	for _, t := range more {
+		dst = append(dst, 1, t)
+	}
+	return dst
 }
 
 // emitter is the state of the second pass over one function.
@@ -83,6 +92,8 @@ type emitter struct {
 	tmp     uint32   // an i64 local: copy of the fuel counter; one more follows it
 	frame   int64
 	wrapped bool
+	nans    []canon.Site // still to come
+	scratch canon.Scratch
 
 	labels []join // open blocks of src
 	known  bool   // tmp is equal to the counter here, or the code is never reached
@@ -115,6 +126,9 @@ func (e *emitter) instructions() error {
 	for r.Next(&in) {
 		if len(e.charges) > 0 && e.charges[0].at == in.Start {
 			e.chargeNext()
+		}
+		if len(e.nans) > 0 && e.nans[0].At == in.Start {
+			e.makeCanonical(&in)
 		}
 		switch in.Op {
 		case binary.OpBlock, binary.OpLoop, binary.OpIf:
@@ -179,6 +193,17 @@ func (e *emitter) instructions() error {
 	}
 	e.copyTo(len(e.src))
 	return r.Err()
+}
+
+// makeCanonical adds the code that makes the NaN of an instruction canonical.
+// It costs no fuel: it is not the function's doing.
+func (e *emitter) makeCanonical(in *binary.Instr) {
+	e.copyTo(in.End)
+	e.b = e.scratch.Append(e.b, e.nans[0])
+	if e.nans[0].Branch {
+		e.blocks++
+	}
+	e.nans = e.nans[1:]
 }
 
 // chargeNext emits the next charge of the plan.

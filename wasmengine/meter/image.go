@@ -13,6 +13,10 @@ type Options struct {
 	// Globals exports the mutable globals besides, so that the caller can start
 	// an instance from what they were after initialisation.
 	Globals bool
+
+	// KeepNaNs leaves NaNs as the processor makes them, so that results depend
+	// on it. It is there to measure what canonical ones cost.
+	KeepNaNs bool
 }
 
 // maxImageGlobals bounds the exports that Options.Globals adds.

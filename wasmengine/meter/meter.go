@@ -51,6 +51,7 @@ type Metered struct {
 	MostBlocks  int // block, loop and if instructions of one function
 	MostCalls   int // call instructions of one function
 	MostLocals  int // locals of one function, parameters included
+	Work        int // sum over functions of (blocks + 1) × (locals + 16), which the time to compile follows
 }
 
 // Rewrite meters a module that Decode has accepted. It does not change m, and
@@ -67,7 +68,7 @@ func (o Options) Rewrite(m *binary.Module) (*Metered, error) {
 	w := &rewriter{
 		m:          m,
 		options:    o,
-		planner:    planner{m: m},
+		planner:    planner{m: m, keepNaNs: o.KeepNaNs},
 		bulks:      map[bulk]uint32{},
 		types:      map[string]uint32{},
 		resettable: true,
@@ -180,6 +181,7 @@ func (w *rewriter) add(b binary.Body, params int) {
 	s.MostBlocks = max(s.MostBlocks, int(b.Blocks))
 	s.MostCalls = max(s.MostCalls, int(b.Calls))
 	s.MostLocals = max(s.MostLocals, int(b.Locals)+params)
+	s.Work += (int(b.Blocks) + 1) * (int(b.Locals) + params + 16)
 }
 
 // added appends the functions in place of bulk instructions and the reset

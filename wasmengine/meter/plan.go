@@ -1,6 +1,9 @@
 package meter
 
-import "pappus/wasmengine/binary"
+import (
+	"pappus/wasmengine/binary"
+	"pappus/wasmengine/canon"
+)
 
 // charge is a place in a function where fuel is charged: cost is that of all
 // instructions that run exactly as often as this place is passed.
@@ -12,11 +15,12 @@ type charge struct {
 
 // plan is what a first pass over a function finds out for the second.
 type plan struct {
-	charges []charge // in the order of the code; the first is the function's entry
-	loops   []loop   // in the order of the code
-	height  int      // greatest number of operands
-	calls   bool     // there are calls that return to this function
-	tails   bool     // there are calls that take its place
+	charges []charge     // in the order of the code; the first is the function's entry
+	loops   []loop       // in the order of the code
+	height  int          // greatest number of operands
+	calls   bool         // there are calls that return to this function
+	tails   bool         // there are calls that take its place
+	nans    []canon.Site // instructions whose NaNs are made canonical, in the order of the code
 }
 
 // short tells that a function does so little that its entry needs no check:
@@ -68,6 +72,9 @@ type planner struct {
 	height int
 	cur    int  // current charge
 	dead   bool // the current code is never reached
+
+	canon    canon.Planner
+	keepNaNs bool
 }
 
 // planBody makes the plan of a function of type t.
@@ -76,11 +83,16 @@ func (p *planner) planBody(b *binary.Body, t *binary.FuncType) (plan, error) {
 	p.frames = append(p.frames[:0], frame{results: len(t.Results)})
 	p.height, p.dead = 0, false
 	p.newCharge(0, false)
+	p.canon.Begin(len(t.Params) + int(b.Locals))
 	r := binary.NewReader(b.Raw[b.First:])
 	var in binary.Instr
 	for r.Next(&in) {
 		p.step(&in)
+		if !p.keepNaNs {
+			p.canon.Step(&in)
+		}
 	}
+	p.plan.nans = p.canon.End()
 	return p.plan, r.Err()
 }
 
