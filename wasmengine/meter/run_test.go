@@ -215,6 +215,12 @@ const shallow = 64 << 10
 // ends: results, traps and memories must be equal, and so must fuel.
 func (l *lab) check(t tb, code []byte, c call) outcome {
 	t.Helper()
+	return l.checkAgainst(t, code, code, c)
+}
+
+// checkAgainst does the same with another module to be run plain.
+func (l *lab) checkAgainst(t tb, code, reference []byte, c call) outcome {
+	t.Helper()
 	me := rewrite(t, code)
 	c.limit = bounded
 	c.stack = shallow
@@ -230,7 +236,7 @@ func (l *lab) check(t tb, code []byte, c call) outcome {
 	if first.trap == errOutOfFuel.Error() || first.stack < 0 {
 		return first
 	}
-	if want := l.plain(t, code, c); !first.same(want) {
+	if want := l.plain(t, reference, c); !first.same(want) {
 		t.Fatalf("%s%v: got %v %q, want %v %q (memory equal: %v)",
 			c.fn, c.args, first.results, first.trap, want.results, want.trap, first.memory == want.memory)
 	}

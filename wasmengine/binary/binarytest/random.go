@@ -11,9 +11,16 @@ import (
 // have locals, globals, loads and stores, blocks, loops, branches, tables of
 // branches, calls (direct and through a table, returning and tail calls), bulk
 // operations and several results. Some of them trap.
-func Random(t *rapid.T) []byte {
+func Random(t *rapid.T) []byte { return random(t, false) }
+
+// RandomFloats draws a module like those of Random that calculates with
+// floating-point numbers of all types: with NaNs of all kinds, which it also
+// looks at as bits.
+func RandomFloats(t *rapid.T) []byte { return random(t, true) }
+
+func random(t *rapid.T, floats bool) []byte {
 	b := New().Pages(1, 2)
-	g := &generator{T: t, b: b}
+	g := &generator{T: t, b: b, floats: floats}
 	g.entry = b.Type(Types(wasm.I32, wasm.I64), Types(wasm.I64))
 	g.pair = b.Type(nil, Types(wasm.I32, wasm.I64))
 	g.loopPair = b.Type(Types(wasm.I32, wasm.I64), Types(wasm.I32, wasm.I64))
@@ -48,6 +55,7 @@ type generator struct {
 	b                     *Builder
 	entry, pair, loopPair int
 	segment               int
+	floats                bool
 	callable              int // functions that may be called: those before
 	code                  []byte
 	labels                []genLabel
@@ -65,7 +73,11 @@ func (g *generator) function(i int) {
 	g.statements(4)
 	g.statements(3)
 	g.expr(wasm.I64, 3)
-	f := g.b.Func(g.entry, Types(wasm.I32, wasm.I64, wasm.F64), g.code)
+	locals := Types(wasm.I32, wasm.I64, wasm.F64)
+	if g.floats {
+		locals = append(locals, floatLocals()...)
+	}
+	f := g.b.Func(g.entry, locals, g.code)
 	g.b.ExportAs("f"+string(rune('0'+i)), wasm.ExternFunc, f)
 }
 
@@ -86,6 +98,10 @@ func (g *generator) statements(depth int) {
 }
 
 func (g *generator) statement(depth int) {
+	if g.floats && g.pick(2, "of floats") == 0 {
+		g.floatStatement()
+		return
+	}
 	kinds := 22
 	if depth == 0 {
 		kinds = 9
@@ -338,11 +354,17 @@ func (g *generator) expr(t wasm.ValueType, depth int) {
 		g.leaf(t)
 		return
 	}
+	if g.floats && g.pick(3, "of floats") > 0 {
+		g.floatExpr(t, depth-1)
+		return
+	}
 	switch t {
 	case wasm.I32:
 		g.intExpr(depth)
 	case wasm.I64:
 		g.longExpr(depth)
+	case wasm.F32, wasm.V128:
+		g.leaf(t)
 	default:
 		if g.pick(2, "float") == 0 {
 			g.leaf(t)
@@ -378,7 +400,13 @@ func (g *generator) leaf(t wasm.ValueType) {
 		default:
 			g.emit(wasm.OpI64Const, S(rapid.Int64().Draw(g.T, "constant")))
 		}
+	case wasm.F32, wasm.V128:
+		g.floatLeaf(t)
 	default:
+		if g.floats {
+			g.floatLeaf(t)
+			return
+		}
 		if g.pick(2, "leaf") == 0 {
 			g.emit(wasm.OpLocalGet, localFloat)
 		} else {
