@@ -10,6 +10,7 @@ LINT := bin/golangci-lint
 K6 := bin/k6
 BENCHSTAT := bin/benchstat
 REPORT := bin/testreport
+QEMU := qemu-aarch64-static
 
 # How often registry and cmd kill a process that is writing; how long all fuzz
 # targets together run; how long one package's tests may take.
@@ -71,6 +72,24 @@ soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 20 min of fuzz, 
 	$(GO) test -json -count=1 -timeout 60m -race ./... || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT) -v
+
+# Results, fuel and faults must be those of amd64. An emulated processor is slow, so these are
+# the tests of what the code does, and not those of processes and time.
+.PHONY: arm64
+arm64: emulator $(REPORT) ## The tests of determinism on an emulated arm64 (needs qemu-user-static)
+	@status=0; { \
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -json -count=1 -timeout 30m -exec $(QEMU) ./wasmengine/canon ./wasmengine/meter ./samples || status=1; \
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -json -count=1 -timeout 30m -exec $(QEMU) -run '^TestConformance$$/^defaults$$' ./wasmengine || status=1; \
+	exit $$status; } | $(REPORT)
+
+.PHONY: emulator
+emulator:
+	@if command -v $(QEMU) >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -q -y --no-install-recommends qemu-user-static; \
+	else \
+		echo 'make: running arm64 code needs $(QEMU): install qemu-user-static' >&2; exit 1; \
+	fi
 
 .PHONY: vet
 vet:

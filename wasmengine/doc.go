@@ -9,9 +9,9 @@
 // reads its outputs as what they are: hostile bytes.
 //
 // Sub-packages own one idea each: binary the module format, meter the
-// rewriting, domain the memory of contexts, abi the structures in it. Package
-// wasmengine knows them, packages engine and data, and wazero, which nobody
-// else knows.
+// rewriting, canon the NaNs, domain the memory of contexts, abi the structures
+// in it. Package wasmengine knows them, packages engine and data, and wazero,
+// which nobody else knows.
 //
 // A module is never run as it was uploaded, only as package meter rewrote it.
 //

@@ -31,6 +31,11 @@ const (
 // binary decodes.
 const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExtendedConst
 
+// Semantics is the version of what makes a module's results, fuel included: of
+// the rewriting, of the fuel model and of what the platform shows a function.
+// Whatever changes a result or the rewritten code raises it.
+const Semantics = 1
+
 // Config is what an engine can be told. The zero value is safe: modules that
 // may be costly to compile are refused, since there is no process to do it in.
 type Config struct {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -162,6 +163,17 @@ func FuzzRewrite(f *testing.F) {
 	}
 	f.Add(fixture(i32Const, binarytest.S(0), i32Const, binarytest.S(0), i32Const, binarytest.S(2), binary.OpTableInit, 0, 0).Encode())
 	f.Add(fixture(binary.OpLoop, binarytest.Void, binary.OpLocalGet, 0, binary.OpBrIf, 0, binary.OpEnd).Encode())
+	golden, err := filepath.Glob("testdata/golden/*.wasm")
+	if err != nil || len(golden) == 0 {
+		f.Fatal("no golden modules: ", err)
+	}
+	for _, name := range golden {
+		code, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(code)
+	}
 	f.Fuzz(func(t *testing.T, code []byte) {
 		m, err := binary.Decode(code, binary.DefaultCaps())
 		if err != nil {

@@ -36,8 +36,9 @@ func (l *lane) run(t testing.TB, kernel string, n uint64) (sum uint64, took time
 	return results[0], took
 }
 
-// lanesOf instantiates the kernels of bench/kernels plain and metered.
-func lanesOf(t testing.TB) (kernels []string, plain, metered *lane) {
+// lanesOf instantiates the kernels of bench/kernels plain, and metered with
+// NaNs as they are and canonical.
+func lanesOf(t testing.TB) (kernels []string, plain, kept, metered *lane) {
 	t.Helper()
 	code, err := os.ReadFile("../../bench/kernels/kernels.wasm")
 	if err != nil {
@@ -54,17 +55,23 @@ func lanesOf(t testing.TB) (kernels []string, plain, metered *lane) {
 	}
 	l := newLab(t, wazero.NewRuntimeConfigCompiler())
 	l.grant = &grant{slice: 1_000_000, limit: noLimit}
-	me := rewrite(t, code)
+	rewritten := func(o Options) *lane {
+		me, err := o.Rewrite(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := &lane{module: l.instantiate(t, me.Code)}
+		x.fuel, _ = x.module.ExportedGlobal(me.Fuel).(api.MutableGlobal)
+		x.stack, _ = x.module.ExportedGlobal(me.Stack).(api.MutableGlobal)
+		return x
+	}
 	plain = &lane{module: l.instantiate(t, code)}
-	metered = &lane{module: l.instantiate(t, me.Code)}
-	metered.fuel, _ = metered.module.ExportedGlobal(me.Fuel).(api.MutableGlobal)
-	metered.stack, _ = metered.module.ExportedGlobal(me.Stack).(api.MutableGlobal)
-	return kernels, plain, metered
+	return kernels, plain, rewritten(Options{KeepNaNs: true}), rewritten(Options{})
 }
 
 // The kernels compute the same with and without metering.
 func TestKernels(t *testing.T) {
-	kernels, plain, metered := lanesOf(t)
+	kernels, plain, kept, metered := lanesOf(t)
 	if len(kernels) < 12 {
 		t.Errorf("kernels %v", kernels)
 	}
@@ -73,6 +80,9 @@ func TestKernels(t *testing.T) {
 		if got, _ := metered.run(t, k, 2); got != want {
 			t.Errorf("%s: %d, plain %d", k, got, want)
 		}
+		if got, _ := kept.run(t, k, 2); got != want {
+			t.Errorf("%s with NaNs as they are: %d, plain %d", k, got, want)
+		}
 	}
 }
 
@@ -80,23 +90,34 @@ func TestKernels(t *testing.T) {
 // the quotient of the best times. The last lines are the median and the worst
 // of them.
 func BenchmarkKernels(b *testing.B) {
-	kernels, plain, metered := lanesOf(b)
+	kernels, plain, _, metered := lanesOf(b)
+	quotients(b, kernels, plain, metered, "metered/plain")
+}
+
+// BenchmarkCanonicalNaNs does the same with kernels that are metered, with NaNs
+// as they are and canonical.
+func BenchmarkCanonicalNaNs(b *testing.B) {
+	kernels, _, kept, metered := lanesOf(b)
+	quotients(b, kernels, kept, metered, "canonical/kept")
+}
+
+func quotients(b *testing.B, kernels []string, below, above *lane, unit string) {
 	const turn = 2 * time.Millisecond // short enough to fall between disturbances
 	var ratios []float64
 	report := func(b *testing.B, ratio float64) {
-		b.ReportMetric(ratio, "metered/plain")
+		b.ReportMetric(ratio, unit)
 		b.ReportMetric(0, "ns/op")
 	}
 	for _, k := range kernels {
 		n := uint64(1)
-		for _, took := plain.run(b, k, n); took < turn; _, took = plain.run(b, k, n) {
+		for _, took := below.run(b, k, n); took < turn; _, took = below.run(b, k, n) {
 			n *= 2
 		}
 		ratio := 0.0
 		b.Run(k, func(b *testing.B) {
 			best := [2]time.Duration{math.MaxInt64, math.MaxInt64}
 			for b.Loop() {
-				for i, l := range []*lane{plain, metered} {
+				for i, l := range []*lane{below, above} {
 					_, took := l.run(b, k, n)
 					best[i] = min(best[i], took)
 				}

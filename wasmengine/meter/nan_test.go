@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -475,5 +476,46 @@ func TestNaNsGrowWithinBounds(t *testing.T) {
 	}
 	if me.LargestBody > maxBody || me.LargestBody < 1_000_000 {
 		t.Errorf("a hundred thousand square roots: %d bytes", me.LargestBody)
+	}
+}
+
+// BenchmarkCompileNaNs compiles a function of a thousand sums that are stored,
+// with NaNs as they are and canonical, in turns.
+func BenchmarkCompileNaNs(b *testing.B) {
+	sums := slices.Repeat(binarytest.Code(i32Const, binarytest.S(0), wasm.OpLocalGet, 0, wasm.OpLocalGet, 1, wasm.Op(0xa0), wasm.Op(0x39), 3, 0), 1000)
+	for name, code := range map[string][]any{
+		"straight":  {sums},
+		"in a loop": {wasm.OpLoop, binarytest.Void, sums, wasm.OpEnd},
+	} {
+		b.Run(name, func(b *testing.B) {
+			m := binarytest.New().Pages(1, 1)
+			m.ExportFunc("f", m.Type(binarytest.Types(wasm.F64, wasm.F64), nil), nil, code...)
+			plain := m.Encode()
+			decoded, err := wasm.Decode(plain, wasm.DefaultCaps())
+			if err != nil {
+				b.Fatal(err)
+			}
+			kept, err := Options{KeepNaNs: true}.Rewrite(decoded)
+			if err != nil {
+				b.Fatal(err)
+			}
+			metered := rewrite(b, plain)
+			l := newLab(b, wazero.NewRuntimeConfigCompiler())
+			best := [2]time.Duration{math.MaxInt64, math.MaxInt64}
+			for b.Loop() {
+				for i, code := range [][]byte{kept.Code, metered.Code} {
+					start := time.Now()
+					c, err := l.runtime.CompileModule(context.Background(), code)
+					best[i] = min(best[i], time.Since(start))
+					if err != nil {
+						b.Fatal(err)
+					}
+					_ = c.Close(context.Background()) // it has no resources to lose
+				}
+			}
+			b.ReportMetric(float64(best[1])/float64(best[0]), "canonical/kept")
+			b.ReportMetric(float64(len(metered.Code))/float64(len(kept.Code)), "bytes/kept")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }
