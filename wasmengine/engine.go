@@ -47,6 +47,12 @@ type Config struct {
 
 	NoImages bool // run a module's initialisation for every call and not once
 
+	// Interpreter runs modules in wazero's interpreter and not as compiled code:
+	// a second pair of eyes, which must see the same outputs, fuel and faults. It
+	// is slow, compiles everything in this process whatever Class says, and stops
+	// where calls nest 2,000 deep: Run then fails with ErrTooDeep.
+	Interpreter bool
+
 	Slice int64 // fuel between two looks at deadline and scheduler; 0: 1,000,000
 
 	Regions   int   // contexts in use and idle at once; 0: 4,096
