@@ -31,7 +31,7 @@ func twice(ctx context.Context, e *Engine, code []byte, in []data.Set, lim engin
 		var f *engine.Fault
 		switch {
 		case errors.As(err, &f):
-			fmt.Fprintln(&b, f.Error(), f.Usage.Fuel, f.Usage.MemoryPages, f.Stderr, strings.Join(f.Stack, " < "))
+			fmt.Fprintln(&b, f.Error(), f.Usage.Fuel, f.Usage.MemoryPages, string(f.Stderr), strings.Join(f.Stack, " < "))
 		case err != nil:
 			return "", err
 		default:

@@ -42,10 +42,11 @@ var rules = map[string]rule{
 	"wasmengine/binary":            {tests: []string{"wasmengine/binary/binarytest"}},
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
+	"cases":               {may: []string{"engine", "data"}},
 	"client":              {},
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
-	"samples":             {tests: []string{"wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"bench/loopback":      {},
 	"docs":                {},
 	"internal/imports":    {},
