@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tetratelabs/wazero/experimental"
-
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"pappus/engine"
 	"pappus/wasmengine/binary"
@@ -100,6 +100,11 @@ func New(config Config) (*Engine, error) {
 	}
 	if config.Slice < 0 {
 		return nil, fmt.Errorf("wasm engine: slice %d can't be negative", config.Slice)
+	}
+	// The first runtime of a process sets wazero's own version without a lock:
+	// that must be over before runtimes are made by several goroutines.
+	if err := wazero.NewRuntimeWithConfig(context.Background(), runtimeConfig()).Close(context.Background()); err != nil {
+		return nil, fmt.Errorf("wasm engine: start wazero: %w", err)
 	}
 	pool, err := domain.NewPool(domain.Config{Regions: config.Regions, IdleWarm: config.IdleBytes})
 	if err != nil {

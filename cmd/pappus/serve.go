@@ -158,7 +158,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
 
-	wasm, err := newWasmEngine()
+	wasm, err := newWasmEngine() //nolint:contextcheck // it waits for nothing
 	if err != nil {
 		return err
 	}

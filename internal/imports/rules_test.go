@@ -49,6 +49,7 @@ var rules = map[string]rule{
 	"samples":             {tests: []string{"cases", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"bench/loopback":      {},
 	"docs":                {},
+	"internal/hammer":     {tests: []string{"dispatcher", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/testreport": {},
 }
@@ -76,7 +77,7 @@ var dependencies = map[string]dependency{
 		why:  "bbolt is a detail of registry, so that another store can take its place",
 	},
 	"github.com/prometheus/client_golang": {
-		only: []string{"cmd/...", "server", "dispatcher", "wasmengine"},
+		only: []string{"cmd/...", "server", "dispatcher", "wasmengine", "internal/hammer"},
 		why:  "the other packages have no metrics of their own",
 	},
 	"github.com/spf13": { // cobra, and pflag below it
