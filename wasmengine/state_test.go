@@ -52,9 +52,10 @@ func (s *stateful) value(t binary.ValueType) []byte {
 	case binary.F32, binary.F64, binary.V128:
 		// any bits, NaNs of every kind among them
 		op, size := binary.OpF32Const, 4
-		if t == binary.F64 {
+		switch t {
+		case binary.F64:
 			op, size = binary.OpF64Const, 8
-		} else if t == binary.V128 {
+		case binary.V128:
 			op, size = binary.OpV128Const, 16
 		}
 		return binarytest.Code(op, rapid.SliceOfN(rapid.Byte(), size, size).Draw(s.T, "bits"))

@@ -226,7 +226,7 @@ func (v *verification) run(ctx context.Context, c *cases.Case) (verified, error)
 		result.Result, result.Why = caseNotComparable, "when it ended depends on the machine"
 		return result, nil
 	}
-	// It takes a hundred times as long, and fuel ends it where it ends the other.
+	// It is much slower; a limit of fuel ends it where it ended the other.
 	lim.Timeout = engine.MaxLimits().Timeout
 	interpreted, err := v.runOn(ctx, v.interpreter, c, lim)
 	switch {
