@@ -12,15 +12,19 @@ BENCHSTAT := bin/benchstat
 REPORT := bin/testreport
 QEMU := qemu-aarch64-static
 
-# How often registry and cmd kill a process that is writing; how long all fuzz
-# targets together run; how long one package's tests may take.
+# How often registry and cmd kill a process that is writing; how many goroutines
+# call how many functions of a dispatcher that has room for a few; how long all
+# fuzz targets together run; how long one package's tests may take.
 KILL_ROUNDS ?= 10
+HAMMER ?= 8x40
 FUZZ_SECONDS ?= 30
 TEST_TIMEOUT ?= 10m
 export PAPPUS_KILL_ROUNDS = $(KILL_ROUNDS)
+export PAPPUS_HAMMER = $(HAMMER)
 
 # The packages that share memory between goroutines run a second time under
-# the race detector: those that import sync, sync/atomic or errgroup.
+# the race detector: those that import sync, sync/atomic or errgroup, and the
+# hammer, which has them all share.
 RACE_PACKAGES = $$($(GO) list -f '{{range .Imports}}{{if or (eq . "sync") (eq . "sync/atomic") (eq . "golang.org/x/sync/errgroup")}}{{$$.ImportPath}}{{"\n"}}{{end}}{{end}}' ./... | sort -u)
 
 ##@ Build
@@ -56,16 +60,17 @@ test: prerequisites vet lint $(REPORT) ## Everything that must pass: vet, lint, 
 	@status=0; { \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
-	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) || status=1; \
+	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT)
 
 # The same at the length that finds rare faults, with what the tests log.
 .PHONY: soak
 soak: KILL_ROUNDS = 200
+soak: HAMMER = 64x1000
 soak: FUZZ_SECONDS = 1200
 soak: export PAPPUS_SPEC = all
-soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 20 min of fuzz, all under the race detector
+soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 64 goroutines on 1,000 functions, 20 min of fuzz, all under the race detector
 	@status=0; { \
 	$(GO) test -json -count=1 -timeout 60m ./... || status=1; \
 	$(GO) test -json -count=1 -timeout 60m -tags invariants ./wasmengine/... || status=1; \

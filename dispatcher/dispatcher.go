@@ -34,6 +34,7 @@ type Dispatcher struct {
 	config   Config
 	reg      Functions
 	engines  []engine.Engine
+	place    placement
 	log      *slog.Logger
 	metrics  *metrics
 	permits  *permits
@@ -71,6 +72,7 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 		config:   cfg,
 		reg:      reg,
 		engines:  engines,
+		place:    preferred,
 		log:      log,
 		metrics:  m,
 		permits:  newPermits(cfg, contexts),

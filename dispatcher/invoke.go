@@ -73,23 +73,29 @@ func (d *Dispatcher) invoke(ctx context.Context, inv Invocation) (*Answer, error
 		return nil, err
 	}
 	defer d.leave()
-	in, err := arrange(inv.Target.Signature, inv.Inputs)
-	if err != nil {
+	var err error
+	if inv.Inputs, err = arrange(inv.Target.Signature, inv.Inputs); err != nil {
 		return nil, err
 	}
-	return d.runInstance(ctx, inv.Tenant, inv.Target, in)
+	return d.runInstance(ctx, inv)
 }
 
 // runInstance runs one instance of a function from admission to answer. An
-// invocation of a function is exactly one; a graph makes several.
-func (d *Dispatcher) runInstance(ctx context.Context, tenant string, v *registry.Version, in []data.Set) (*Answer, error) {
-	a := &Answer{instance: instance{permits: d.permits, tenant: tenant}}
+// invocation of a function is exactly one; a graph makes several. The inputs
+// are arranged.
+func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, error) {
+	v := inv.Target
+	e := d.place(d.engines, inv)
+	if e == nil {
+		return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
+	}
+	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant}}
 	began := time.Now()
 	prepared := began
-	p := d.programs.lookup(v)
+	p := d.programs.lookup(e, v)
 	if p == nil {
 		var err error
-		if p, err = d.prepare(ctx, tenant, v); err != nil {
+		if p, err = d.prepare(ctx, inv.Tenant, e, v); err != nil {
 			return nil, err
 		}
 		prepared = time.Now()
@@ -103,7 +109,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, tenant string, v *registry
 	keep := int64(0)
 	defer func() { d.permits.end(&a.instance, keep) }()
 	var err error
-	if a.result, err = d.execute(ctx, a, p, v, in); err != nil {
+	if a.result, err = d.execute(ctx, a, p, inv); err != nil {
 		return nil, err
 	}
 	if size := data.Size(a.result.Outputs); size <= detachBytes {
@@ -118,22 +124,19 @@ func (d *Dispatcher) runInstance(ctx context.Context, tenant string, v *registry
 	return a, nil
 }
 
-// prepare loads the program of v with the first engine that has code in it. An
-// invocation that waits for this counts as waiting.
-func (d *Dispatcher) prepare(ctx context.Context, tenant string, v *registry.Version) (*program, error) {
-	i := slices.IndexFunc(d.engines, func(e engine.Engine) bool { _, ok := v.Code[e.Name()]; return ok })
-	if i < 0 {
-		return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
-	}
+// prepare loads the program of v for e. An invocation that waits for this
+// counts as waiting.
+func (d *Dispatcher) prepare(ctx context.Context, tenant string, e engine.Engine, v *registry.Version) (*program, error) {
 	if err := d.permits.enterQueue(tenant); err != nil {
 		return nil, err
 	}
 	defer d.permits.exitQueue(tenant)
-	return d.programs.get(ctx, d.engines[i], v)
+	return d.programs.get(ctx, e, v)
 }
 
 // execute runs the program. A panic of the engine ends this run alone.
-func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, v *registry.Version, in []data.Set) (r engine.Result, err error) {
+func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Invocation) (r engine.Result, err error) {
+	v := inv.Target
 	defer func() {
 		if cause := recover(); cause != nil {
 			d.log.ErrorContext(ctx, "engine panicked",
@@ -142,7 +145,7 @@ func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, v *regi
 			err = fmt.Errorf("run %s: %w: %v", v.Name, ErrEnginePanic, cause)
 		}
 	}()
-	return p.Run(engine.WithScheduler(ctx, &a.instance), in, v.Limits)
+	return p.Run(engine.WithScheduler(ctx, &a.instance), inv.Inputs, v.Limits)
 }
 
 // arrange brings sets into the order of the signature.

@@ -28,10 +28,11 @@ type programKey struct {
 	memory, stack   engine.Bytes // the limits under which it was initialised
 }
 
-// versionKey names a version for the table that the hot path looks in.
+// versionKey names a version and the engine that runs it, for the table that
+// the hot path looks in.
 type versionKey struct {
-	tenant string
-	digest data.Digest
+	tenant, engine string
+	digest         data.Digest
 }
 
 // program is a loaded program. Fields below programs' mutex are guarded by it.
@@ -93,10 +94,11 @@ func newPrograms(c Config, reg Functions, log *slog.Logger, observe func(time.Du
 	}
 }
 
-// lookup is the loaded program of v, or nil. The caller releases it.
-func (ps *programs) lookup(v *registry.Version) *program {
+// lookup is the loaded program of v for e, or nil. The caller releases it.
+func (ps *programs) lookup(e engine.Engine, v *registry.Version) *program {
+	key := versionKey{v.Tenant, e.Name(), v.Digest}
 	ps.mu.Lock()
-	p := ps.versions[versionKey{v.Tenant, v.Digest}]
+	p := ps.versions[key]
 	if p != nil {
 		ps.use(p)
 	}
@@ -121,8 +123,8 @@ func (ps *programs) release(p *program) {
 	ps.closeAll(idle)
 }
 
-// get loads the program of v, which has code for e, if it is not. The caller
-// releases it.
+// get loads the program of v, which has code for e, if it is not loaded. The
+// caller releases it.
 func (ps *programs) get(ctx context.Context, e engine.Engine, v *registry.Version) (*program, error) {
 	code := v.Code[e.Name()]
 	key, err := keyOf(v.Tenant, e, code.Digest, v.Signature, v.Limits)
@@ -139,7 +141,7 @@ func (ps *programs) get(ctx context.Context, e engine.Engine, v *registry.Versio
 	if err != nil {
 		return nil, err
 	}
-	vk := versionKey{v.Tenant, v.Digest}
+	vk := versionKey{v.Tenant, e.Name(), v.Digest}
 	ps.mu.Lock()
 	if ps.versions[vk] == nil {
 		ps.versions[vk] = p

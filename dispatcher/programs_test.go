@@ -255,13 +255,13 @@ func TestIdleProgramsMakeRoom(t *testing.T) {
 	}
 	versions = append(versions, b.publish(t, "3", nil))
 	for _, k := range []int{0, 2, 3} {
-		if p := b.programs.lookup(versions[k]); p == nil && k != 3 {
+		if p := b.programs.lookup(b.engine, versions[k]); p == nil && k != 3 {
 			t.Errorf("program %d was closed", k)
 		} else if p != nil {
 			b.programs.release(p)
 		}
 	}
-	if p := b.programs.lookup(versions[1]); p != nil {
+	if p := b.programs.lookup(b.engine, versions[1]); p != nil {
 		t.Error("the program that was not used for the longest time is still there")
 	}
 	if _, err := b.call(t.Context(), versions[1]); err != nil || b.reg.reads != 1 {
@@ -364,7 +364,7 @@ func BenchmarkProgramLookup(b *testing.B) {
 	b.ReportAllocs()
 	k := 0
 	for b.Loop() {
-		s.programs.release(s.programs.lookup(versions[k%len(versions)]))
+		s.programs.release(s.programs.lookup(s.engine, versions[k%len(versions)]))
 		k++
 	}
 	s.finish(b)

@@ -61,8 +61,8 @@ func occurs(pattern, want string, logs tree) tree {
 	return t
 }
 
-// cases are all cases by "SAMPLE/cases/NAME".
-func cases(t *testing.T) map[string]tree {
+// folders are all case folders by "SAMPLE/cases/NAME".
+func folders(t *testing.T) map[string]tree {
 	logs := tree{"web-01.log": logFile(1, "web-01", 700), "web-02.log": logFile(2, "web-02", 900), "db-01/today.log": logFile(3, "db-01", 500)}
 	many := tree{}
 	keys := map[string]map[string]int{"in": {}, "out": {}}
@@ -153,7 +153,7 @@ func caseJSON(t *testing.T, v any) []byte {
 // TestCases holds the case folders against inputs and outputs that are worked
 // out here, without the samples.
 func TestCases(t *testing.T) {
-	want := cases(t)
+	want := folders(t)
 	if *update {
 		write(t, want)
 		return

@@ -2,8 +2,6 @@ package samples_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -14,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"pappus/cases"
 	"pappus/data"
 	"pappus/engine"
 	"pappus/samples"
@@ -21,70 +20,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// sampleCase is a case folder of samples/README.md.
-type sampleCase struct {
-	Keys struct {
-		In, Out map[string]uint32 // by "SET/ITEM"
-	}
-	Limits   engine.Limits
-	ExitCode int32 `json:"exit_code"`
-	Fault    engine.FaultKind
-}
-
-func readCase(t *testing.T, dir string) sampleCase {
-	t.Helper()
-	var c sampleCase
-	text, err := fs.ReadFile(samples.Files(), path.Join(dir, "case.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return c
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &c)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.ExitCode != 0 {
-		c.Fault = engine.FaultExit
-	}
-	return c
-}
-
-// readSets reads the folder "in" or "out" of a case as the sets of params.
-func readSets(t *testing.T, dir string, params []engine.Param, keys map[string]uint32) []data.Set {
-	t.Helper()
-	sets := make([]data.Set, len(params))
-	for i, p := range params {
-		sets[i].Name = p.Name
-	}
-	err := fs.WalkDir(samples.Files(), dir, func(file string, d fs.DirEntry, err error) error {
-		if file == dir && errors.Is(err, fs.ErrNotExist) {
-			return nil // a case without items has no folder
-		}
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name := strings.TrimPrefix(file, dir+"/")
-		set, item, _ := strings.Cut(name, "/")
-		content, err := fs.ReadFile(samples.Files(), file)
-		for i := range sets {
-			if sets[i].Name == set {
-				sets[i].Items = append(sets[i].Items, data.NewItem(item, keys[name], content))
-				return err
-			}
-		}
-		t.Errorf("%s: the function has no set %s", file, set)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range sets {
-		s.Order()
-	}
-	return sets
-}
 
 // prepared is a sample that is ready to run.
 type prepared struct {
@@ -133,51 +68,50 @@ func newEngine(t *testing.T, config wasmengine.Config) engine.Engine {
 // TestCasesRun runs every case, twice and on short slices too: each time it
 // must give what the case folder says, and use the same fuel.
 func TestCasesRun(t *testing.T) {
-	dirs, err := fs.Glob(samples.Files(), "*/cases/*")
+	dirs, err := fs.Glob(samples.Files(), "*/cases")
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
 	long, short := newEngine(t, wasmengine.Config{}), newEngine(t, wasmengine.Config{Slice: 1009})
 	for _, dir := range dirs {
-		t.Run(dir, func(t *testing.T) {
-			c := readCase(t, dir)
-			sample, _, _ := strings.Cut(dir, "/")
-			want := int64(-1)
-			for _, e := range []engine.Engine{long, short} {
-				p := prepare(t, e, sample, c.Limits)
-				for range 2 {
-					fuel := c.run(t, p, dir)
-					if want < 0 {
-						want = fuel
-					}
-					if fuel != want {
-						t.Errorf("fuel %d, and %d before", fuel, want)
-					}
-				}
-			}
-		})
+		folder, err := fs.Sub(samples.Files(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := cases.ReadAll(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range list {
+			t.Run(path.Join(dir, c.Name), func(t *testing.T) { runs(t, c, path.Dir(dir), long, short) })
+		}
 	}
 }
 
-// run runs the case in folder dir once and returns the fuel that was used.
-func (c *sampleCase) run(t *testing.T, p *prepared, dir string) int64 {
-	t.Helper()
-	result, err := p.program.Run(t.Context(), readSets(t, path.Join(dir, "in"), p.sig.Inputs, c.Keys.In), p.limits)
-	if c.Fault != "" {
-		var fault *engine.Fault
-		if !errors.As(err, &fault) || fault.Kind != c.Fault || (c.ExitCode != 0 && fault.ExitCode != c.ExitCode) {
-			t.Fatalf("error %v instead of %s with exit code %d", err, c.Fault, c.ExitCode)
+// runs runs a case twice on each engine.
+func runs(t *testing.T, c *cases.Case, sample string, engines ...engine.Engine) {
+	var first *cases.Outcome
+	for _, e := range engines {
+		p := prepare(t, e, sample, c.Limits)
+		if err := c.Fits(p.sig); err != nil {
+			t.Fatal(err)
 		}
-		return fault.Usage.Fuel
+		for range 2 {
+			o, err := c.Run(t.Context(), p.program, p.limits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = o
+			}
+			if d := c.Differs(o); d != nil {
+				t.Error(d)
+			}
+			if d := cases.Same(o, first); d != nil {
+				t.Errorf("not as before: %s", d)
+			}
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer result.Release()
-	if want := readSets(t, path.Join(dir, "out"), p.sig.Outputs, c.Keys.Out); !data.Equal(result.Outputs, want) {
-		t.Errorf("outputs:\n%q\ninstead of:\n%q", contents(result.Outputs), contents(want))
-	}
-	return result.Usage.Fuel
 }
 
 // gives fails unless the sample makes want, the content of its only output

@@ -55,9 +55,11 @@ const (
 
 // runtimeConfig is how modules are compiled, here and in the child: it must be
 // the same in both, or what the child leaves is not found.
-func runtimeConfig() wazero.RuntimeConfig {
-	return wazero.NewRuntimeConfigCompiler().
-		WithCoreFeatures(features).
+func runtimeConfig() wazero.RuntimeConfig { return configured(wazero.NewRuntimeConfigCompiler()) }
+
+// configured says what modules may use, whatever runs them.
+func configured(c wazero.RuntimeConfig) wazero.RuntimeConfig {
+	return c.WithCoreFeatures(features).
 		WithMemoryLimitPages(engine.MaxPages).
 		WithDebugInfoEnabled(false)
 }
@@ -71,7 +73,7 @@ func (e *Engine) compile(ctx context.Context, m *module, sig engine.Signature) (
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if e.config.Class.admits(metered) {
+	if e.config.Interpreter || e.config.Class.admits(metered) {
 		e.compiled.here.Add(1)
 		return e.load(ctx, m, sig, metered, nil)
 	}
@@ -158,6 +160,9 @@ var errNoCode = errors.New("no compiled code")
 // The program owns cache.
 func (e *Engine) load(ctx context.Context, m *module, sig engine.Signature, metered *meter.Metered, cache wazero.CompilationCache) (p *Program, err error) {
 	config := runtimeConfig()
+	if e.config.Interpreter {
+		config = configured(wazero.NewRuntimeConfigInterpreter())
+	}
 	if cache != nil {
 		config = config.WithCompilationCache(cache)
 	}

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tetratelabs/wazero/experimental"
-
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"pappus/engine"
 	"pappus/wasmengine/binary"
@@ -51,6 +51,12 @@ type Config struct {
 	Class Class       // what is compiled in process; zero value: DefaultClass()
 
 	NoImages bool // run a module's initialisation for every call and not once
+
+	// Interpreter runs modules in wazero's interpreter and not as compiled code:
+	// a second pair of eyes, which must see the same outputs, fuel and faults. It
+	// is slow, compiles everything in this process whatever Class says, and stops
+	// where calls nest 2,000 deep: Run then fails with ErrTooDeep.
+	Interpreter bool
 
 	Slice int64 // fuel between two looks at deadline and scheduler; 0: 1,000,000
 
@@ -99,6 +105,11 @@ func New(config Config) (*Engine, error) {
 	}
 	if config.Slice < 0 {
 		return nil, fmt.Errorf("wasm engine: slice %d can't be negative", config.Slice)
+	}
+	// The first runtime of a process sets wazero's own version without a lock:
+	// that must be over before runtimes are made by several goroutines.
+	if err := wazero.NewRuntimeWithConfig(context.Background(), runtimeConfig()).Close(context.Background()); err != nil {
+		return nil, fmt.Errorf("wasm engine: start wazero: %w", err)
 	}
 	pool, err := domain.NewPool(domain.Config{Regions: config.Regions, IdleWarm: config.IdleBytes})
 	if err != nil {

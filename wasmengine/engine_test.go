@@ -86,15 +86,19 @@ func TestConformance(t *testing.T) {
 		{"slices of one", Config{Slice: 1}},
 		{"no idle instances", Config{IdleBytes: 1}},
 		{"everything in the compile process", Config{Class: Class{Code: 1}}},
+		{"interpreter", Config{Interpreter: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.config.Class.Code == 1 && testing.Short() {
 				t.Skip("a process per module takes seconds")
 			}
 			fx := fx
-			if c.config.Slice == 1 {
+			if c.config.Interpreter {
+				fx.Stack = 64 << 10
+			}
+			if c.config.Slice == 1 || c.config.Interpreter {
 				// These use up the fuel of initialisation, which takes its time
-				// when every instruction goes through the platform.
+				// when every instruction goes through the platform or is interpreted.
 				fx.Rejected = maps.Clone(fx.Rejected)
 				delete(fx.Rejected, "initialise-loop")
 				delete(fx.Rejected, "initialise-start-loop")

@@ -24,7 +24,10 @@ func i32Store(at int, value ...any) []byte {
 
 // tell makes a function of a module that has a memory: its _start runs code and
 // leaves, as its only output, all of its memory.
-func tell(b *binarytest.Builder, code []byte) []byte {
+func tell(b *binarytest.Builder, code []byte) []byte { return tellWith(b, nil, code) }
+
+// tellWith does the same with code that has locals.
+func tellWith(b *binarytest.Builder, locals binary.ValueTypes, code []byte) []byte {
 	const system, sets, record = 1024, 1100, 1140
 	number := func(v int) []any { return []any{binary.OpI32Const, binarytest.S(v)} }
 	body := slices.Concat(code,
@@ -35,7 +38,7 @@ func tell(b *binarytest.Builder, code []byte) []byte {
 		i32Store(record+12, binary.OpMemorySize, byte(0), binary.OpI32Const, binarytest.S(65536), binary.OpI32Mul),
 		i32Store(record+16, number(0)...),
 	)
-	b.ExportFunc(exportStart, b.Type(nil, nil), nil, body)
+	b.ExportFunc(exportStart, b.Type(nil, nil), locals, body)
 	g := b.Global(binary.I32, false, binary.OpI32Const, binarytest.S(system))
 	b.ExportAs(exportSystem, binary.ExternGlobal, g)
 	b.Customs = append(b.Customs, binary.Custom{Name: manifestSection, Payload: []byte(`{"layout":"grow"}`)})
@@ -59,9 +62,12 @@ func tellAll(t *rapid.T) []byte {
 }
 
 // told is everything that can be seen of a call.
-func told(t *rapid.T, p engine.Program, in []data.Set) string {
+func told(t *rapid.T, p engine.Program, in []data.Set) string { return toldUnder(t, p, in, 100_000) }
+
+// toldUnder is the same under another limit of fuel.
+func toldUnder(t *rapid.T, p engine.Program, in []data.Set, fuel int64) string {
 	lim := enginetest.Limits()
-	lim.Fuel = 100_000
+	lim.Fuel = fuel
 	r, err := p.Run(t.Context(), in, lim)
 	defer r.Release()
 	var f *engine.Fault

@@ -156,7 +156,9 @@ func verdict(err error, code int32, i *instance) error {
 	cause, _, _ := strings.Cut(err.Error(), "\n")
 	cause, isTrap := strings.CutPrefix(cause, trapPrefix)
 	switch {
-	case int64(i.stack.Get()) < 0 || isTrap && cause == trapStack || !isTrap && cause == trapStack:
+	case i.program.engine.config.Interpreter && int64(i.stack.Get()) >= 0 && cause == trapStack:
+		return ErrTooDeep
+	case int64(i.stack.Get()) < 0 || cause == trapStack:
 		return &engine.Fault{Kind: engine.FaultOutOfStack, Detail: "its calls nest deeper than its stack limit", Stack: stackOf(err)}
 	case !isTrap:
 		return fmt.Errorf("run a module: %w", err)
@@ -189,6 +191,11 @@ func exited(code int32) error {
 	}
 	return &engine.Fault{Kind: kind, ExitCode: code, Detail: exitMeanings[code]}
 }
+
+// ErrTooDeep is returned by Run with Config.Interpreter when calls nest deeper
+// than the interpreter can follow. It says nothing of the function: compiled,
+// the same call ends within its stack limit or at it.
+var ErrTooDeep = errors.New("calls nest deeper than the interpreter's 2,000 frames")
 
 // maxCall is how many bytes of a guest function's name a stack shows.
 const maxCall = 200

@@ -15,7 +15,9 @@ import (
 	"strings"
 	"testing"
 
+	"pappus/cases"
 	"pappus/client"
+	"pappus/data"
 	"pappus/samples"
 )
 
@@ -30,36 +32,35 @@ func TestCases(t *testing.T) {
 	}
 	for _, folder := range folders {
 		name, _, _ := strings.Cut(folder, "/")
-		t.Run(folder, func(t *testing.T) { runCase(t, p, name, folder) })
+		t.Run(folder, func(t *testing.T) {
+			dir, err := fs.Sub(samples.Files(), path.Dir(folder))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := cases.Read(dir, path.Base(folder))
+			if err != nil {
+				t.Fatal(err)
+			}
+			runCase(t, p, name, folder, c)
+		})
 	}
 }
 
-// caseFile is the part of case.json that samples use.
-type caseFile struct {
-	Limits   struct{ Memory, Timeout string }
-	ExitCode *int32 `json:"exit_code"`
-	Fault    string
-}
-
-func runCase(t *testing.T, p *process, name, folder string) {
-	var c caseFile
-	if text, err := fs.ReadFile(samples.Files(), folder+"/case.json"); err == nil {
-		if err := json.Unmarshal(text, &c); err != nil {
-			t.Fatal(err)
-		}
+func runCase(t *testing.T, p *process, name, folder string, c *cases.Case) {
+	end := c.End()
+	memory, timeout := "", ""
+	if c.Limits.Memory > 0 {
+		memory = c.Limits.Memory.String()
 	}
-	end := "ok"
-	if c.Fault != "" {
-		end = c.Fault
-	} else if c.ExitCode != nil && *c.ExitCode != 0 {
-		end = ending("exit", c.ExitCode)
+	if c.Limits.Timeout > 0 {
+		timeout = c.Limits.Timeout.String()
 	}
-	f, err := p.push(name, sample(t, name), client.PutOptions{Memory: c.Limits.Memory, Timeout: c.Limits.Timeout})
+	f, err := p.push(name, sample(t, name), client.PutOptions{Memory: memory, Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ref := fmt.Sprintf("%s@%d", name, f.Version)
-	in, want := tree(t, folder+"/in"), tree(t, folder+"/out")
+	in, want := tree(c.In), tree(c.Out)
 	for _, accept := range []string{client.TypeMultipart, client.TypeJSON, ""} {
 		for _, body := range []client.Body{multipartBody(t, in), jsonBody(t, in)} {
 			got, gotEnd := p.call(t, ref, client.Invocation{Body: body, Accept: accept})
@@ -79,8 +80,8 @@ func runCase(t *testing.T, p *process, name, folder string) {
 		args = append(args, "--in", set+"="+filepath.Join("../../samples", folder, "in", set))
 	}
 	local := []string{"run", filepath.Join("../../samples", name, name+".wasm")}
-	if c.Limits.Memory != "" {
-		local = append(local, "--memory", c.Limits.Memory)
+	if memory != "" {
+		local = append(local, "--memory", memory)
 	}
 	for _, verb := range [][]string{{"invoke", ref}, local} {
 		out := t.TempDir()
@@ -94,7 +95,16 @@ func runCase(t *testing.T, p *process, name, folder string) {
 	}
 }
 
-func tree(t *testing.T, dir string) map[string][]byte { return treeOf(t, samples.Files(), dir) }
+// tree is sets as their files, by "SET/ITEM".
+func tree(sets []data.Set) map[string][]byte {
+	files := map[string][]byte{}
+	for _, s := range sets {
+		for _, it := range s.Items {
+			files[s.Name+"/"+it.Name()] = it.Bytes()
+		}
+	}
+	return files
+}
 
 // treeOf reads SET/ITEM files below a folder, which may be missing.
 func treeOf(t *testing.T, fsys fs.FS, dir string) map[string][]byte {

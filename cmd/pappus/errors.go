@@ -27,6 +27,7 @@ const (
 	exitRefused     = 7
 	exitBusy        = 8
 	exitFile        = 9
+	exitDiffers     = 10
 	exitInterrupted = 130 // as shells say it of SIGINT
 )
 

@@ -20,7 +20,7 @@ import (
 )
 
 func exitCodes() []int {
-	return []int{exitOK, exitInternal, exitUsage, exitUnreachable, exitNotFound, exitRejected, exitFault, exitRefused, exitBusy, exitFile, exitInterrupted}
+	return []int{exitOK, exitInternal, exitUsage, exitUnreachable, exitNotFound, exitRejected, exitFault, exitRefused, exitBusy, exitFile, exitDiffers, exitInterrupted}
 }
 
 func TestExitCodesAreDocumented(t *testing.T) {

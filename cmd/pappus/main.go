@@ -84,7 +84,7 @@ isolate of its own.`,
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON, errors too")
 	root.AddCommand(
 		c.serveCommand(), c.pushCommand(), c.invokeCommand(), c.runCommand(), c.lsCommand(), c.inspectCommand(),
-		c.tagCommand(), c.rmCommand(), c.versionCommand(), c.compileWorkerCommand(),
+		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.versionCommand(), c.compileWorkerCommand(),
 	)
 	return root
 }

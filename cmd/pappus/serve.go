@@ -173,7 +173,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
 
-	wasm, err := wasmengine.New(s.wasm)
+	wasm, err := wasmengine.New(s.wasm) //nolint:contextcheck // it waits for nothing
 	if err != nil {
 		return fmt.Errorf("make the engine: %w", err)
 	}

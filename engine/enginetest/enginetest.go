@@ -24,6 +24,9 @@ type Fixtures struct {
 	Spin []byte
 	// Recurse calls itself without end.
 	Recurse []byte
+	// Stack is the stack limit that Recurse runs under, for engines whose calls
+	// can't nest as deep as Limits lets them; 0: that of Limits.
+	Stack engine.Bytes
 	// Trap does something that its machine forbids before it exits.
 	Trap []byte
 	// TrapAfterExit writes exit code 0 and then does something forbidden.
@@ -199,9 +202,13 @@ func (s *suite) faults(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := s.prepare(t, c.code)
+			lim := Limits()
+			if c.kind == engine.FaultOutOfStack && s.fx.Stack > 0 {
+				lim.Stack = s.fx.Stack
+			}
 			var fuel int64
 			for i := range 3 {
-				_, err := p.Run(t.Context(), nil, Limits())
+				_, err := p.Run(t.Context(), nil, lim)
 				f := wantFault(t, err, c.kind)
 				if f.ExitCode != c.exit {
 					t.Errorf("exit code %d, want %d", f.ExitCode, c.exit)

@@ -47,12 +47,14 @@ var rules = map[string]rule{
 	"wasmengine/binary":            {tests: []string{"wasmengine/binary/binarytest"}},
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
+	"cases":               {may: []string{"engine", "data"}},
 	"client":              {},
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
-	"samples":             {tests: []string{"wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"bench/loopback":      {},
 	"docs":                {},
+	"internal/hammer":     {tests: []string{"dispatcher", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/testreport": {},
 }
@@ -80,7 +82,7 @@ var dependencies = map[string]dependency{
 		why:  "bbolt is a detail of registry, so that another store can take its place",
 	},
 	"github.com/prometheus/client_golang": {
-		only: []string{"cmd/...", "server", "dispatcher", "wasmengine"},
+		only: []string{"cmd/...", "server", "dispatcher", "wasmengine", "internal/hammer"},
 		why:  "the other packages have no metrics of their own",
 	},
 	"github.com/spf13": { // cobra, and pflag below it
