@@ -195,7 +195,9 @@ func (e *emitter) chargeNext() {
 			e.get(e.tmp)
 			e.i64(0)
 			e.op(binary.OpI64LtS)
-			e.index(binary.OpBrIf, 1)
+			e.code.open(binary.OpIf)
+			e.index(binary.OpBr, 2)
+			e.end()
 		} else {
 			e.globals.check(&e.code, e.tmp)
 		}
