@@ -95,6 +95,8 @@ type join struct {
 	entry bool   // known where an if starts
 	known bool   // known on all ways seen so far
 	twin  bool   // a loop in a loop
+
+	params bool // a loop with parameters
 }
 
 // copyTo copies the source up to an offset.
@@ -195,9 +197,13 @@ func (e *emitter) chargeNext() {
 			e.get(e.tmp)
 			e.i64(0)
 			e.op(binary.OpI64LtS)
-			e.code.open(binary.OpIf)
-			e.index(binary.OpBr, 2)
-			e.end()
+			if top.params {
+				e.index(binary.OpBrIf, 1)
+			} else { // wazero makes less of br_if here
+				e.code.open(binary.OpIf)
+				e.index(binary.OpBr, 2)
+				e.end()
+			}
 		} else {
 			e.globals.check(&e.code, e.tmp)
 		}
@@ -232,6 +238,7 @@ func (e *emitter) open(in *binary.Instr) {
 		}
 		if l.innermost && !l.calls && !l.dead {
 			j.twin = true
+			j.params = in.Block.Indexed && len(e.m.Types[in.Block.Index].Params) > 0
 			j.level++
 			e.copyTo(in.End)
 			e.globals.check(&e.code, e.tmp)
