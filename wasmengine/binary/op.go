@@ -45,6 +45,7 @@ const (
 	OpI32LeU             Op = 0x4d
 	OpI64LtS             Op = 0x53
 	OpI64GtU             Op = 0x56
+	OpI64GeS             Op = 0x59
 	OpI32Add             Op = 0x6a
 	OpI32Sub             Op = 0x6b
 	OpI32Or              Op = 0x72
