@@ -14,10 +14,13 @@ import (
 	"pappus/wasmengine/binary"
 )
 
+const kernelsWasm = "../../bench/kernels/kernels.wasm"
+
 // lane is one way to run the kernels.
 type lane struct {
 	module      api.Module
 	fuel, stack api.MutableGlobal // nil when it is not metered
+	grant       *grant
 }
 
 // run runs a kernel n times and returns its checksum and how long it took.
@@ -39,7 +42,7 @@ func (l *lane) run(t testing.TB, kernel string, n uint64) (sum uint64, took time
 // lanesOf instantiates the kernels of bench/kernels plain and metered.
 func lanesOf(t testing.TB) (kernels []string, plain, metered *lane) {
 	t.Helper()
-	code, err := os.ReadFile("../../bench/kernels/kernels.wasm")
+	code, err := os.ReadFile(kernelsWasm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +59,7 @@ func lanesOf(t testing.TB) (kernels []string, plain, metered *lane) {
 	l.grant = &grant{slice: 1_000_000, limit: noLimit}
 	me := rewrite(t, code)
 	plain = &lane{module: l.instantiate(t, code)}
-	metered = &lane{module: l.instantiate(t, me.Code)}
+	metered = &lane{module: l.instantiate(t, me.Code), grant: l.grant}
 	metered.fuel, _ = metered.module.ExportedGlobal(me.Fuel).(api.MutableGlobal)
 	metered.stack, _ = metered.module.ExportedGlobal(me.Stack).(api.MutableGlobal)
 	return kernels, plain, metered
