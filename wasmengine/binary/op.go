@@ -45,6 +45,7 @@ const (
 	OpI32LeU             Op = 0x4d
 	OpI64LtS             Op = 0x53
 	OpI64GtU             Op = 0x56
+	OpI64GeS             Op = 0x59
 	OpF32Ge              Op = 0x60
 	OpF64Ge              Op = 0x66
 	OpI32Add             Op = 0x6a

@@ -10,10 +10,12 @@ func frameBytes(locals, height int) int64 { return 8*(int64(locals)+int64(height
 
 // body rewrites one function: the second pass, which emits what the plan says.
 //
-// A function that calls others takes its frame from the stack at its entry and
-// gives it back at its one exit: its code is put into a block, whose label
-// takes the place of the function's own, so branches to it need no change, and
-// a return becomes a branch.
+// What is left of the stack is handed on in a global: a function takes its frame
+// from that at its entry, keeps the rest in a local, and puts it into the global
+// before every call. So it has nothing to do where it returns.
+//
+// The code of a function that checks at its entry stands in the guard of a loop,
+// whose label takes the place of the function's own.
 func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error) {
 	p, err := w.planner.planBody(b, t)
 	if err != nil {
@@ -26,31 +28,25 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 		loops:    p.loops,
 		tmp:      uint32(len(t.Params)) + b.Locals,
 		frame:    frameBytes(len(t.Params)+int(b.Locals), p.height),
-		wrapped:  p.calls,
 		nans:     p.nans,
+		returns:  p.calls,
+		guarded:  !p.short(),
 	}
 	e.scratch = canon.NewScratch(p.nans, e.tmp+2)
 	e.b = make([]byte, 0, len(b.Raw)+len(b.Raw)/2+64)
 	e.b = appendLocals(e.b, b.Raw[:b.First], e.scratch.Types)
 	first := uint32(len(e.b))
 
+	e.globals.takeStack(&e.code, e.frame, e.tmp+1, !p.calls)
 	e.globals.charge(&e.code, p.charges[0].cost, e.tmp, false)
-	e.globals.takeStack(&e.code, e.frame, e.tmp+1, !e.wrapped)
-	if !p.short() {
-		e.globals.check(&e.code, e.tmp)
+	if e.guarded {
+		blockType := w.appendBlockType(nil, t.Results)
+		e.openAs(binary.OpLoop, blockType)
+		e.globals.guard(&e.code, e.tmp, blockType)
 	}
 	e.known = true
-	if e.wrapped {
-		e.b = append(e.b, byte(binary.OpBlock))
-		e.b = w.appendBlockType(e.b, t.Results)
-		e.blocks++
-	}
 	if err := e.instructions(); err != nil {
 		return binary.Body{}, err
-	}
-	if e.wrapped {
-		e.globals.returnStack(&e.code, e.tmp+1)
-		e.end()
 	}
 	return binary.Body{
 		Raw:    e.b,
@@ -91,9 +87,10 @@ type emitter struct {
 	loops   []loop   // still to come, see plan
 	tmp     uint32   // an i64 local: copy of the fuel counter; one more follows it
 	frame   int64
-	wrapped bool
 	nans    []canon.Site // still to come
 	scratch canon.Scratch
+	returns bool // there are calls that return to this function
+	guarded bool // it checks at its entry
 
 	labels []join // open blocks of src
 	known  bool   // tmp is equal to the counter here, or the code is never reached
@@ -106,6 +103,7 @@ type join struct {
 	entry bool   // known where an if starts
 	known bool   // known on all ways seen so far
 	twin  bool   // a loop in a loop
+	guard []byte // the type of a loop whose code stands in a guard, or nil
 }
 
 // copyTo copies the source up to an offset.
@@ -154,31 +152,28 @@ func (e *emitter) instructions() error {
 				e.index(in.Op, uint32(in.Labels.Count-1))
 				in.Labels.Each(func(d uint32) { e.b = binary.AppendU32(e.b, e.depth(d)) })
 			}
-		case binary.OpUnreachable:
-			e.known = true
-		case binary.OpReturn:
-			if e.wrapped {
-				e.replace(&in)
-				e.index(binary.OpBr, e.level())
-			}
+		case binary.OpUnreachable, binary.OpReturn:
 			e.known = true
 		case binary.OpRefFunc:
 			e.replace(&in)
 			e.index(in.Op, in.Index+1)
 		case binary.OpCall:
 			e.replace(&in)
+			e.leaveStack(0)
 			e.index(in.Op, in.Index+1)
 			e.known = false
 		case binary.OpCallIndirect:
+			e.copyTo(in.Start)
+			e.leaveStack(0)
 			e.known = false
 		case binary.OpReturnCall:
 			e.replace(&in)
-			e.tailCall()
+			e.leaveStack(e.frame)
 			e.index(in.Op, in.Index+1)
 			e.known = true
 		case binary.OpReturnCallIndirect:
 			e.copyTo(in.Start)
-			e.tailCall()
+			e.leaveStack(e.frame)
 			e.known = true
 		case binary.OpTableSet, binary.OpDataDrop, binary.OpElemDrop:
 			e.resettable = false
@@ -216,11 +211,8 @@ func (e *emitter) chargeNext() {
 		e.known = true
 	}
 	if c.check {
-		if top := e.labels[len(e.labels)-1]; top.twin {
-			e.get(e.tmp)
-			e.i64(0)
-			e.op(binary.OpI64LtS)
-			e.index(binary.OpBrIf, 1)
+		if top := e.labels[len(e.labels)-1]; top.guard != nil {
+			e.globals.guard(&e.code, e.tmp, top.guard)
 		} else {
 			e.globals.check(&e.code, e.tmp)
 		}
@@ -235,11 +227,18 @@ func (e *emitter) level() uint32 {
 	if len(e.labels) == 0 {
 		return 0
 	}
-	return e.labels[len(e.labels)-1].level
+	top := e.labels[len(e.labels)-1]
+	if top.guard != nil {
+		return top.level + 1
+	}
+	return top.level
 }
 
 // open enters a block. The copy of the counter is known in a loop if nothing
 // in the loop changes the counter but its own charges.
+//
+// An innermost loop without calls is put into another, which asks for slices:
+// what the inner one holds in registers then need not live through that call.
 func (e *emitter) open(in *binary.Instr) {
 	j := join{op: in.Op, level: e.level() + 1, known: true}
 	if in.Op == binary.OpLoop {
@@ -253,13 +252,15 @@ func (e *emitter) open(in *binary.Instr) {
 			e.globals.charge(&e.code, 0, e.tmp, false)
 			e.known = true
 		}
-		if l.innermost && !l.calls && !l.dead {
+		if !l.dead && (l.calls || l.innermost) {
+			j.guard = e.src[in.Start+1 : in.End]
+		}
+		if j.guard != nil && !l.calls {
 			j.twin = true
 			j.level++
 			e.copyTo(in.End)
 			e.globals.check(&e.code, e.tmp)
-			e.b = append(e.b, e.src[in.Start:in.End]...)
-			e.blocks++
+			e.openAs(in.Op, j.guard)
 		}
 	}
 	j.entry = e.known
@@ -268,6 +269,11 @@ func (e *emitter) open(in *binary.Instr) {
 
 func (e *emitter) close(in *binary.Instr) {
 	if len(e.labels) == 0 {
+		if e.guarded {
+			e.copyTo(in.Start)
+			e.globals.refillElse(&e.code, e.tmp)
+			e.end()
+		}
 		return
 	}
 	top := e.labels[len(e.labels)-1]
@@ -275,9 +281,16 @@ func (e *emitter) close(in *binary.Instr) {
 	if e.known = e.known && top.known; top.op == binary.OpIf { // without else
 		e.known = e.known && top.entry
 	}
-	if top.twin {
+	switch {
+	case top.twin:
 		e.copyTo(in.Start)
+		e.op(binary.OpElse)
+		e.index(binary.OpBr, 2)
 		e.end()
+		e.end()
+	case top.guard != nil:
+		e.copyTo(in.Start)
+		e.globals.refillElse(&e.code, e.tmp)
 	}
 }
 
@@ -296,9 +309,16 @@ func (e *emitter) branch(depth uint32) {
 	}
 }
 
-// tailCall gives the frame back before a call that takes this one's place.
-func (e *emitter) tailCall() {
-	if e.wrapped {
-		e.globals.returnStack(&e.code, e.tmp+1)
+// leaveStack puts what is left of the stack, and the frame if it is given back,
+// where the function that is called next finds it.
+func (e *emitter) leaveStack(frame int64) {
+	if !e.returns {
+		return // nothing has changed the global
 	}
+	e.get(e.tmp + 1)
+	if frame > 0 {
+		e.i64(frame)
+		e.op(binary.OpI64Add)
+	}
+	e.toGlobal(e.globals.stack)
 }

@@ -34,8 +34,11 @@ func (c *code) toGlobal(i uint32) { c.index(binary.OpGlobalSet, i) }
 func (c *code) end()              { c.op(binary.OpEnd) }
 
 // open starts a block, loop or if without parameters and results.
-func (c *code) open(op binary.Op) {
-	c.b = append(binary.AppendOp(c.b, op), noValue)
+func (c *code) open(op binary.Op) { c.openAs(op, []byte{noValue}) }
+
+// openAs starts a block, loop or if of a type.
+func (c *code) openAs(op binary.Op, blockType []byte) {
+	c.b = append(binary.AppendOp(c.b, op), blockType...)
 	c.blocks++
 }
 
@@ -81,6 +84,26 @@ func (g globals) check(c *code, tmp uint32) {
 	c.end()
 }
 
+// guard starts the code of a loop whose rounds need a counter that is not
+// negative: it stands in an if, so that what is done otherwise is out of its
+// way in the machine code. A br_if around it would cost wazero more: where
+// other branches go there too, it makes the condition a number first.
+func (g globals) guard(c *code, tmp uint32, blockType []byte) {
+	c.get(tmp)
+	c.i64(0)
+	c.op(binary.OpI64GeS)
+	c.openAs(binary.OpIf, blockType)
+}
+
+// refillElse ends a guard: otherwise there is a new slice, and the loop begins
+// again.
+func (g globals) refillElse(c *code, tmp uint32) {
+	c.op(binary.OpElse)
+	g.refill(c, tmp)
+	c.index(binary.OpBr, 1)
+	c.end()
+}
+
 func (g globals) refill(c *code, tmp uint32) {
 	c.get(tmp)
 	c.call(sliceFun)
@@ -89,35 +112,20 @@ func (g globals) refill(c *code, tmp uint32) {
 }
 
 // takeStack takes a function's frame from the stack: if there is no room, it
-// traps and leaves the counter negative. A function that calls none (leaf) only
-// compares; others keep the counter's value in the local before.
-func (g globals) takeStack(c *code, frame int64, before uint32, leaf bool) {
+// traps and leaves the counter negative. The rest goes to the local unless the
+// function calls none (leaf).
+func (g globals) takeStack(c *code, frame int64, rest uint32, leaf bool) {
 	c.global(g.stack)
-	if !leaf {
-		c.index(binary.OpLocalTee, before)
-	}
 	c.i64(frame)
-	if leaf {
-		c.op(binary.OpI64LtS)
-		c.open(binary.OpIf)
-		c.i64(-1)
-		c.toGlobal(g.stack)
-		c.op(binary.OpUnreachable)
-		c.end()
-	} else {
+	if !leaf {
 		c.op(binary.OpI64Sub)
-		c.toGlobal(g.stack)
-		c.get(before)
-		c.i64(frame)
-		c.op(binary.OpI64LtS)
-		c.open(binary.OpIf)
-		c.op(binary.OpUnreachable)
-		c.end()
+		c.index(binary.OpLocalTee, rest)
+		c.i64(0)
 	}
-}
-
-// returnStack gives a frame back.
-func (g globals) returnStack(c *code, before uint32) {
-	c.get(before)
+	c.op(binary.OpI64LtS)
+	c.open(binary.OpIf)
+	c.i64(-1)
 	c.toGlobal(g.stack)
+	c.op(binary.OpUnreachable)
+	c.end()
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +117,38 @@ func TestRecursionEndsByTheLimit(t *testing.T) {
 			depths[limit] = reached
 			if most := uint64(limit) / 64; reached == 0 || reached > most {
 				t.Errorf("%d bytes: depth %d", limit, reached)
+			}
+		}
+	})
+}
+
+// A frame is given back when its call returns and when another takes its place:
+// a thousand calls in turns need no more than one, to the byte.
+func TestFramesAreGivenBack(t *testing.T) {
+	s := func(n int) binarytest.S { return binarytest.S(n) }
+	// decrement leaves the parameter less 1 and keeps it.
+	decrement := []any{binary.OpLocalGet, 0, i32Const, s(1), i32Sub, binary.OpLocalTee, 0}
+	code := func(parts ...[]any) []any { return slices.Concat(parts...) }
+	const leaf, caller, tails = 0, 1, 3
+	b := binarytest.New().Pages(1, 1)
+	none, number := b.Type(nil, nil), b.Type(binarytest.Types(binary.I32), nil)
+	b.Func(none, nil)
+	b.Func(none, nil, binary.OpCall, leaf, binary.OpCall, leaf)
+	b.ExportFunc("loops", number, nil, code(
+		[]any{binary.OpLoop, binarytest.Void, binary.OpCall, caller}, decrement, []any{binary.OpBrIf, 0, binary.OpEnd})...)
+	b.ExportFunc("tails", number, nil, code(
+		[]any{binary.OpCall, caller, binary.OpLocalGet, 0, binary.OpIf, binarytest.Void}, decrement, []any{binary.OpReturnCall, tails, binary.OpEnd})...)
+	me := rewrite(t, b.Encode())
+	engines(t, func(t *testing.T, l *lab) {
+		need := frameBytes(1, 2) + frameBytes(0, 0) + frameBytes(0, 0)
+		for _, fn := range []string{"loops", "tails"} {
+			c := call{fn: fn, args: []uint64{1000}, stack: need}
+			if o := l.metered(t, me, c); o.trap != "" {
+				t.Errorf("%s in %d bytes: %q", fn, need, o.trap)
+			}
+			c.stack--
+			if o := l.metered(t, me, c); o.trap == "" || o.stack >= 0 {
+				t.Errorf("%s in %d bytes: %q with %d left", fn, c.stack, o.trap, o.stack)
 			}
 		}
 	})

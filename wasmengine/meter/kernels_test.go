@@ -14,10 +14,13 @@ import (
 	"pappus/wasmengine/binary"
 )
 
+const kernelsWasm = "../../bench/kernels/kernels.wasm"
+
 // lane is one way to run the kernels.
 type lane struct {
 	module      api.Module
 	fuel, stack api.MutableGlobal // nil when it is not metered
+	grant       *grant
 }
 
 // run runs a kernel n times and returns its checksum and how long it took.
@@ -40,7 +43,7 @@ func (l *lane) run(t testing.TB, kernel string, n uint64) (sum uint64, took time
 // NaNs as they are and canonical.
 func lanesOf(t testing.TB) (kernels []string, plain, kept, metered *lane) {
 	t.Helper()
-	code, err := os.ReadFile("../../bench/kernels/kernels.wasm")
+	code, err := os.ReadFile(kernelsWasm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +63,7 @@ func lanesOf(t testing.TB) (kernels []string, plain, kept, metered *lane) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := &lane{module: l.instantiate(t, me.Code)}
+		x := &lane{module: l.instantiate(t, me.Code), grant: l.grant}
 		x.fuel, _ = x.module.ExportedGlobal(me.Fuel).(api.MutableGlobal)
 		x.stack, _ = x.module.ExportedGlobal(me.Stack).(api.MutableGlobal)
 		return x
@@ -86,12 +89,12 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// BenchmarkKernels runs each kernel plain and metered in turns; its figure is
-// the quotient of the best times. The last lines are the median and the worst
+// BenchmarkKernels runs each kernel plain and metered in turns, NaNs as they
+// are; its figure is the quotient of the best times. The last lines are the median and the worst
 // of them.
 func BenchmarkKernels(b *testing.B) {
-	kernels, plain, _, metered := lanesOf(b)
-	quotients(b, kernels, plain, metered, "metered/plain")
+	kernels, plain, kept, _ := lanesOf(b)
+	quotients(b, kernels, plain, kept, "metered/plain")
 }
 
 // BenchmarkCanonicalNaNs does the same with kernels that are metered, with NaNs
@@ -99,6 +102,12 @@ func BenchmarkKernels(b *testing.B) {
 func BenchmarkCanonicalNaNs(b *testing.B) {
 	kernels, _, kept, metered := lanesOf(b)
 	quotients(b, kernels, kept, metered, "canonical/kept")
+}
+
+// BenchmarkRewritten is both together: what functions get.
+func BenchmarkRewritten(b *testing.B) {
+	kernels, plain, _, metered := lanesOf(b)
+	quotients(b, kernels, plain, metered, "rewritten/plain")
 }
 
 func quotients(b *testing.B, kernels []string, below, above *lane, unit string) {
@@ -111,7 +120,9 @@ func quotients(b *testing.B, kernels []string, below, above *lane, unit string) 
 	for _, k := range kernels {
 		n := uint64(1)
 		for _, took := below.run(b, k, n); took < turn; _, took = below.run(b, k, n) {
-			n *= 2
+			if n *= 2; n > math.MaxInt32 {
+				b.Fatalf("%s takes no time", k)
+			}
 		}
 		ratio := 0.0
 		b.Run(k, func(b *testing.B) {

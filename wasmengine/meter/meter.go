@@ -34,7 +34,7 @@ var (
 type Metered struct {
 	Code   []byte
 	Fuel   string // mutable i64 global: the rest of the slice; used = granted - counter
-	Stack  string // mutable i64 global: bytes of stack left; negative after a trap: out of stack
+	Stack  string // mutable i64 global: bytes of stack for the next call; negative after a trap: out of stack
 	Reset  string // function () -> () that gives mutable globals their initial values; "" unless Resettable
 	Start  string // function () -> () that was the start function; "" if there was none
 	Memory string // the memory; "" if there is none or it is not exported
