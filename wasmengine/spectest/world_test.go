@@ -218,8 +218,8 @@ func (w *world) call(ctx context.Context, f api.Function, args ...uint64) (resul
 	fuel = w.granted
 	for _, i := range w.instances {
 		fuel -= int64(i.fuel.Get())
-		if err == nil && int64(i.stack.Get()) != w.stack {
-			return nil, 0, fmt.Errorf("%d bytes of stack left of %d", int64(i.stack.Get()), w.stack)
+		if left := int64(i.stack.Get()); err == nil && (left < 0 || left > w.stack) {
+			return nil, 0, fmt.Errorf("%d bytes of stack left of %d", left, w.stack)
 		}
 	}
 	return results, fuel, trapOf(err)
