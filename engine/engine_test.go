@@ -188,3 +188,12 @@ func TestSchedulerTravelsInContext(t *testing.T) {
 		t.Error("the scheduler got lost")
 	}
 }
+
+func TestTenantTravelsInContext(t *testing.T) {
+	if got := TenantOf(t.Context()); got != "" {
+		t.Errorf("a tenant %q from nowhere", got)
+	}
+	if got := TenantOf(WithTenant(t.Context(), "t")); got != "t" {
+		t.Errorf("the tenant became %q", got)
+	}
+}
