@@ -77,20 +77,15 @@ func (e *Engine) fromCode(ctx context.Context, key codecache.Key, code []byte, s
 	if err != nil {
 		return nil, err
 	}
-	data := dataOf(m.decoded)
-	after, err := p.prepare(ctx, data, lim)
+	s, err := p.prepare(ctx, dataOf(m.decoded), lim)
 	if err != nil {
 		_ = p.Close() // the error that matters is why the module does not start
 		return nil, err
 	}
 	if f != nil && f.cache != nil {
-		before := state{None: !r.Imaged, Pages: r.Facts.MinPages}
-		if r.Imaged {
-			before.runs = data
-		}
-		e.keepCode(ctx, key, f, r, before)
+		e.keepCode(ctx, key, f, r, s)
 		if r.Facts.Initializes {
-			e.keepState(ctx, stateKey(key, p.most(lim), lim.Stack), after)
+			e.keepState(ctx, stateKey(key, p.most(lim), lim.Stack), s)
 		}
 	}
 	return p, nil
@@ -224,7 +219,7 @@ func (e *Engine) load(ctx context.Context, m *runnable, sig engine.Signature, di
 		}
 		return p, &compiler.RefusedError{Invalid: true, Reason: err.Error()}
 	}
-	p.size += machineBytes(dir, m.code)
+	p.size += e.machineBytes(dir, m.code)
 	return p, nil
 }
 
@@ -245,9 +240,9 @@ func (p *Program) hostModule(ctx context.Context) error {
 const machineFactor = 4
 
 // machineBytes is how large the machine code of a module is.
-func machineBytes(dir string, code []byte) int64 {
+func (e *Engine) machineBytes(dir string, code []byte) int64 {
 	if dir != "" {
-		if info, err := os.Stat(filepath.Join(dir, compiler.File(code))); err == nil {
+		if info, err := os.Stat(filepath.Join(dir, e.children.Target().File(code))); err == nil {
 			return info.Size()
 		}
 	}

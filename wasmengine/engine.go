@@ -66,7 +66,6 @@ type Engine struct {
 	config   Config
 	pool     *domain.Pool
 	children *compiler.Pool
-	target   string // what machine code is for
 	desc     descriptions
 
 	idleInstances atomic.Int64 // instances that wait in programs
@@ -74,7 +73,6 @@ type Engine struct {
 	created       atomic.Uint64
 	reused        atomic.Uint64
 	compiled      compileCounts
-	loaded        atomic.Uint64 // programs that came from the code cache
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -112,7 +110,7 @@ func New(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &Engine{config: config, pool: pool, children: children, target: compiler.Target(), desc: newDescriptions()}, nil
+	return &Engine{config: config, pool: pool, children: children, desc: newDescriptions()}, nil
 }
 
 // Name is "wasm".
@@ -143,7 +141,7 @@ func (e *Engine) Inspect(code []byte) (engine.Inspection, error) {
 // compiling it otherwise.
 func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature, lim engine.Limits) (engine.Program, error) {
 	key := e.codeKey(engine.TenantOf(ctx), code)
-	p, err := e.fromCache(ctx, key, sig, lim)
+	p, err := e.fromCache(ctx, key, code, sig, lim)
 	if p == nil && err == nil {
 		p, err = e.fromCode(ctx, key, code, sig, lim)
 	}

@@ -15,17 +15,17 @@ import (
 
 	"pappus/engine"
 	"pappus/wasmengine/abi"
+	modules "pappus/wasmengine/binary"
 	"pappus/wasmengine/codecache"
-	"pappus/wasmengine/compiler"
 	"pappus/wasmengine/domain"
 )
 
 // Files of an entry of code in the code cache, besides the machine code where
 // wazero looks for it. If the module initialises, what that leaves is an entry
-// of its own, with a state only: it depends on limits.
+// of its own, with nothing but a state: it depends on limits.
 const (
 	moduleFile = "module" // a runnable
-	stateFile  = "state"  // a state; of an entry of code, before initialisation
+	stateFile  = "state"  // a state
 )
 
 // Bounds of what is read back.
@@ -64,7 +64,7 @@ func (e *Engine) codeKey(tenant string, code []byte) codecache.Key {
 	digest := sha256.Sum256(code)
 	// In the order and form that docs/format.md gives. The caps decide whether
 	// there is anything to be kept.
-	return keyOf("pappus code 1", tenant, string(digest[:]), fmt.Sprint(Semantics), fmt.Sprint(!e.config.NoImages), e.target, fmt.Sprint(e.config.Caps))
+	return keyOf("pappus code 1", tenant, string(digest[:]), fmt.Sprint(Semantics), fmt.Sprint(!e.config.NoImages), e.children.Target().String(), fmt.Sprint(e.config.Caps))
 }
 
 // stateKey names the state that initialisation leaves under limits that it can
@@ -85,7 +85,7 @@ func keyOf(parts ...string) codecache.Key {
 
 // fromCache loads a program from the code cache. It returns neither program
 // nor error if it is not there or can't be used.
-func (e *Engine) fromCache(ctx context.Context, key codecache.Key, sig engine.Signature, lim engine.Limits) (*Program, error) {
+func (e *Engine) fromCache(ctx context.Context, key codecache.Key, code []byte, sig engine.Signature, lim engine.Limits) (*Program, error) {
 	if e.config.Cache == nil {
 		return nil, nil
 	}
@@ -94,11 +94,10 @@ func (e *Engine) fromCache(ctx context.Context, key codecache.Key, sig engine.Si
 		return nil, nil
 	}
 	defer entry.Close()
-	p, err := e.loadKept(ctx, key, entry.Dir(), sig, lim)
+	p, err := e.loadKept(ctx, key, code, entry.Dir(), sig, lim)
 	var refused *engine.RejectedError
 	switch {
 	case err == nil:
-		e.loaded.Add(1)
 		return p, nil
 	case ctx.Err() != nil, errors.As(err, &refused), errors.Is(err, domain.ErrExhausted):
 		return nil, err // nothing is wrong with what was kept
@@ -109,7 +108,7 @@ func (e *Engine) fromCache(ctx context.Context, key codecache.Key, sig engine.Si
 }
 
 // loadKept loads a program from an entry of code.
-func (e *Engine) loadKept(ctx context.Context, key codecache.Key, dir string, sig engine.Signature, lim engine.Limits) (*Program, error) {
+func (e *Engine) loadKept(ctx context.Context, key codecache.Key, code []byte, dir string, sig engine.Signature, lim engine.Limits) (*Program, error) {
 	m, err := readRunnable(dir)
 	if err != nil {
 		return nil, err
@@ -118,14 +117,14 @@ func (e *Engine) loadKept(ctx context.Context, key codecache.Key, dir string, si
 		return nil, err
 	}
 	// Otherwise wazero would compile it here, and write into the entry.
-	if _, err := os.Lstat(filepath.Join(dir, compiler.File(m.code))); err != nil {
+	if _, err := os.Lstat(filepath.Join(dir, e.children.Target().File(m.code))); err != nil {
 		return nil, err
 	}
 	p, err := e.load(ctx, m, sig, dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.startKept(ctx, p, key, dir, lim); err != nil {
+	if err := e.startKept(ctx, p, key, code, dir, lim); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -133,7 +132,7 @@ func (e *Engine) loadKept(ctx context.Context, key codecache.Key, dir string, si
 
 // startKept gives a program that was loaded from an entry of code the state
 // that calls start from.
-func (e *Engine) startKept(ctx context.Context, p *Program, key codecache.Key, dir string, lim engine.Limits) error {
+func (e *Engine) startKept(ctx context.Context, p *Program, key codecache.Key, code []byte, dir string, lim engine.Limits) error {
 	if !p.facts.Initializes {
 		s, err := readState(dir, p)
 		if err == nil {
@@ -145,32 +144,30 @@ func (e *Engine) startKept(ctx context.Context, p *Program, key codecache.Key, d
 	if entry, ok := e.config.Cache.Get(key); ok {
 		defer entry.Close()
 		s, err := readState(entry.Dir(), p)
-		if err == nil && (s.Globals == nil) == p.imaged {
-			err = fmt.Errorf("%w: a state that is not one after initialisation", errUnfit)
-		}
 		if err == nil {
 			return p.start(s)
 		}
 		e.config.Log.WarnContext(ctx, "the state of an initialised module could not be read and is made again", slog.Any("error", err))
 		entry.Reject()
 	}
-	before, err := readState(dir, p)
+	// Under these limits it has not been initialised yet.
+	decoded, err := modules.Decode(code, e.config.Caps)
+	if err != nil {
+		return rejectDecoding(err)
+	}
+	s, err := p.prepare(ctx, dataOf(decoded), lim)
 	if err != nil {
 		return err
 	}
-	after, err := p.prepare(ctx, before.runs, lim)
-	if err != nil {
-		return err
-	}
-	e.keepState(ctx, key, after)
+	e.keepState(ctx, key, s)
 	return nil
 }
 
 // keepCode makes the folder f, which holds the machine code of m, an entry.
-func (e *Engine) keepCode(ctx context.Context, key codecache.Key, f *folder, m *runnable, before state) {
+func (e *Engine) keepCode(ctx context.Context, key codecache.Key, f *folder, m *runnable, s state) {
 	err := m.write(f.dir)
-	if err == nil {
-		err = before.write(f.dir)
+	if err == nil && !m.Facts.Initializes {
+		err = s.write(f.dir)
 	}
 	if err == nil {
 		err = e.config.Cache.Put(key, f.dir)
@@ -245,7 +242,7 @@ func readState(dir string, p *Program) (s state, err error) {
 		return state{}, err
 	}
 	if s.None == p.imaged || !s.None && (s.Pages < p.facts.MinPages || s.Pages > p.facts.MaxPages) ||
-		s.Globals != nil && len(s.Globals) != len(p.names.Globals) {
+		len(s.Globals) != len(p.names.Globals) || (s.Globals != nil) != (p.imaged && p.facts.Initializes) {
 		return state{}, fmt.Errorf("%w: an impossible state", errUnfit)
 	}
 	for _, at := range s.Runs {

@@ -14,6 +14,7 @@ import (
 	"pappus/client"
 	"pappus/data"
 	"pappus/engine"
+	"pappus/wasmengine"
 )
 
 func (c *commandLine) inspectCommand() *cobra.Command {
@@ -57,7 +58,7 @@ func (c *commandLine) inspectFile(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	wasm, err := newWasmEngine()
+	wasm, err := newWasmEngine(wasmengine.Config{})
 	if err != nil {
 		return err
 	}

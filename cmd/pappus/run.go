@@ -16,6 +16,7 @@ import (
 	"pappus/client"
 	"pappus/data"
 	"pappus/engine"
+	"pappus/wasmengine"
 )
 
 func (c *commandLine) runCommand() *cobra.Command {
@@ -43,7 +44,7 @@ as on a server, and prints what it gives as "pappus invoke" does.
 			if err != nil {
 				return err
 			}
-			eng, err := newWasmEngine()
+			eng, err := newWasmEngine(wasmengine.Config{})
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -22,12 +23,14 @@ import (
 	"pappus/registry"
 	"pappus/server"
 	"pappus/wasmengine"
+	"pappus/wasmengine/codecache"
 )
 
 // serving is what serve's flags say.
 type serving struct {
 	listen, data        string
 	logFormat, logLevel string
+	codeCache           int64 // bytes; 0: none
 
 	server   server.Config
 	dispatch dispatcher.Config
@@ -101,6 +104,10 @@ func (s *serving) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&d.Waiting, "waiting", 1024, "invocations that may wait")
 	flags.DurationVar(&d.QueueTimeout, "queue-timeout", 5*time.Second, "how long one may wait to start")
 	flags.DurationVar(&d.CompileTimeout, "compile-timeout", 30*time.Second, "how long compiling a function may take")
+	s.codeCache = codecache.DefaultBytes
+	flags.Var(bytesFlag{&s.codeCache}, "code-cache", "how much compiled code is kept in the data folder; 0: none")
+	d.ProgramBytes = dispatcher.DefaultProgramBytes
+	flags.Var(bytesFlag{&d.ProgramBytes}, "loaded-code", "how much compiled code is kept in memory while nothing runs it")
 	flags.Var(bytesFlag{(*int64)(&d.Maximum.Memory)}, "max-memory", "largest memory limit that a function may have (default: what 65,535 pages hold)")
 	flags.Var(durationFlag{(*time.Duration)(&d.Maximum.Timeout)}, "max-timeout", "longest timeout that a function may have (default 15m)")
 
@@ -158,7 +165,14 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
 
-	wasm, err := newWasmEngine()
+	cache, err := s.openCodeCache(log)
+	if err != nil {
+		return err
+	}
+	if cache != nil {
+		defer cache.Close()
+	}
+	wasm, err := newWasmEngine(wasmengine.Config{Cache: cache, CompileProcesses: s.dispatch.CompileWorkers, Log: log})
 	if err != nil {
 		return err
 	}
@@ -226,9 +240,23 @@ func dataFailure(dir string, err error) error {
 	return fail(exitFile, err, "check that the folder can be written, or name another one with --data")
 }
 
+// openCodeCache opens the part of the data folder in which compiled code is
+// kept, or returns nil if none is.
+func (s *serving) openCodeCache(log *slog.Logger) (*codecache.Cache, error) {
+	if s.codeCache == 0 {
+		return nil, nil
+	}
+	cache, err := codecache.Open(filepath.Join(s.data, "compiled"), codecache.Options{Bytes: s.codeCache, Log: log})
+	if err != nil {
+		return nil, fail(exitFile, err, "check that the folder can be written, or do without it: --code-cache 0")
+	}
+	return cache, nil
+}
+
 // newWasmEngine makes an engine whose compile processes are this program.
-func newWasmEngine() (*wasmengine.Engine, error) {
-	return wasmengine.New(wasmengine.Config{Compiler: []string{self, compileWorker}})
+func newWasmEngine(config wasmengine.Config) (*wasmengine.Engine, error) {
+	config.Compiler = []string{self, compileWorker}
+	return wasmengine.New(config)
 }
 
 // self names this very program, also when its file has been replaced since.

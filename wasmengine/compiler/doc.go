@@ -3,7 +3,7 @@
 // small modules that were made for it.
 //
 // It owns how modules are compiled (Config, the same on both sides), where
-// wazero leaves what it made (File), the processes and the frames between
+// wazero leaves what it made (Target), the processes and the frames between
 // them. Pool is the side of the parent: it keeps a bounded number of
 // processes, gives each one module after another, holds every module to its
 // own time and memory, and ends a process that died, hung, said nonsense, has

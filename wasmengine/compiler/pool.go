@@ -66,6 +66,7 @@ func (e *RefusedError) Error() string { return e.Reason }
 // is safe for concurrent use.
 type Pool struct {
 	options Options
+	target  Target
 	slots   chan struct{} // one for each module that is being compiled
 	base    context.Context
 	cancel  context.CancelFunc
@@ -83,14 +84,14 @@ func NewPool(o Options) (*Pool, error) {
 	if o.Processes < 0 || o.Timeout < 0 || o.Memory < 0 || o.Modules < 0 || o.Resident < 0 || o.Idle < 0 {
 		return nil, fmt.Errorf("compile processes: no option may be negative: %+v", o)
 	}
-	p := &Pool{options: o, slots: make(chan struct{}, o.Processes)}
+	p := &Pool{options: o, target: ThisTarget(), slots: make(chan struct{}, o.Processes)}
 	p.base, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
 
 // Compile compiles a module into the folder dir, which is empty and private to
 // the call, and has an absolute path. When it returns nil the folder holds
-// exactly one file, File(code). Other ends are ctx's error, a *RefusedError,
+// exactly one file, Target.File(code). Other ends are ctx's error, a *RefusedError,
 // ErrFolder, ErrProcess and ErrClosed.
 func (p *Pool) Compile(ctx context.Context, dir string, code []byte) error {
 	if len(p.options.Command) == 0 {
@@ -131,7 +132,7 @@ func (p *Pool) Compile(ctx context.Context, dir string, code []byte) error {
 func (p *Pool) judge(v verdict, text, dir string, code []byte) error {
 	switch v {
 	case compiled:
-		return holdsOnly(dir, File(code))
+		return holdsOnly(dir, p.target.File(code))
 	case invalid:
 		return &RefusedError{Reason: text, Invalid: true}
 	case unwritable:
@@ -281,6 +282,9 @@ func (p *Pool) expire(c *process) {
 		c.kill()
 	}
 }
+
+// Target is what modules are compiled for.
+func (p *Pool) Target() Target { return p.target }
 
 // Started is how many processes were started so far.
 func (p *Pool) Started() uint64 {

@@ -101,16 +101,16 @@ func child(how string) int {
 		_ = writeReply(os.Stdout, unable, "a defect")
 		forever()
 	case "leaves nothing":
-		return leave(func(dir string, code []byte) error { return os.Remove(filepath.Join(dir, File(code))) })
+		return leave(func(dir string, code []byte) error { return os.Remove(filepath.Join(dir, ThisTarget().File(code))) })
 	case "leaves more":
 		return leave(func(dir string, _ []byte) error { return os.WriteFile(filepath.Join(dir, "more"), nil, 0o600) })
 	case "leaves another":
 		return leave(func(dir string, code []byte) error {
-			return os.Rename(filepath.Join(dir, File(code)), filepath.Join(dir, folder(), strings.Repeat("0", 64)))
+			return os.Rename(filepath.Join(dir, ThisTarget().File(code)), filepath.Join(dir, ThisTarget().folder, strings.Repeat("0", 64)))
 		})
 	case "leaves a link":
 		return leave(func(dir string, code []byte) error {
-			file := filepath.Join(dir, File(code))
+			file := filepath.Join(dir, ThisTarget().File(code))
 			return errors.Join(os.Remove(file), os.Symlink("/etc/passwd", file))
 		})
 	}
@@ -145,19 +145,23 @@ func module(n int) []byte {
 	return binarytest.Function(binarytest.Body(n+1, bytes.Repeat(binarytest.IfBlock(), n)))
 }
 
-// wazero leaves machine code where File says.
+// wazero leaves machine code where Target.File says.
 func TestFile(t *testing.T) {
 	for n := range 3 {
 		dir, code := t.TempDir(), module(n+1)
 		if v, text := compile(t.Context(), dir, code); v != compiled {
 			t.Fatalf("verdict %d: %s", v, text)
 		}
-		if err := holdsOnly(dir, File(code)); err != nil {
+		if err := holdsOnly(dir, ThisTarget().File(code)); err != nil {
 			t.Error(err)
 		}
 	}
-	if !strings.Contains(Target(), "wazero-") {
-		t.Errorf("the target is %q", Target())
+	a := ThisTarget()
+	b, c := a, a
+	b.processor++
+	c.folder += "x"
+	if a.String() == b.String() || a.String() == c.String() || a.File(nil) == b.File(nil) {
+		t.Errorf("%s, %s and %s are different", a, b, c)
 	}
 }
 
@@ -185,7 +189,7 @@ func TestModulesDoNotInfluenceEachOther(t *testing.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			b, err := os.ReadFile(filepath.Join(dir, File(code)))
+			b, err := os.ReadFile(filepath.Join(dir, ThisTarget().File(code)))
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -440,7 +444,7 @@ func TestMachineCodeIsFound(t *testing.T) {
 	if err := newPool(t, good, Options{}).Compile(t.Context(), dir, code); err != nil {
 		t.Fatal(err)
 	}
-	before, err := os.Stat(filepath.Join(dir, File(code)))
+	before, err := os.Stat(filepath.Join(dir, ThisTarget().File(code)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,7 +456,7 @@ func TestMachineCodeIsFound(t *testing.T) {
 	if _, err := rt.CompileModule(t.Context(), code); err != nil {
 		t.Error(err)
 	}
-	after, err := os.Stat(filepath.Join(dir, File(code)))
+	after, err := os.Stat(filepath.Join(dir, ThisTarget().File(code)))
 	if err != nil || !os.SameFile(before, after) {
 		t.Errorf("it was written again (%v)", err)
 	}

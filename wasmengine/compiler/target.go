@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -31,17 +32,30 @@ func Config() wazero.RuntimeConfig {
 		WithDebugInfoEnabled(false)
 }
 
-// Target names everything but the module that machine code depends on: the
+// Target is everything but the module that machine code depends on: the
 // compiler and its version, the architecture, and the features of the
 // processor that the compiler looks at.
-func Target() string {
-	return folder() + " " + strconv.FormatUint(processor(), 16)
+type Target struct {
+	folder    string // the name that wazero gives to its folder
+	processor uint64
 }
+
+// ThisTarget is what this process compiles for.
+func ThisTarget() Target {
+	// It has wazero look up its version, which it notes in a variable without a
+	// lock, before several goroutines have it do that at once.
+	ctx := context.Background()
+	_ = wazero.NewRuntimeWithConfig(ctx, Config()).Close(ctx) // there is nothing in it yet
+	return Target{"wazero-" + version() + "-" + runtime.GOARCH + "-" + runtime.GOOS, processor()}
+}
+
+// String is different for targets that differ.
+func (t Target) String() string { return t.folder + " " + strconv.FormatUint(t.processor, 16) }
 
 // File is where wazero leaves the machine code of a module, and looks for it:
 // a path within the folder that it compiles into. wazero does not tell, so
 // this repeats what it computes, and a test compares the two.
-func File(code []byte) string {
+func (t Target) File(code []byte) string {
 	h := sha256.New()
 	h.Write(code)
 	h.Write([]byte{0}) // no termination by the context; there are no listeners
@@ -49,13 +63,8 @@ func File(code []byte) string {
 	h.Reset()
 	h.Write(id)
 	h.Write([]byte("WAZEVO"))
-	h.Write(binary.LittleEndian.AppendUint64(nil, processor()))
-	return filepath.Join(folder(), hex.EncodeToString(h.Sum(nil)))
-}
-
-// folder is the name that wazero gives to its folder.
-func folder() string {
-	return "wazero-" + version() + "-" + runtime.GOARCH + "-" + runtime.GOOS
+	h.Write(binary.LittleEndian.AppendUint64(nil, t.processor))
+	return filepath.Join(t.folder, hex.EncodeToString(h.Sum(nil)))
 }
 
 // version is wazero's idea of its own version.
