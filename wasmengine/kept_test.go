@@ -288,7 +288,7 @@ func reseal(t *testing.T, cache *codecache.Cache, key codecache.Key, change func
 
 // edit replaces the one place of a file where old stands, without changing
 // the length that the file says its description has.
-func edit(file, old, new string) func(dir string) error {
+func edit(file, old, other string) func(dir string) error {
 	return func(dir string) error {
 		path := filepath.Join(dir, file)
 		b, err := os.ReadFile(path)
@@ -298,10 +298,10 @@ func edit(file, old, new string) func(dir string) error {
 		if !bytes.Contains(b, []byte(old)) {
 			return fmt.Errorf("%s does not hold %q: %q", file, old, b[:min(len(b), 300)])
 		}
-		b = bytes.Replace(b, []byte(old), []byte(new), 1)
-		n := int(b[2])<<8 + int(b[3]) + len(new) - len(old)
+		b = bytes.Replace(b, []byte(old), []byte(other), 1)
+		n := int(b[2])<<8 + int(b[3]) + len(other) - len(old)
 		if strings.Contains(old, "asm") {
-			n += len(old) - len(new)
+			n += len(old) - len(other)
 		}
 		b[2], b[3] = byte(n>>8), byte(n)
 		return os.WriteFile(path, b, 0o600)

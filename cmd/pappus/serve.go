@@ -172,6 +172,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	if cache != nil {
 		defer cache.Close()
 	}
+	//nolint:contextcheck // an engine lives longer than any request
 	wasm, err := newWasmEngine(wasmengine.Config{Cache: cache, CompileProcesses: s.dispatch.CompileWorkers, Log: log})
 	if err != nil {
 		return err
