@@ -105,6 +105,15 @@ bench: build bin/loopback $(BENCHSTAT) ## Throughput against a bare echo handler
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 200ms -count 6 ./wasmengine >.cache/bench.txt
 	$(BENCHSTAT) .cache/bench.txt
 
+# 10,000 functions take some minutes to register; FUNCTIONS says how many.
+FUNCTIONS ?= 10000
+.PHONY: bench-engine
+bench-engine: build bin/loopback $(BENCHSTAT) ## What many functions and cold calls cost: memory, and loading from compiled code
+	bin/loopback functions -pappus bin/pappus -n $(FUNCTIONS)
+	@mkdir -p .cache
+	$(GO) test -run '^$$' -bench '^Benchmark(Call|Image|Cold)' -benchtime 200ms -count 6 ./wasmengine >.cache/bench-engine.txt
+	$(BENCHSTAT) .cache/bench-engine.txt
+
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
 	./bench/k6/run.sh

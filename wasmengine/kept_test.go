@@ -2,11 +2,13 @@ package wasmengine
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -163,6 +165,49 @@ func TestKeys(t *testing.T) {
 	a, b := newEngine(t, Config{Cache: k.cache}), keyOf("a", "b")
 	if a.codeKey("a", []byte("bc")) == a.codeKey("ab", []byte("c")) || b == keyOf("ab") || b == keyOf("a", "b", "") {
 		t.Error("different things have one key")
+	}
+}
+
+// Entries have the names and files that docs/format.md describes.
+func TestKeptFormat(t *testing.T) {
+	k := keeper{t, openCache(t, t.TempDir(), 0)}
+	code := touching(1000, 1000, 100, true)
+	lim := enginetest.Limits()
+	p := k.prepare(Config{}, "tenant", code, lim)
+	digest := func(parts ...string) codecache.Key {
+		var all []byte
+		for _, part := range parts {
+			all = append(all, 0, 0, 0, 0, 0, 0, byte(len(part)>>8), byte(len(part)))
+			all = append(all, part...)
+		}
+		return sha256.Sum256(all)
+	}
+	sum := sha256.Sum256(code)
+	ofCode := digest("pappus code 1", "tenant", string(sum[:]), strconv.Itoa(Semantics), "true", p.engine.children.Target().String(), fmt.Sprint(binary.DefaultCaps()))
+	ofState := digest("pappus state 1", string(ofCode[:]), strconv.FormatInt(int64(lim.Memory)/engine.PageSize, 10), strconv.FormatInt(int64(lim.Stack), 10))
+	for key, want := range map[codecache.Key][]string{ofCode: {moduleFile, "wazero-*/*"}, ofState: {stateFile}} {
+		entry, ok := k.cache.Get(key)
+		if !ok {
+			t.Errorf("there is no entry with %v", want)
+			continue
+		}
+		files := 0
+		for _, pattern := range want {
+			found, err := filepath.Glob(filepath.Join(entry.Dir(), pattern))
+			if err != nil || len(found) != 1 {
+				t.Errorf("%s: %v (%v)", pattern, found, err)
+			}
+		}
+		err := filepath.WalkDir(entry.Dir(), func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				files++
+			}
+			return err
+		})
+		if err != nil || files != len(want) {
+			t.Errorf("%d files instead of %v (%v)", files, want, err)
+		}
+		entry.Close()
 	}
 }
 
