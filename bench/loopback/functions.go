@@ -52,17 +52,12 @@ func functionsVerb(ctx context.Context, args []string, out io.Writer) (err error
 	}
 	defer func() { err = errors.Join(err, pappus.stop()) }()
 	m := &many{server: pappus, code: code, file: filepath.Join(s.scratch, "code"), out: out}
-	if m.client, err = dial(ctx, pappus.addr); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, m.client.close()) }()
 	return m.measure(ctx, n, calls)
 }
 
 // many is a server with many functions, f0, f1 and so on.
 type many struct {
 	server *server
-	client *client
 	code   []byte
 	file   string
 	out    io.Writer
@@ -73,10 +68,10 @@ func (m *many) measure(ctx context.Context, n, calls int) error {
 		return err
 	}
 	hot := func(k int) int { return k % few }
-	if err := m.report("warm-up", min(calls, 1000), hot); err != nil {
+	if err := m.report(ctx, "warm-up", min(calls, 1000), hot); err != nil {
 		return err
 	}
-	if err := m.report(fmt.Sprintf("hot, %d functions registered", few), calls, hot); err != nil {
+	if err := m.report(ctx, fmt.Sprintf("hot, %d functions registered", few), calls, hot); err != nil {
 		return err
 	}
 	from := time.Now()
@@ -85,13 +80,13 @@ func (m *many) measure(ctx context.Context, n, calls int) error {
 	}
 	m.say("registered %d functions of %d bytes in %v\n", n, len(m.code), time.Since(from).Round(time.Second))
 	// In this order each is called when it was not for longest.
-	if err := m.report("each once", n, func(k int) int { return k }); err != nil {
+	if err := m.report(ctx, "each once", n, func(k int) int { return k }); err != nil {
 		return err
 	}
-	if err := m.report("cold, one after another", calls, func(k int) int { return k % n }); err != nil {
+	if err := m.report(ctx, "cold, one after another", calls, func(k int) int { return k % n }); err != nil {
 		return err
 	}
-	if err := m.report(fmt.Sprintf("hot, %d functions registered", n), calls, hot); err != nil {
+	if err := m.report(ctx, fmt.Sprintf("hot, %d functions registered", n), calls, hot); err != nil {
 		return err
 	}
 	return nil
@@ -130,13 +125,24 @@ func distinct(code []byte, k uint64) []byte {
 
 // report makes calls one after another, and prints how long they took and what
 // is resident after them.
-func (m *many) report(what string, calls int, function func(k int) int) error {
+func (m *many) report(ctx context.Context, what string, calls int, function func(k int) int) (err error) {
+	// A connection of its own: the server closes those over which nothing comes.
+	c, err := dial(ctx, m.server.addr)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.close() })
+	defer func() {
+		if stop() {
+			err = errors.Join(err, c.close())
+		}
+	}()
 	took := make([]time.Duration, 0, calls)
 	begin := time.Now()
 	for k := range calls {
 		post := request(m.server.addr, "/v1/invoke/f"+strconv.Itoa(function(k)), matrix(3))
 		from := time.Now()
-		answer, err := m.client.call(post)
+		answer, err := c.call(post)
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}

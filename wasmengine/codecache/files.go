@@ -95,7 +95,7 @@ func (s *secret) seal(key Key, dir string, all []plain) ([]byte, error) {
 	for _, p := range all {
 		largest = max(largest, p.size)
 	}
-	buffer := make([]byte, min(largest, 128<<10))
+	buffer := make([]byte, min(largest, 32<<10))
 	for _, p := range all {
 		head := []byte{'f'}
 		if p.folder {
