@@ -92,11 +92,15 @@ func cold(b *testing.B, name string, code []byte, lim engine.Limits) {
 	}
 	p := prepare()
 	b.Run(name+"/hot", func(b *testing.B) {
+		var took []time.Duration
+		for b.Loop() {
+			from := time.Now()
+			once(p)
+			took = append(took, time.Since(from))
+		}
+		report(b, took)
 		b.ReportMetric(float64(len(code))/1024, "KB")
 		b.ReportMetric(float64(p.Size())/1024, "loaded-KB")
-		for b.Loop() {
-			once(p)
-		}
 	})
 	if err := p.Close(); err != nil {
 		b.Error(err)
@@ -112,12 +116,17 @@ func cold(b *testing.B, name string, code []byte, lim engine.Limits) {
 				b.Error(err)
 			}
 		}
-		slices.Sort(took)
-		b.ReportMetric(float64(took[len(took)/2])/1e3, "p50-µs")
-		b.ReportMetric(float64(took[len(took)*99/100])/1e3, "p99-µs")
+		report(b, took)
 		b.ReportAllocs()
 	})
 	if n := e.compiled.here.Load() + e.compiled.child.Load(); n != 1 {
 		b.Errorf("it was compiled %d times", n)
 	}
+}
+
+// report says how long calls took.
+func report(b *testing.B, took []time.Duration) {
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2])/1e3, "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100])/1e3, "p99-µs")
 }

@@ -120,17 +120,35 @@ func (e *Engine) compile(ctx context.Context, m *runnable, sig engine.Signature,
 }
 
 func (e *Engine) compileInto(ctx context.Context, f *folder, m *runnable, sig engine.Signature, here bool) (*Program, error) {
-	if here {
-		dir := ""
-		if f != nil {
-			dir = f.dir
-		}
-		return e.load(ctx, m, sig, dir)
+	dir := ""
+	if f != nil {
+		dir = f.dir
 	}
-	if err := e.children.Compile(ctx, f.dir, m.code); err != nil {
+	if !here {
+		if err := e.children.Compile(ctx, dir, m.code); err != nil {
+			return nil, err
+		}
+	}
+	p, err := e.load(ctx, m, sig, dir)
+	if err != nil {
 		return nil, err
 	}
-	return e.load(ctx, m, sig, f.dir)
+	machine := machineFactor * int64(len(m.code))
+	if dir != "" {
+		if info, err := os.Stat(e.machineFile(m, dir)); err == nil {
+			machine = info.Size()
+		}
+	}
+	p.size += machine
+	return p, nil
+}
+
+// machineFactor is how much larger machine code is than the module, about.
+const machineFactor = 4
+
+// machineFile is where wazero keeps the machine code of m below the folder dir.
+func (e *Engine) machineFile(m *runnable, dir string) string {
+	return filepath.Join(dir, e.children.Target().File(m.code))
 }
 
 // rejection says what an error of compiling means for who uploaded the module.
@@ -219,7 +237,6 @@ func (e *Engine) load(ctx context.Context, m *runnable, sig engine.Signature, di
 		}
 		return p, &compiler.RefusedError{Invalid: true, Reason: err.Error()}
 	}
-	p.size += e.machineBytes(dir, m.code)
 	return p, nil
 }
 
@@ -234,17 +251,4 @@ func (p *Program) hostModule(ctx context.Context) error {
 		_, err = p.runtime.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName(meter.ImportModule).WithRandSource(noRandom{}))
 	}
 	return err
-}
-
-// machineFactor is how much larger machine code is than the module, about.
-const machineFactor = 4
-
-// machineBytes is how large the machine code of a module is.
-func (e *Engine) machineBytes(dir string, code []byte) int64 {
-	if dir != "" {
-		if info, err := os.Stat(filepath.Join(dir, e.children.Target().File(code))); err == nil {
-			return info.Size()
-		}
-	}
-	return machineFactor * int64(len(code))
 }

@@ -117,13 +117,15 @@ func (e *Engine) loadKept(ctx context.Context, key codecache.Key, code []byte, d
 		return nil, err
 	}
 	// Otherwise wazero would compile it here, and write into the entry.
-	if _, err := os.Lstat(filepath.Join(dir, e.children.Target().File(m.code))); err != nil {
+	machine, err := os.Lstat(e.machineFile(m, dir))
+	if err != nil {
 		return nil, err
 	}
 	p, err := e.load(ctx, m, sig, dir)
 	if err != nil {
 		return nil, err
 	}
+	p.size += machine.Size()
 	if err := e.startKept(ctx, p, key, code, dir, lim); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}

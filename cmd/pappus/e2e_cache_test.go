@@ -1,14 +1,17 @@
 package main_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"pappus/client"
+	"pappus/wasmengine/binary/binarytest"
 )
 
 // counts reads one series of a metric, labels included, as the page has it.
@@ -72,6 +75,71 @@ func TestCodeCache(t *testing.T) {
 	expect("0", "0", "1")
 	p = serve(t, dir, "--code-cache", "1KiB") // too small for anything
 	expect("0", "0", "1")
+}
+
+// children are the processes that a server has started and that still run.
+func (p *process) children() []string {
+	p.t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var all []string
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err == nil { // else the thread has ended
+			all = append(all, strings.Fields(string(text))...)
+		}
+	}
+	return all
+}
+
+// A compile process compiles one module after another, and ends with its
+// server, however that ends.
+func TestCompileProcessEndsWithTheServer(t *testing.T) {
+	costly := func(n int) []byte {
+		return binarytest.Function(binarytest.Body(2, bytes.Repeat(binarytest.IfBlock(), 600+n)))
+	}
+	for name, end := range map[string]func(p *process){"stop": (*process).stop, "kill": (*process).kill} {
+		t.Run(name, func(t *testing.T) {
+			p := serve(t, t.TempDir())
+			for n := range 3 {
+				if _, err := p.push(fmt.Sprintf("f%d", n), costly(n), client.PutOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := p.counts(`pappus_wasm_compiled_total{where="child"}`); n != "3" {
+				t.Errorf("%s modules were compiled in a process of their own", n)
+			}
+			children := p.children()
+			if len(children) != 1 {
+				t.Fatalf("compile processes: %v", children)
+			}
+			end(p)
+			deadline := time.Now().Add(20 * time.Second)
+			for _, child := range children {
+				for state(child) != "" {
+					if time.Now().After(deadline) {
+						t.Fatalf("compile process %s is left, in state %s", child, state(child))
+					}
+					time.Sleep(5 * time.Millisecond) // it is not ours, so that it can't be waited for
+				}
+			}
+		})
+	}
+}
+
+// state is that of a process, "" if it has ended: a zombie has, too.
+func state(pid string) string {
+	text, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	if strings.HasPrefix(rest, "Z") || rest == "" {
+		return ""
+	}
+	return rest[:1]
 }
 
 // Functions that nobody calls cost their records only: what is loaded stays
