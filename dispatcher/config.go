@@ -30,9 +30,9 @@ type Config struct {
 }
 
 // DefaultProgramBytes bounds loaded programs unless it is said otherwise: some
-// four hundred small ones, whose share of the process is a few times as much
-// before it is collected. Loading one again takes less than a millisecond.
-const DefaultProgramBytes = 48 << 20
+// five hundred small ones, whose share of the process is some times as much
+// before it is collected. Loading one again takes about a millisecond.
+const DefaultProgramBytes = 64 << 20
 
 func (c Config) withDefaults() Config {
 	c.Workers = orDefault(c.Workers, runtime.GOMAXPROCS(0))

@@ -107,14 +107,16 @@ func (e *Engine) compile(ctx context.Context, m *runnable, sig engine.Signature,
 			p, err = e.compileInto(ctx, f, m, sig, here)
 		}
 	}
-	if err != nil {
-		e.compiled.refused.Add(1)
-		return nil, f, rejection(err)
-	}
-	if here {
+	switch {
+	case err == nil && here:
 		e.compiled.here.Add(1)
-	} else {
+	case err == nil:
 		e.compiled.child.Add(1)
+	case !here:
+		e.compiled.refused.Add(1)
+	}
+	if err != nil {
+		return nil, f, rejection(err)
 	}
 	return p, f, nil
 }

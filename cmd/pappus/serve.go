@@ -65,6 +65,8 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 			}
 			if _, ok := c.lookupEnv("GOGC"); !ok {
 				debug.SetGCPercent(gcPercent)
+				ballast := make([]byte, gcBallast)
+				defer runtime.KeepAlive(ballast)
 			}
 			if _, ok := c.lookupEnv("GOMAXPROCS"); !ok {
 				s.spareProcessors()
@@ -76,10 +78,15 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 	return cmd
 }
 
-// gcPercent is how much the heap of a server may grow between collections.
-// Isolates are outside of it, so that it is small, and the usual 100 would
-// have a busy server collect every few milliseconds.
-const gcPercent = 400
+// How much the heap of a server may grow between collections. Isolates are
+// outside of it, so that it is small, and a busy server would collect every few
+// milliseconds. So the heap is made to look larger by bytes that nobody
+// touches, which take no memory: an empty server may grow by these, and one
+// with many loaded functions still grows by no more than what it holds.
+const (
+	gcPercent = 100
+	gcBallast = 24 << 20
+)
 
 // spareProcessors gives Go one processor more than there are functions that
 // compute at once: one where no function runs, on which requests are read and
@@ -173,7 +180,11 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 		defer cache.Close()
 	}
 	//nolint:contextcheck // an engine lives longer than any request
-	wasm, err := newWasmEngine(wasmengine.Config{Cache: cache, CompileProcesses: s.dispatch.CompileWorkers, Log: log})
+	wasm, err := newWasmEngine(wasmengine.Config{
+		Cache: cache, Log: log,
+		CompileProcesses: s.dispatch.CompileWorkers,
+		CompileTimeout:   max(s.dispatch.CompileTimeout, 0), // the dispatcher refuses others
+	})
 	if err != nil {
 		return err
 	}
