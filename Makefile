@@ -131,14 +131,17 @@ bench: build bin/loopback $(BENCHSTAT) ## Throughput against a bare echo handler
 	$(BENCHSTAT) .cache/bench.txt
 
 # wasmtime's library in bench/peers needs cgo; where there is none, it is left out.
+# 10,000 functions take some minutes to register; FUNCTIONS says how many.
+FUNCTIONS ?= 10000
 .PHONY: bench-engine
-bench-engine: build bin/loopback $(BENCHSTAT) ## All figures of the engine: isolates, images, metering, its peers, calls over HTTP
+bench-engine: build bin/loopback $(BENCHSTAT) ## All figures of the engine: isolates, images, metering, its peers, calls over HTTP, many functions
 	@mkdir -p .cache
 	$(GO) test -run '^$$' -bench . -benchtime 200ms -count 6 ./wasmengine >.cache/bench-engine.txt
 	$(BENCHSTAT) .cache/bench-engine.txt
-	$(GO) test -run '^$$' -bench Kernels -benchtime 60x ./wasmengine/meter
+	$(GO) test -run '^$$' -bench 'Kernels|CanonicalNaNs' -benchtime 100x ./wasmengine/meter
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then cd bench/peers && $(GO) test -run '^$$' -bench . -benchtime 200ms -count 6 . >../../.cache/bench-peers.txt && ../../$(BENCHSTAT) ../../.cache/bench-peers.txt; fi
 	bin/loopback -pappus bin/pappus
+	bin/loopback functions -pappus bin/pappus -n $(FUNCTIONS)
 
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)

@@ -23,11 +23,16 @@ type Config struct {
 	CompileWorkers int           // programs prepared at once; default 2, or 1 on one processor
 	CompileTimeout time.Duration // for preparing one program; default 30 s
 	CompileWaiting int           // programs that may wait to be prepared; default 64
-	ProgramBytes   int64         // bytes of loaded programs; idle ones beyond that are closed; default 512 MiB
+	ProgramBytes   int64         // bytes of loaded programs; idle ones beyond that are closed; default DefaultProgramBytes
 
 	Defaults, Maximum engine.Limits // of functions; default engine.DefaultLimits, where Maximum is not lower, and engine.MaxLimits
 	MaxCode           int64         // bytes of code; default 64 MiB
 }
+
+// DefaultProgramBytes bounds loaded programs unless it is said otherwise: some
+// five hundred small ones, whose share of the process is some times as much
+// before it is collected. Loading one again takes about a millisecond.
+const DefaultProgramBytes = 64 << 20
 
 func (c Config) withDefaults() Config {
 	c.Workers = orDefault(c.Workers, runtime.GOMAXPROCS(0))
@@ -38,7 +43,7 @@ func (c Config) withDefaults() Config {
 	c.CompileWorkers = orDefault(c.CompileWorkers, min(2, runtime.GOMAXPROCS(0)))
 	c.CompileTimeout = orDefault(c.CompileTimeout, 30*time.Second)
 	c.CompileWaiting = orDefault(c.CompileWaiting, 64)
-	c.ProgramBytes = orDefault(c.ProgramBytes, 512<<20)
+	c.ProgramBytes = orDefault(c.ProgramBytes, DefaultProgramBytes)
 	c.MaxCode = orDefault(c.MaxCode, 64<<20)
 	c.Maximum = c.Maximum.Or(engine.MaxLimits())
 	c.Defaults = c.Defaults.Or(engine.DefaultLimits().AtMost(c.Maximum))

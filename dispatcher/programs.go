@@ -174,7 +174,7 @@ func (ps *programs) load(ctx context.Context, key programKey, prepare func(conte
 	f, running := ps.flights[key]
 	if !running {
 		f = &flight{programs: ps, key: key, prepare: prepare, done: make(chan struct{})}
-		f.ctx, f.cancel = context.WithCancel(ps.base)
+		f.ctx, f.cancel = context.WithCancel(engine.WithTenant(ps.base, key.tenant))
 		ps.flights[key] = f
 	}
 	f.waiters++

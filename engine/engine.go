@@ -147,3 +147,18 @@ func SchedulerOf(ctx context.Context) Scheduler {
 	s, _ := ctx.Value(schedulerKey{}).(Scheduler)
 	return s
 }
+
+type tenantKey struct{}
+
+// WithTenant returns a context in which code is prepared for a tenant. An engine
+// that keeps what it made of code must not let one tenant notice, by the time
+// it takes, what another has.
+func WithTenant(ctx context.Context, tenant string) context.Context {
+	return context.WithValue(ctx, tenantKey{}, tenant)
+}
+
+// TenantOf is the tenant of ctx, or "".
+func TenantOf(ctx context.Context) string {
+	t, _ := ctx.Value(tenantKey{}).(string)
+	return t
+}

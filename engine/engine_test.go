@@ -207,3 +207,12 @@ func TestSetLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestTenantTravelsInContext(t *testing.T) {
+	if got := TenantOf(t.Context()); got != "" {
+		t.Errorf("a tenant %q from nowhere", got)
+	}
+	if got := TenantOf(WithTenant(t.Context(), "t")); got != "t" {
+		t.Errorf("the tenant became %q", got)
+	}
+}

@@ -1,24 +1,18 @@
 package wasmengine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"golang.org/x/sys/unix"
 
 	"pappus/engine"
+	"pappus/wasmengine/codecache"
+	"pappus/wasmengine/compiler"
 	"pappus/wasmengine/meter"
 )
 
@@ -46,170 +40,210 @@ func (c Class) admits(metered *meter.Metered) bool {
 		metered.MostCalls <= c.Calls && metered.MostLocals <= c.Locals && metered.Work <= c.Work
 }
 
-// Exit statuses of the compile process.
-const (
-	workerOK       = 0
-	workerInternal = 1
-	workerInvalid  = 3 // the module is not valid; why is on stderr
-)
-
-// runtimeConfig is how modules are compiled, here and in the child: it must be
-// the same in both, or what the child leaves is not found.
-func runtimeConfig() wazero.RuntimeConfig { return configured(wazero.NewRuntimeConfigCompiler()) }
-
-// configured says what modules may use, whatever runs them.
-func configured(c wazero.RuntimeConfig) wazero.RuntimeConfig {
-	return c.WithCoreFeatures(features).
-		WithMemoryLimitPages(engine.MaxPages).
-		WithDebugInfoEnabled(false)
-}
-
-// compile meters and compiles a module.
-func (e *Engine) compile(ctx context.Context, m *module, sig engine.Signature) (*Program, error) {
-	metered, err := meter.Options{Image: !e.config.NoImages, Globals: m.initializes()}.Rewrite(m.decoded)
+// fromCode makes a program from a module's code, and keeps what that took.
+func (e *Engine) fromCode(ctx context.Context, key codecache.Key, code []byte, sig engine.Signature, lim engine.Limits) (*Program, error) {
+	m, err := e.examine(code)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.fits(lim); err != nil {
+		return nil, err
+	}
+	metered, err := meter.Options{Image: !e.config.NoImages, Globals: m.Initializes}.Rewrite(m.decoded)
 	if err != nil {
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "split the function that is too large", Err: err}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if e.config.Interpreter || e.config.Class.admits(metered) {
+	r := &runnable{
+		Facts:  m.facts,
+		Names:  exportNames{metered.Fuel, metered.Stack, metered.Reset, metered.Start, metered.Globals},
+		Imaged: metered.Image,
+		code:   metered.Code,
+	}
+	p, f, err := e.compile(ctx, r, sig, e.config.Interpreter || e.config.Class.admits(metered))
+	defer f.remove()
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.prepare(ctx, dataOf(m.decoded), lim)
+	if err != nil {
+		_ = p.Close() // the error that matters is why the module does not start
+		return nil, err
+	}
+	if f != nil && f.cache != nil {
+		e.keepCode(ctx, key, f, r, s)
+		if r.Facts.Initializes {
+			e.keepState(ctx, stateKey(key, p.most(lim), lim.Stack), s)
+		}
+	}
+	return p, nil
+}
+
+// compile compiles a metered module here or in a child process. The caller
+// removes the folder, which may be nil.
+func (e *Engine) compile(ctx context.Context, m *runnable, sig engine.Signature, here bool) (*Program, *folder, error) {
+	f, err := e.newFolder(ctx, here, e.config.Cache)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := e.compileInto(ctx, f, m, sig, here)
+	if f != nil && f.cache != nil && errors.Is(err, compiler.ErrFolder) && ctx.Err() == nil {
+		// A disk that is full must not keep anybody from compiling.
+		e.notKept(ctx, err)
+		f.remove()
+		if f, err = e.newFolder(ctx, here, nil); err == nil {
+			p, err = e.compileInto(ctx, f, m, sig, here)
+		}
+	}
+	switch {
+	case err == nil && here:
 		e.compiled.here.Add(1)
-		return e.load(ctx, m, sig, metered, nil)
+	case err == nil:
+		e.compiled.child.Add(1)
+	case !here:
+		e.compiled.refused.Add(1)
+	}
+	if err != nil {
+		return nil, f, rejection(err)
+	}
+	return p, f, nil
+}
+
+func (e *Engine) compileInto(ctx context.Context, f *folder, m *runnable, sig engine.Signature, here bool) (*Program, error) {
+	dir := ""
+	if f != nil {
+		dir = f.dir
+	}
+	if !here {
+		if err := e.children.Compile(ctx, dir, m.code); err != nil {
+			return nil, err
+		}
+	}
+	p, err := e.load(ctx, m, sig, dir)
+	if err != nil {
+		return nil, err
+	}
+	machine := machineFactor * int64(len(m.code))
+	if dir != "" {
+		if info, err := os.Stat(e.machineFile(m, dir)); err == nil {
+			machine = info.Size()
+		}
+	}
+	p.size += machine
+	return p, nil
+}
+
+// machineFactor is how much larger machine code is than the module, about.
+const machineFactor = 4
+
+// machineFile is where wazero keeps the machine code of m below the folder dir.
+func (e *Engine) machineFile(m *runnable, dir string) string {
+	return filepath.Join(dir, e.children.Target().File(m.code))
+}
+
+// rejection says what an error of compiling means for who uploaded the module.
+func rejection(err error) error {
+	var refused *compiler.RefusedError
+	switch {
+	case !errors.As(err, &refused):
+		return err
+	case refused.Costly:
+		return &engine.RejectedError{Reason: refused.Reason, Hint: "split large functions, or build with size optimisation (-Os)", Costly: true, Err: err}
+	case refused.Invalid:
+		return &engine.RejectedError{Reason: "the module is not valid: " + refused.Reason, Hint: "the file is damaged or was built by a broken tool; build it again", Err: err}
+	default:
+		return &engine.RejectedError{Reason: refused.Reason, Hint: "build it with other options", Err: err}
+	}
+}
+
+// folder is where a module is compiled into: private to one compilation, and
+// in the code cache if what is made is to be kept.
+type folder struct {
+	dir   string
+	cache *codecache.Cache // nil: a temporary folder
+}
+
+// newFolder makes a folder, or none if nothing needs one.
+func (e *Engine) newFolder(ctx context.Context, here bool, cache *codecache.Cache) (*folder, error) {
+	if cache != nil {
+		dir, err := cache.Scratch()
+		if err == nil {
+			return &folder{dir, cache}, nil
+		}
+		e.notKept(ctx, err)
+	}
+	if here {
+		return nil, nil
 	}
 	dir, err := os.MkdirTemp("", "pappus-compile-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for compiled code: %w", err)
 	}
-	p, err := e.compileInChild(ctx, m, sig, metered, dir)
-	if rmErr := os.RemoveAll(dir); rmErr != nil && err == nil {
-		err = errors.Join(fmt.Errorf("remove the folder of compiled code: %w", rmErr), p.Close())
-	}
-	if err != nil {
-		e.compiled.refused.Add(1)
-		return nil, err
-	}
-	e.compiled.child.Add(1)
-	return p, nil
+	return &folder{dir: dir}, nil
 }
 
-// compileInChild has a process compile the module into dir, and loads from there.
-func (e *Engine) compileInChild(ctx context.Context, m *module, sig engine.Signature, metered *meter.Metered, dir string) (*Program, error) {
-	if len(e.config.Compiler) == 0 {
-		return nil, tooCostly("compiling it may take long, and no compile process is configured", nil)
-	}
-	bounded, cancel := context.WithTimeout(ctx, e.config.CompileTimeout)
-	defer cancel()
-	argv := append(append([]string{}, e.config.Compiler[1:]...), dir)
-	cmd := exec.CommandContext(bounded, e.config.Compiler[0], argv...)
-	var stderr bytes.Buffer
-	cmd.Stdin = bytes.NewReader(metered.Code)
-	cmd.Stderr = &limitedWriter{w: &stderr, left: 16 << 10}
-	cmd.Env = append(os.Environ(), workerMemoryEnv+"="+strconv.FormatInt(e.config.CompileMemory, 10),
-		workerSecondsEnv+"="+strconv.Itoa(int(e.config.CompileTimeout/time.Second)+1))
-	cmd.WaitDelay = time.Second
-	// A child must not outlive a parent that was killed.
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	// The signal of Pdeathsig comes when the thread that started the child ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := cmd.Run()
-	var exit *exec.ExitError
+// remove removes the folder, unless it has become an entry of the cache.
+func (f *folder) remove() {
 	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case errors.As(err, &exit) && exit.ExitCode() == workerInvalid:
-		return nil, invalid(errors.New(stderr.String()))
-	case bounded.Err() != nil:
-		return nil, tooCostly(fmt.Sprintf("compiling it takes more than %s", e.config.CompileTimeout), err)
-	case errors.As(err, &exit):
-		return nil, tooCostly("compiling it takes more memory or time than a compile process gets", err)
+	case f == nil:
+	case f.cache != nil:
+		f.cache.Discard(f.dir)
 	default:
-		return nil, fmt.Errorf("start the compile process: %w", err)
+		_ = os.RemoveAll(f.dir) // the system empties its folder for such
 	}
-	if err := holdsOneFile(dir); err != nil {
-		return nil, err
-	}
-	cache, err := wazero.NewCompilationCacheWithDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open compiled code: %w", err)
-	}
-	return e.load(ctx, m, sig, metered, cache)
 }
 
-// holdsOneFile makes sure that the compile process left machine code: without
-// it the module would be compiled here after all.
-func holdsOneFile(dir string) error {
-	files := 0
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			files++
-		}
-		return err
-	})
-	if err != nil || files != 1 {
-		return fmt.Errorf("the compile process left %d files of code instead of one: %w", files, errors.Join(err, errNoCode))
-	}
-	return nil
-}
-
-var errNoCode = errors.New("no compiled code")
-
-// load compiles the metered module, or finds it in cache, and makes a program.
-// The program owns cache.
-func (e *Engine) load(ctx context.Context, m *module, sig engine.Signature, metered *meter.Metered, cache wazero.CompilationCache) (p *Program, err error) {
-	config := runtimeConfig()
+// load makes a program of a metered module: of machine code in the folder dir
+// if it is there, by compiling it otherwise. Without a folder it is "".
+func (e *Engine) load(ctx context.Context, m *runnable, sig engine.Signature, dir string) (p *Program, err error) {
+	config := compiler.Config()
 	if e.config.Interpreter {
-		config = configured(wazero.NewRuntimeConfigInterpreter())
+		config = compiler.Configured(wazero.NewRuntimeConfigInterpreter())
 	}
-	if cache != nil {
+	var cache wazero.CompilationCache
+	if dir != "" {
+		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
+			return nil, fmt.Errorf("%w: %w", compiler.ErrFolder, err)
+		}
 		config = config.WithCompilationCache(cache)
 	}
-	// One runtime a program: closing it gives all of its code back.
-	p = newProgram(e, m, sig, metered, wazero.NewRuntimeWithConfig(ctx, config), cache)
+	// One runtime and one cache object for each program: closing them gives all
+	// of its code back, and nobody instantiates a module that is still being
+	// loaded.
+	rt := wazero.NewRuntimeWithConfig(ctx, config)
+	p = newProgram(e, m, sig, rt, cache)
 	defer func() {
 		if r := recover(); r != nil {
-			err = &engine.RejectedError{Reason: fmt.Sprintf("the compiler can't handle the module: %v", r), Hint: "build it with other options"}
+			err = &compiler.RefusedError{Reason: fmt.Sprintf("the compiler can't handle the module: %v", r)}
 		}
 		if err != nil {
 			_ = p.Close() // the error that matters is why it does not compile
 			p = nil
 		}
 	}()
-	_, err = p.runtime.NewHostModuleBuilder(meter.ImportModule).
-		NewFunctionBuilder().
-		WithGoFunction(api.GoFunc(nextSlice), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).
-		Export(meter.ImportName).
-		Instantiate(ctx)
-	if err != nil {
+	if err := p.hostModule(ctx); err != nil {
 		return p, fmt.Errorf("make the host module: %w", err)
 	}
-	if p.compiled, err = p.runtime.CompileModule(ctx, metered.Code); err != nil {
-		return p, invalid(err)
+	if p.compiled, err = rt.CompileModule(ctx, m.code); err != nil {
+		if compiler.OfFiles(err) {
+			return p, fmt.Errorf("%w: %w", compiler.ErrFolder, err)
+		}
+		return p, &compiler.RefusedError{Invalid: true, Reason: err.Error()}
 	}
 	return p, nil
 }
 
-func invalid(err error) error {
-	return &engine.RejectedError{Reason: "the module is not valid: " + err.Error(), Hint: "the file is damaged or was built by a broken tool; build it again", Err: err}
-}
-
-func tooCostly(reason string, err error) error {
-	return &engine.RejectedError{Reason: reason, Hint: "split large functions, or build with size optimisation (-Os)", Costly: true, Err: err}
-}
-
-// limitedWriter keeps the first bytes of what is written and drops the rest.
-type limitedWriter struct {
-	w    io.Writer
-	left int
-}
-
-func (l *limitedWriter) Write(b []byte) (int, error) {
-	keep := b[:min(len(b), l.left)]
-	l.left -= len(keep)
-	if _, err := l.w.Write(keep); err != nil {
-		return 0, err
+// hostModule makes the module that metered code imports.
+func (p *Program) hostModule(ctx context.Context) error {
+	compiled, err := p.runtime.NewHostModuleBuilder(meter.ImportModule).
+		NewFunctionBuilder().
+		WithGoFunction(api.GoFunc(nextSlice), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).
+		Export(meter.ImportName).
+		Compile(ctx)
+	if err == nil {
+		_, err = p.runtime.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName(meter.ImportModule).WithRandSource(noRandom{}))
 	}
-	return len(b), nil
+	return err
 }

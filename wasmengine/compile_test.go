@@ -16,6 +16,7 @@ import (
 	"pappus/engine"
 	"pappus/engine/enginetest"
 	"pappus/wasmengine/binary/binarytest"
+	"pappus/wasmengine/compiler"
 	"pappus/wasmengine/meter"
 )
 
@@ -90,8 +91,11 @@ func residentBytes(t *testing.T) int64 {
 
 // At each bound of the class a module is compiled here, one past it is not.
 func TestClass(t *testing.T) {
-	e := newEngine(t, Config{})
-	e.config.Compiler = nil // what is not compiled here is refused
+	e, err := New(Config{}) // what is not compiled here is refused
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Close() }()
 	try := func(code []byte) error {
 		p, err := e.Prepare(t.Context(), code, enginetest.Signature(), enginetest.Limits())
 		if err == nil {
@@ -156,38 +160,39 @@ func TestClass(t *testing.T) {
 
 func TestCompileProcess(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // other packages' tests compile in processes, too
-	e := newEngine(t, Config{Class: Class{Code: 1}})
-	prepare := func(code []byte) error {
+	prepare := func(e *Engine, code []byte) error {
 		p, err := e.Prepare(t.Context(), code, enginetest.Signature(), enginetest.Limits())
 		if err != nil {
 			return err
 		}
 		return p.Close()
 	}
-	if err := prepare(hostile(t, "echo-grow")); err != nil {
+	e := newEngine(t, Config{Class: Class{Code: 1}})
+	if err := prepare(e, hostile(t, "echo-grow")); err != nil {
 		t.Errorf("a good module: %v", err)
 	}
 	invalid := binarytest.Function([]byte{0, 0x6a, 0x0b}) // i32.add of nothing
 	var r *engine.RejectedError
-	if err := prepare(invalid); !errors.As(err, &r) || r.Costly || !strings.Contains(r.Reason, "not valid") {
+	if err := prepare(e, invalid); !errors.As(err, &r) || r.Costly || !strings.Contains(r.Reason, "not valid") {
 		t.Errorf("a module that does not type-check: %v", err)
 	}
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), "pappus-compile-*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v (%v)", left, err)
 	}
-	e.config.Compiler = []string{"/nonexistent/compiler"}
-	if err := prepare(hostile(t, "echo-grow")); err == nil || errors.As(err, &r) && r.Costly {
-		t.Errorf("without a compile process: %v", err)
+	if n := e.children.Started(); n != 1 {
+		t.Errorf("%d processes were started for two modules", n)
 	}
-	e.config.Compiler = []string{"/bin/true"}
-	if err := prepare(hostile(t, "echo-grow")); err == nil {
-		t.Error("a compile process that leaves nothing was believed")
-	}
-	e.config.Compiler = []string{"/bin/sh", "-c", "exec sleep 60"}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := e.Prepare(ctx, hostile(t, "echo-grow"), enginetest.Signature(), enginetest.Limits()); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a request that went away: %v", err)
+	for _, broken := range []string{"/nonexistent/compiler", "/bin/true"} {
+		e, err := New(Config{Class: Class{Code: 1}, Compiler: []string{broken}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := prepare(e, hostile(t, "echo-grow")); !errors.Is(err, compiler.ErrProcess) || errors.As(err, &r) {
+			t.Errorf("with %s for a compile process: %v", broken, err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -3,15 +3,17 @@
 //
 // It owns what happens to a module between its upload and the last byte of its
 // outputs: Inspect decodes and examines it, Prepare rewrites it so that it
-// meters itself, compiles it, in a child process if that may be costly, and
-// tries it once; Program.Run places inputs into a fresh context, runs the
-// module in slices that look at deadline, cancellation and scheduler, and
-// reads its outputs as what they are: hostile bytes.
+// meters itself, compiles it, in a child process if that may be costly, tries
+// it once, and keeps what came of it, so that the next Prepare only loads it;
+// Program.Run places inputs into a fresh context, runs the module in slices
+// that look at deadline, cancellation and scheduler, and reads its outputs as
+// what they are: hostile bytes.
 //
 // Sub-packages own one idea each: binary the module format, meter the
-// rewriting, canon the NaNs, domain the memory of contexts, abi the structures
-// in it. Package wasmengine knows them, packages engine and data, and wazero,
-// which nobody else knows.
+// rewriting, canon the NaNs, compiler the processes that compile, codecache what
+// is kept on disk, domain the memory of contexts, abi the structures in it.
+// Package wasmengine knows them, packages engine and data, and wazero, which
+// nobody else knows but compiler.
 //
 // A module is never run as it was uploaded, only as package meter rewrote it.
 //

@@ -3,17 +3,17 @@ package wasmengine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync/atomic"
 	"time"
 
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
-
 	"pappus/engine"
 	"pappus/wasmengine/binary"
+	"pappus/wasmengine/codecache"
+	"pappus/wasmengine/compiler"
 	"pappus/wasmengine/domain"
 )
 
@@ -27,10 +27,6 @@ const (
 	initTimeout = 10 * time.Second
 )
 
-// features are the parts of WebAssembly that modules may use: what package
-// binary decodes.
-const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExtendedConst
-
 // Semantics is the version of what makes a module's results, fuel included: of
 // the rewriting, of the fuel model and of what the platform shows a function.
 // Whatever changes a result or the rewritten code raises it.
@@ -39,13 +35,19 @@ const Semantics = 1
 // Config is what an engine can be told. The zero value is safe: modules that
 // may be costly to compile are refused, since there is no process to do it in.
 type Config struct {
-	// Compiler is the command, with arguments, that compiles one module in a
-	// process of its own by calling CompileWorker. The engine appends one
-	// argument.
+	// Compiler is the command, with arguments, that compiles modules in a
+	// process of its own by calling CompileWorker.
 	Compiler []string
 
-	CompileTimeout time.Duration // of such a process; 0: 30 s
-	CompileMemory  int64         // bytes of address space that it gets; 0: 3 GiB
+	CompileProcesses int           // at once; 0: 2
+	CompileTimeout   time.Duration // for one module there; 0: 30 s
+	CompileMemory    int64         // bytes of address space that it gets; 0: 3 GiB
+
+	// Cache keeps what was made of modules; nil: nothing is kept. It outlives
+	// the engine, and is closed by who opened it.
+	Cache *codecache.Cache
+
+	Log *slog.Logger // told what went wrong and was made good; nil: nobody is
 
 	Caps  binary.Caps // of modules; zero value: binary.DefaultCaps()
 	Class Class       // what is compiled in process; zero value: DefaultClass()
@@ -67,9 +69,10 @@ type Config struct {
 
 // Engine runs WebAssembly. It is safe for concurrent use.
 type Engine struct {
-	config Config
-	pool   *domain.Pool
-	desc   descriptions
+	config   Config
+	pool     *domain.Pool
+	children *compiler.Pool
+	desc     descriptions
 
 	idleInstances atomic.Int64 // instances that wait in programs
 	idleBytes     atomic.Int64 // bytes that those keep resident
@@ -82,12 +85,6 @@ var _ engine.Engine = (*Engine)(nil)
 
 // New makes an engine.
 func New(config Config) (*Engine, error) {
-	if config.CompileTimeout == 0 {
-		config.CompileTimeout = 30 * time.Second
-	}
-	if config.CompileMemory == 0 {
-		config.CompileMemory = 3 << 30
-	}
 	if config.Caps == (binary.Caps{}) {
 		config.Caps = binary.DefaultCaps()
 	}
@@ -103,19 +100,26 @@ func New(config Config) (*Engine, error) {
 	if config.Idle == 0 {
 		config.Idle = 2 * runtime.GOMAXPROCS(0)
 	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
 	if config.Slice < 0 {
 		return nil, fmt.Errorf("wasm engine: slice %d can't be negative", config.Slice)
 	}
-	// The first runtime of a process sets wazero's own version without a lock:
-	// that must be over before runtimes are made by several goroutines.
-	if err := wazero.NewRuntimeWithConfig(context.Background(), runtimeConfig()).Close(context.Background()); err != nil {
-		return nil, fmt.Errorf("wasm engine: start wazero: %w", err)
+	if config.Interpreter {
+		config.Cache = nil // it makes no machine code
 	}
 	pool, err := domain.NewPool(domain.Config{Regions: config.Regions, IdleWarm: config.IdleBytes})
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{config: config, pool: pool, desc: newDescriptions()}, nil
+	children, err := compiler.NewPool(compiler.Options{
+		Command: config.Compiler, Processes: config.CompileProcesses, Timeout: config.CompileTimeout, Memory: config.CompileMemory,
+	})
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return &Engine{config: config, pool: pool, children: children, desc: newDescriptions()}, nil
 }
 
 // Name is "wasm".
@@ -136,33 +140,21 @@ func (e *Engine) Inspect(code []byte) (engine.Inspection, error) {
 	}
 	return engine.Inspection{
 		Manifest: m.manifest,
-		Layout:   m.layout,
-		Memory:   int64(m.decoded.Memory.Min) * engine.PageSize,
+		Layout:   m.Layout,
+		Memory:   int64(m.MinPages) * engine.PageSize,
 		Exports:  exports,
 	}, nil
 }
 
-// Prepare makes code ready to run.
+// Prepare makes code ready to run: from the code cache if it is there, by
+// compiling it otherwise.
 func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature, lim engine.Limits) (engine.Program, error) {
-	m, err := e.examine(code)
+	key := e.codeKey(engine.TenantOf(ctx), code)
+	p, err := e.fromCache(ctx, key, code, sig, lim)
+	if p == nil && err == nil {
+		p, err = e.fromCode(ctx, key, code, sig, lim)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if need := int64(m.decoded.Memory.Min) * engine.PageSize; need > int64(lim.Memory) {
-		return nil, &engine.RejectedError{
-			Reason: fmt.Sprintf("the module's initial memory of %s is above its memory limit of %s", engine.Bytes(need), lim.Memory),
-			Hint:   "raise the memory limit or build the module with less initial memory",
-		}
-	}
-	if m.layout == layoutDandelion && m.hasHeap && int64(m.heapBase) >= int64(lim.Memory) {
-		return nil, reject(fmt.Sprintf("%s is %#x, at or above the memory limit of %s", exportHeapBase, m.heapBase, lim.Memory), "raise the memory limit, or export the linker's value")
-	}
-	p, err := e.compile(ctx, m, sig)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.prepare(ctx, m.decoded, lim); err != nil {
-		_ = p.Close() // the error that matters is why the module does not start
 		return nil, err
 	}
 	return p, nil
@@ -188,5 +180,8 @@ func (e *Engine) Stats() Stats {
 	}
 }
 
-// Close gives the memory domain back.
-func (e *Engine) Close() error { return e.pool.Close() }
+// Close ends the compile processes and gives the memory domain back.
+func (e *Engine) Close() error {
+	e.children.Close()
+	return e.pool.Close()
+}

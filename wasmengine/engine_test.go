@@ -17,7 +17,7 @@ const workerEnv = "PAPPUS_TEST_COMPILE_WORKER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(workerEnv) == "1" {
-		os.Exit(CompileWorker(context.Background(), os.Args[len(os.Args)-1], os.Stdin, os.Stderr))
+		os.Exit(CompileWorker(context.Background(), os.Stdin, os.Stdout, os.Stderr, os.Exit))
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -34,14 +34,25 @@ const manifestSection = "pappus"
 // module is a module that may be prepared: decoded and found to keep to the
 // binary interface.
 type module struct {
-	decoded    *binary.Module
-	manifest   engine.Manifest
-	layout     string
-	system     uint32 // address of the system struct
-	heapBase   uint32 // with hasHeap
-	heapEnd    uint32 // layoutFixed
-	hasHeap    bool   // the module exports __heap_base
-	initialize bool   // the module exports _initialize
+	decoded  *binary.Module
+	manifest engine.Manifest
+	facts
+}
+
+// facts are what running a module takes to know of it. They are kept with its
+// machine code, so that the module itself need not be read again.
+type facts struct {
+	Layout   string
+	System   uint32 // address of the system struct
+	HeapBase uint32 // with HasHeap
+	HeapEnd  uint32 // layoutFixed
+	HasHeap  bool   // the module exports __heap_base
+
+	MinPages uint32
+	MaxPages uint32 // declared, or engine.MaxPages
+
+	Initialize  bool // the module exports _initialize
+	Initializes bool // it has code that runs before any call: that, or a start function
 }
 
 // examine decodes code and checks what the binary interface asks for. Its
@@ -51,7 +62,7 @@ func (e *Engine) examine(code []byte) (*module, error) {
 	if err != nil {
 		return nil, rejectDecoding(err)
 	}
-	m := &module{decoded: decoded, layout: layoutDandelion}
+	m := &module{decoded: decoded, facts: facts{Layout: layoutDandelion}}
 	for _, check := range []func() error{m.checkImports, m.readManifest, m.checkMemory, m.checkData, m.checkEntry, m.checkSystem, m.checkHeap} {
 		if err := check(); err != nil {
 			return nil, err
@@ -122,7 +133,7 @@ func (m *module) readManifest() error {
 	switch manifest.Layout {
 	case "":
 	case layoutDandelion, layoutGrow, layoutFixed:
-		m.layout = manifest.Layout
+		m.Layout = manifest.Layout
 	default:
 		return reject(fmt.Sprintf("manifest: layout is %.40q", manifest.Layout), "it can be grow, fixed, or absent")
 	}
@@ -137,6 +148,10 @@ func (m *module) checkMemory() error {
 	x, ok := m.decoded.Export(exportMemory)
 	if !m.decoded.Memory.Imported && (!ok || x.Kind != binary.ExternMemory) {
 		return reject("the module does not export its memory", "export it under the name \"memory\"")
+	}
+	m.MinPages, m.MaxPages = m.decoded.Memory.Min, engine.MaxPages
+	if m.decoded.Memory.HasMax {
+		m.MaxPages = min(m.decoded.Memory.Max, m.MaxPages)
 	}
 	return nil
 }
@@ -160,7 +175,8 @@ func (m *module) checkEntry() error {
 	if _, ok := m.decoded.Export(exportStart); !ok {
 		return reject("the module does not export _start", "build a command, not a library, or export the entry as _start")
 	}
-	_, m.initialize = m.decoded.Export(exportInitialize)
+	_, m.Initialize = m.decoded.Export(exportInitialize)
+	m.Initializes = m.Initialize || m.decoded.Start >= 0
 	return m.checkFunction(exportInitialize)
 }
 
@@ -194,16 +210,16 @@ func (m *module) checkSystem() error {
 		return reject(fmt.Sprintf("%s is at %#x, and its %d bytes reach outside of the initial memory of %d bytes", exportSystem, address, abi.SystemSize, memory),
 			"the global must hold the address of the system struct in the module's data")
 	}
-	m.system = address
+	m.System = address
 	return nil
 }
 
 func (m *module) checkHeap() error {
 	var err error
-	if m.heapBase, m.hasHeap, err = m.address(exportHeapBase); err != nil {
+	if m.HeapBase, m.HasHeap, err = m.address(exportHeapBase); err != nil {
 		return err
 	}
-	if m.layout != layoutFixed {
+	if m.Layout != layoutFixed {
 		return nil
 	}
 	end, ok, err := m.address(exportHeapEnd)
@@ -211,16 +227,13 @@ func (m *module) checkHeap() error {
 		return err
 	}
 	memory := uint64(m.decoded.Memory.Min) * engine.PageSize
-	if !m.hasHeap || !ok || m.heapBase > end || uint64(end) > memory {
+	if !m.HasHeap || !ok || m.HeapBase > end || uint64(end) > memory {
 		return reject(fmt.Sprintf("layout fixed: %s and %s must be exported and lie within the initial memory of %d bytes, the first not above the second", exportHeapBase, exportHeapEnd, memory),
 			"build the module with the tool that gave it this layout")
 	}
-	m.heapEnd = end
+	m.HeapEnd = end
 	return nil
 }
-
-// initializes reports whether the module has code that runs before any call.
-func (m *module) initializes() bool { return m.initialize || m.decoded.Start >= 0 }
 
 // address is the value of an exported immutable i32 global.
 func (m *module) address(name string) (uint32, bool, error) {
@@ -234,6 +247,20 @@ func (m *module) address(name string) (uint32, bool, error) {
 		}
 	}
 	return 0, false, reject(fmt.Sprintf("the export %s is not an immutable i32 global with a constant value", name), "export the address as the linker does (--export="+name+")")
+}
+
+// fits reports, as an error, that a module can't start under a memory limit.
+func (m *facts) fits(lim engine.Limits) error {
+	if need := int64(m.MinPages) * engine.PageSize; need > int64(lim.Memory) {
+		return &engine.RejectedError{
+			Reason: fmt.Sprintf("the module's initial memory of %s is above its memory limit of %s", engine.Bytes(need), lim.Memory),
+			Hint:   "raise the memory limit or build the module with less initial memory",
+		}
+	}
+	if m.Layout == layoutDandelion && m.HasHeap && int64(m.HeapBase) >= int64(lim.Memory) {
+		return reject(fmt.Sprintf("%s is %#x, at or above the memory limit of %s", exportHeapBase, m.HeapBase, lim.Memory), "raise the memory limit, or export the linker's value")
+	}
+	return nil
 }
 
 func reject(reason, hint string) error {

@@ -104,48 +104,58 @@ func newImage(pages uint32, runs []run, globals []uint64) (*image, error) {
 	return m, nil
 }
 
-// prepare makes the image that calls start from, and refuses a module that
-// can't even start. Without an image every call initialises its own instance;
-// one is initialised here, to know that it can be.
-func (p *Program) prepare(ctx context.Context, m *binary.Module, lim engine.Limits) error {
-	err := p.makeImage(ctx, m, lim)
+// prepare makes the image that calls start from, data being what the module's
+// data segments leave, and refuses a module that can't even start. Without an
+// image every call initialises its own instance; one is initialised here, to
+// know that it can be.
+// It returns the state that the image holds.
+func (p *Program) prepare(ctx context.Context, data []run, lim engine.Limits) (state, error) {
+	s, err := p.makeImage(ctx, data, lim)
 	var f *engine.Fault
 	var r *engine.RejectedError
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, domain.ErrExhausted) || errors.As(err, &r):
-		return err
+		return s, err
 	case errors.As(err, &f):
-		return &engine.RejectedError{Reason: "the module fails while it is initialised: " + f.Error(), Hint: "run it locally to find out why", Err: err}
+		return s, &engine.RejectedError{Reason: "the module fails while it is initialised: " + f.Error(), Hint: "run it locally to find out why", Err: err}
 	default:
-		return &engine.RejectedError{Reason: "the module can't be instantiated: " + err.Error(), Hint: "its data or element segments may not fit", Err: err}
+		return s, &engine.RejectedError{Reason: "the module can't be instantiated: " + err.Error(), Hint: "its data or element segments may not fit", Err: err}
 	}
 }
 
-func (p *Program) makeImage(ctx context.Context, m *binary.Module, lim engine.Limits) error {
-	i, err := p.take(ctx, lim, p.minPages)
+func (p *Program) makeImage(ctx context.Context, data []run, lim engine.Limits) (state, error) {
+	i, err := p.take(ctx, lim, p.facts.MinPages)
 	if err != nil {
-		return err
+		return state{}, err
 	}
 	defer p.give(i, true)
 	if !p.imaged {
-		return i.initialize(ctx, lim)
+		return state{None: true}, i.initialize(ctx, lim)
 	}
-	data := dataOf(m)
-	var globals []uint64
-	if p.initializes {
+	s := state{Pages: i.pages(), runs: data}
+	if p.facts.Initializes {
 		(&image{runs: data}).write(i.bytes())
 		if err := i.initialize(ctx, lim); err != nil {
-			return err
+			return state{}, err
 		}
-		data = runsOf(i.bytes())
-		globals = make([]uint64, len(i.globals))
+		s = state{Pages: i.pages(), Globals: make([]uint64, len(i.globals)), runs: runsOf(i.bytes())}
 		for n, g := range i.globals {
-			globals[n] = g.Get()
+			s.Globals[n] = g.Get()
 		}
 	}
-	p.image, err = newImage(i.pages(), data, globals)
-	if err == nil {
-		p.size += p.image.size()
+	return s, p.start(s)
+}
+
+// start has calls start from a state.
+func (p *Program) start(s state) error {
+	if s.None {
+		return nil
 	}
-	return err
+	image, err := newImage(s.Pages, s.runs, s.Globals)
+	if err != nil {
+		return err
+	}
+	p.image = image
+	p.size += image.size()
+	return nil
 }

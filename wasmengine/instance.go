@@ -82,9 +82,9 @@ func (p *Program) instantiate(ctx context.Context, lim engine.Limits) (*instance
 		return nil, err
 	}
 	i := &instance{program: p, memory: &linear{pool: p.engine.pool, region: region, most: most}}
-	if most < p.minPages {
+	if most < p.facts.MinPages {
 		i.memory.Free()
-		return nil, fmt.Errorf("memory limit %s is below the module's initial memory of %d pages", lim.Memory, p.minPages)
+		return nil, fmt.Errorf("memory limit %s is below the module's initial memory of %d pages", lim.Memory, p.facts.MinPages)
 	}
 	if p.image != nil && p.image.file != nil {
 		if err := region.Map(p.image.file); err != nil {
@@ -108,16 +108,16 @@ func (p *Program) instantiate(ctx context.Context, lim engine.Limits) (*instance
 func (i *instance) bind() error {
 	names := &i.program.names
 	var ok bool
-	if i.fuel, ok = i.module.ExportedGlobal(names.fuel).(api.MutableGlobal); !ok {
+	if i.fuel, ok = i.module.ExportedGlobal(names.Fuel).(api.MutableGlobal); !ok {
 		return errors.New("the metered module has no fuel counter")
 	}
-	if i.stack, ok = i.module.ExportedGlobal(names.stack).(api.MutableGlobal); !ok {
+	if i.stack, ok = i.module.ExportedGlobal(names.Stack).(api.MutableGlobal); !ok {
 		return errors.New("the metered module has no stack counter")
 	}
 	if i.entry = i.module.ExportedFunction(exportStart); i.entry == nil {
 		return errors.New("the metered module has no entry")
 	}
-	for _, name := range names.globals {
+	for _, name := range names.Globals {
 		g, ok := i.module.ExportedGlobal(name).(api.MutableGlobal)
 		if !ok {
 			return errors.New("the metered module does not export its globals")
@@ -127,10 +127,10 @@ func (i *instance) bind() error {
 	if i.program.image != nil {
 		return nil
 	}
-	if names.start != "" {
-		i.init = append(i.init, i.module.ExportedFunction(names.start))
+	if names.Start != "" {
+		i.init = append(i.init, i.module.ExportedFunction(names.Start))
 	}
-	if i.program.module.initialize {
+	if i.program.facts.Initialize {
 		i.init = append(i.init, i.module.ExportedFunction(exportInitialize))
 	}
 	return nil
@@ -150,7 +150,7 @@ func (i *instance) begin(ctx context.Context, lim engine.Limits) error {
 		}
 	case used:
 		if i.reset == nil { // looking it up makes a call stack of 10 KB, which a new instance does without
-			i.reset = i.module.ExportedFunction(i.program.names.reset)
+			i.reset = i.module.ExportedFunction(i.program.names.Reset)
 		}
 		// The reset itself is not metered, but its code is the platform's.
 		return i.reset.CallWithStack(ctx, nil)

@@ -23,10 +23,10 @@ var entryClasses = [...]int64{1, 16, 64, 256, 1024, 4096, 16384, engine.MaxPages
 // entryFor finds the entry of a call for a memory that now has pages pages
 // and may have most. It fails with an out-of-memory fault that names both
 // sizes when the inputs don't fit.
-func (m *module) entryFor(pages, most uint32, in []data.Set, outputs []string) (entry, error) {
+func (m *facts) entryFor(pages, most uint32, in []data.Set, outputs []string) (entry, error) {
 	need := abi.Size(in, outputs)
 	limit := int64(most) * engine.PageSize
-	switch m.layout {
+	switch m.Layout {
 	case layoutGrow:
 		base := int64(pages) * engine.PageSize
 		filled := base + need
@@ -35,15 +35,15 @@ func (m *module) entryFor(pages, most uint32, in []data.Set, outputs []string) (
 		}
 		return entry{pages: growClass(filled, most), base: base, heap: abi.Heap{Begin: -1, End: -1}}, nil
 	case layoutFixed:
-		base := (int64(m.heapEnd) - need) &^ (abi.DataAlign - 1)
-		if base < int64(m.heapBase) {
-			return entry{}, tooSmall(need, int64(m.heapEnd)-int64(m.heapBase))
+		base := (int64(m.HeapEnd) - need) &^ (abi.DataAlign - 1)
+		if base < int64(m.HeapBase) {
+			return entry{}, tooSmall(need, int64(m.HeapEnd)-int64(m.HeapBase))
 		}
-		return entry{pages: pages, base: base, heap: abi.Heap{Begin: int64(m.heapBase), End: base}}, nil
+		return entry{pages: pages, base: base, heap: abi.Heap{Begin: int64(m.HeapBase), End: base}}, nil
 	default:
 		base := int64(pages) * engine.PageSize
-		if m.hasHeap {
-			base = int64(m.heapBase)
+		if m.HasHeap {
+			base = int64(m.HeapBase)
 		}
 		base = abi.Align(base)
 		if base+need > limit {

@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"pappus/wasmengine/codecache"
 )
 
 // compileCounts are how many modules were compiled where.
@@ -15,7 +17,10 @@ var _ prometheus.Collector = (*Engine)(nil)
 
 // descriptions of what an engine tells about itself.
 type descriptions struct {
-	contexts, idleBytes, instances, compiled *prometheus.Desc
+	contexts, idleBytes, instances, compiled, processes *prometheus.Desc
+
+	// of the code cache
+	lookups, removed, entries, bytes *prometheus.Desc
 }
 
 func newDescriptions() descriptions {
@@ -28,12 +33,22 @@ func newDescriptions() descriptions {
 			"Calls by how they came to their isolate: a new instance, or one that was reset.", []string{"from"}, nil),
 		compiled: prometheus.NewDesc("pappus_wasm_compiled_total",
 			"Modules compiled, by where: in this process, in a process of its own, or refused there as too costly.", []string{"where"}, nil),
+		processes: prometheus.NewDesc("pappus_wasm_compile_processes_total",
+			"Compile processes started. Each compiles many modules.", nil, nil),
+		lookups: prometheus.NewDesc("pappus_wasm_code_cache_lookups_total",
+			"Look-ups of compiled code on disk, by result: hit or miss.", []string{"result"}, nil),
+		removed: prometheus.NewDesc("pappus_wasm_code_cache_removed_total",
+			"Entries of compiled code removed from disk, by reason: evicted to make room, or damaged.", []string{"reason"}, nil),
+		entries: prometheus.NewDesc("pappus_wasm_code_cache_entries",
+			"Entries of compiled code on disk.", nil, nil),
+		bytes: prometheus.NewDesc("pappus_wasm_code_cache_bytes",
+			"Bytes of compiled code on disk.", nil, nil),
 	}
 }
 
 // Describe is part of prometheus.Collector.
 func (e *Engine) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{e.desc.contexts, e.desc.idleBytes, e.desc.instances, e.desc.compiled} {
+	for _, d := range []*prometheus.Desc{e.desc.contexts, e.desc.idleBytes, e.desc.instances, e.desc.compiled, e.desc.processes, e.desc.lookups, e.desc.removed, e.desc.entries, e.desc.bytes} {
 		ch <- d
 	}
 }
@@ -57,4 +72,15 @@ func (e *Engine) Collect(ch chan<- prometheus.Metric) {
 	counter(e.desc.compiled, e.compiled.here.Load(), "process")
 	counter(e.desc.compiled, e.compiled.child.Load(), "child")
 	counter(e.desc.compiled, e.compiled.refused.Load(), "refused")
+	ch <- prometheus.MustNewConstMetric(e.desc.processes, prometheus.CounterValue, float64(e.children.Started()))
+	var c codecache.Stats
+	if e.config.Cache != nil {
+		c = e.config.Cache.Stats()
+	}
+	counter(e.desc.lookups, c.Hits, "hit")
+	counter(e.desc.lookups, c.Misses, "miss")
+	counter(e.desc.removed, c.Evicted, "evicted")
+	counter(e.desc.removed, c.Damaged, "damaged")
+	gauge(e.desc.entries, float64(c.Entries))
+	gauge(e.desc.bytes, float64(c.Bytes))
 }

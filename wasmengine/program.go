@@ -13,32 +13,29 @@ import (
 	"pappus/engine"
 	"pappus/wasmengine/abi"
 	"pappus/wasmengine/domain"
-	"pappus/wasmengine/meter"
 )
 
-// codeFactor is how much larger machine code is than the module, about.
-const codeFactor = 4
-
-// programOverhead is what a loaded program takes besides its code, in bytes.
-const programOverhead = 64 << 10
+// What a loaded program holds besides its machine code and its image, in
+// bytes: a runtime, the host module, trampolines and an idle instance; and for
+// each byte of the module, which wazero keeps decoded. Measured by TestSize.
+const (
+	programOverhead = 64 << 10
+	moduleFactor    = 2
+)
 
 // Program is a compiled module and the instances of it that wait for a call.
 type Program struct {
-	engine   *Engine
-	module   module // decoded is nil: the uploaded bytes are not kept
-	sig      engine.Signature
-	outputs  []string
-	minPages uint32
-	maxPages uint32 // declared, or engine.MaxPages
-	names    exportNames
-	size     int64
-
-	initializes bool   // the module has code that runs before any call
-	imaged      bool   // calls start from an image, and instances can be brought back to it
-	image       *image // with imaged, once it is made
+	engine  *Engine
+	facts   facts
+	names   exportNames
+	imaged  bool // calls start from an image, and instances can be brought back to it
+	sig     engine.Signature
+	outputs []string
+	size    int64
+	image   *image // with imaged, once it is made
 
 	runtime  wazero.Runtime
-	cache    wazero.CompilationCache // nil when compiled in this process
+	cache    wazero.CompilationCache // nil without files of machine code
 	compiled wazero.CompiledModule
 	// How instances are made. The name section must not name them: a second one
 	// of that name would fail.
@@ -57,34 +54,26 @@ var _ engine.Program = (*Program)(nil)
 // exportNames are the names under which a metered module exports what the
 // platform uses.
 type exportNames struct {
-	fuel, stack, reset, start string
-	globals                   []string
+	Fuel, Stack, Reset, Start string
+	Globals                   []string
 }
 
-func newProgram(e *Engine, m *module, sig engine.Signature, metered *meter.Metered, rt wazero.Runtime, cache wazero.CompilationCache) *Program {
+func newProgram(e *Engine, m *runnable, sig engine.Signature, rt wazero.Runtime, cache wazero.CompilationCache) *Program {
 	p := &Program{
-		engine:   e,
-		module:   *m,
-		sig:      sig,
-		minPages: m.decoded.Memory.Min,
-		maxPages: engine.MaxPages,
-		names:    exportNames{metered.Fuel, metered.Stack, metered.Reset, metered.Start, metered.Globals},
-		size:     int64(len(metered.Code))*codeFactor + programOverhead,
-		runtime:  rt,
-		cache:    cache,
-
-		initializes: m.initializes(),
-		imaged:      metered.Image,
+		engine:  e,
+		facts:   m.Facts,
+		names:   m.Names,
+		imaged:  m.Imaged,
+		sig:     sig,
+		size:    programOverhead + moduleFactor*int64(len(m.code)),
+		runtime: rt,
+		cache:   cache,
 
 		instances: wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandom{}),
-	}
-	if m.decoded.Memory.HasMax {
-		p.maxPages = min(m.decoded.Memory.Max, p.maxPages)
 	}
 	for _, o := range sig.Outputs {
 		p.outputs = append(p.outputs, o.Name)
 	}
-	p.module.decoded = nil
 	return p
 }
 
@@ -135,11 +124,11 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 	if err := ctx.Err(); err != nil {
 		return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Detail: "the caller went away before the function started", Err: err}
 	}
-	pages := p.minPages
+	pages := p.facts.MinPages
 	if p.image != nil {
 		pages = p.image.pages
 	}
-	at, err := p.module.entryFor(pages, p.most(lim), sets, p.outputs)
+	at, err := p.facts.entryFor(pages, p.most(lim), sets, p.outputs)
 	if err != nil {
 		return engine.Result{}, err
 	}
@@ -163,7 +152,7 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	if p.image == nil {
 		// Initialisation may have grown the memory, and inputs go above that.
 		var err error
-		if at, err = p.module.entryFor(i.pages(), i.memory.most, sets, p.outputs); err != nil {
+		if at, err = p.facts.entryFor(i.pages(), i.memory.most, sets, p.outputs); err != nil {
 			return engine.Result{}, err
 		}
 	}
@@ -175,15 +164,15 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	if p.image != nil {
 		p.image.write(i.bytes())
 	}
-	abi.Place(i.bytes(), p.module.system, at.base, at.heap, sets, p.outputs)
+	abi.Place(i.bytes(), p.facts.System, at.base, at.heap, sets, p.outputs)
 
 	usage, err := i.call(ctx, i.entry, lim)
 	usage.MemoryPages = int64(i.pages())
-	code := abi.ExitCode(i.bytes(), p.module.system)
+	code := abi.ExitCode(i.bytes(), p.facts.System)
 	if err = verdict(err, code, i); err != nil {
 		return engine.Result{}, p.fault(err, usage, i, lim)
 	}
-	outputs, err := abi.Outputs(i.bytes(), p.module.system, p.outputs, lim)
+	outputs, err := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
 	if err == nil {
 		err = p.sig.CheckOutputs(outputs)
 	}
@@ -208,7 +197,7 @@ func (p *Program) fault(err error, usage engine.Usage, i *instance, lim engine.L
 	if p.sig.Output(stdio) < 0 || f.Kind == engine.FaultBadOutput {
 		return err
 	}
-	outputs, readErr := abi.Outputs(i.bytes(), p.module.system, p.outputs, lim)
+	outputs, readErr := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
 	if readErr != nil {
 		return err // it failed before it left anything readable
 	}
@@ -301,7 +290,7 @@ func (p *Program) leave(i *instance) (kept bool) {
 
 // most is the largest memory in pages that a run under lim may have.
 func (p *Program) most(lim engine.Limits) uint32 {
-	return uint32(min(int64(lim.Memory)/engine.PageSize, int64(p.maxPages)))
+	return uint32(min(int64(lim.Memory)/engine.PageSize, int64(p.facts.MaxPages)))
 }
 
 // give takes an instance back when a call is over. It is kept for the next one

@@ -113,7 +113,7 @@ func TestResetLeavesNothing(t *testing.T) {
 			t.Fatalf("%d of 3 engines refuse the module", refused)
 		}
 		modules++
-		if p := programs[0].(*Program); p.initializes && p.imaged { //nolint:errcheck // of this engine
+		if p := programs[0].(*Program); p.facts.Initializes && p.imaged { //nolint:errcheck // of this engine
 			imaged++
 		}
 		for call := range 4 {

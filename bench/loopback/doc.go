@@ -15,6 +15,11 @@
 //     two endless loops for each core, and the ratio of the 99th percentiles;
 //     beside the loops also that of the server's own pages.
 //
+// With the verb functions it registers 10,000 functions instead, and prints how
+// long calls take whose function must be loaded from disk first, how long those
+// of ten functions take before and after there are the others, and what the
+// server keeps resident.
+//
 // The server, the echo handler and the client are a process each; the last two
 // are this program again, with the verbs echo and load. Every answer is
 // checked: a request that is not answered rightly ends the measurement.

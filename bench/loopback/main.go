@@ -29,6 +29,8 @@ func run(ctx context.Context, args []string) error {
 			return serveEcho(ctx, os.Stdout)
 		case "load":
 			return loadVerb(ctx, args[1:], os.Stdout)
+		case "functions":
+			return functionsVerb(ctx, args[1:], os.Stdout)
 		}
 	}
 	return measure(ctx, args)

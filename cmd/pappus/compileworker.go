@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -9,17 +10,17 @@ import (
 )
 
 // compileWorker is the verb by which the engine starts this program to compile
-// one module apart from everything else.
+// modules apart from everything else.
 const compileWorker = "compile-worker"
 
 func (c *commandLine) compileWorkerCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:    compileWorker + " DIR",
-		Short:  "Compile the module on stdin into DIR (used by serve and run)",
+		Use:    compileWorker,
+		Short:  "Compile the modules that come on stdin (used by serve and run)",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if status := wasmengine.CompileWorker(cmd.Context(), args[0], c.stdin, c.stderr); status != exitOK {
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if status := wasmengine.CompileWorker(cmd.Context(), c.stdin, c.stdout, c.stderr, os.Exit); status != exitOK {
 				return exitStatus(status)
 			}
 			return nil

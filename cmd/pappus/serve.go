@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -25,12 +26,14 @@ import (
 	"pappus/server"
 	"pappus/wasmengine"
 	"pappus/wasmengine/binary"
+	"pappus/wasmengine/codecache"
 )
 
 // serving is what serve's flags say.
 type serving struct {
 	listen, data        string
 	logFormat, logLevel string
+	codeCache           int64 // bytes; 0: none
 
 	server   server.Config
 	dispatch dispatcher.Config
@@ -66,6 +69,8 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 			}
 			if _, ok := c.lookupEnv("GOGC"); !ok {
 				debug.SetGCPercent(gcPercent)
+				ballast := make([]byte, gcBallast)
+				defer runtime.KeepAlive(ballast)
 			}
 			if s.dispatch.MemoryBudget == 0 {
 				s.dispatch.MemoryBudget = memoryBudget(os.DirFS("/"))
@@ -84,10 +89,15 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 	return cmd
 }
 
-// gcPercent is how much the heap of a server may grow between collections.
-// Isolates are outside of it, so that it is small, and the usual 100 would
-// have a busy server collect every few milliseconds.
-const gcPercent = 400
+// How much the heap of a server may grow between collections. Isolates are
+// outside of it, so that it is small, and a busy server would collect every few
+// milliseconds. So the heap is made to look larger by bytes that nobody
+// touches, which take no memory: an empty server may grow by these, and one
+// with many loaded functions still grows by no more than what it holds.
+const (
+	gcPercent = 100
+	gcBallast = 24 << 20
+)
 
 // heapLimit is the size beyond which collecting is worth any effort: bodies,
 // programs, and what looking at large modules takes. Contexts are not in it.
@@ -121,6 +131,10 @@ func (s *serving) bind(flags *pflag.FlagSet) {
 	flags.Var(newPairsFlag(d.Defaults.Set), "default-limits", "limits of functions that ask for none, like memory=64MiB,timeout=2s")
 	flags.Var(newPairsFlag(d.Maximum.Set), "max-limits", "highest limits that a function may ask for; names as for --default-limits")
 	flags.Var(newPairsFlag(capSetter(&s.wasm.Caps)), "module-limits", "what a wasm module may have, like functions=1000,body=1MiB")
+	s.codeCache = codecache.DefaultBytes
+	flags.Var(bytesFlag{&s.codeCache}, "code-cache", "how much compiled code is kept in the data folder; 0: none")
+	d.ProgramBytes = dispatcher.DefaultProgramBytes
+	flags.Var(bytesFlag{&d.ProgramBytes}, "loaded-code", "how much compiled code is kept in memory while nothing runs it")
 
 	v := &s.server
 	v.BodyLimit, v.CodeLimit = 64<<20, 64<<20
@@ -173,7 +187,17 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
 
-	wasm, err := wasmengine.New(s.wasm) //nolint:contextcheck // it waits for nothing
+	cache, err := s.openCodeCache(log)
+	if err != nil {
+		return err
+	}
+	if cache != nil {
+		defer cache.Close()
+	}
+	s.wasm.Cache, s.wasm.Log = cache, log
+	s.wasm.CompileProcesses = s.dispatch.CompileWorkers
+	s.wasm.CompileTimeout = max(s.dispatch.CompileTimeout, 0) // the dispatcher refuses others
+	wasm, err := wasmengine.New(s.wasm)                       //nolint:contextcheck // an engine lives longer than any request
 	if err != nil {
 		return fmt.Errorf("make the engine: %w", err)
 	}
@@ -239,6 +263,19 @@ func dataFailure(dir string, err error) error {
 		return fail(exitFile, err, "restore the folder from a copy, or name another one with --data")
 	}
 	return fail(exitFile, err, "check that the folder can be written, or name another one with --data")
+}
+
+// openCodeCache opens the part of the data folder in which compiled code is
+// kept, or returns nil if none is.
+func (s *serving) openCodeCache(log *slog.Logger) (*codecache.Cache, error) {
+	if s.codeCache == 0 {
+		return nil, nil
+	}
+	cache, err := codecache.Open(filepath.Join(s.data, "compiled"), codecache.Options{Bytes: s.codeCache, Log: log})
+	if err != nil {
+		return nil, fail(exitFile, err, "check that the folder can be written, or do without it: --code-cache 0")
+	}
+	return cache, nil
 }
 
 // wasmConfig is that of an engine whose compile processes are this program.

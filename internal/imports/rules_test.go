@@ -29,12 +29,16 @@ var rules = map[string]rule{
 	"data":              {},
 
 	"wasmengine": {
-		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/domain", "wasmengine/meter", "engine", "data"},
+		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/domain", "wasmengine/meter", "engine", "data"},
 		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
 	"wasmengine/abi":       {may: []string{"engine", "data"}},
 	"wasmengine/codecache": {},
-	"wasmengine/domain":    {},
+	"wasmengine/compiler": {
+		may:   []string{"engine"},
+		tests: []string{"wasmengine/binary/binarytest"},
+	},
+	"wasmengine/domain": {},
 	"wasmengine/canon": {
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine/binary/binarytest"},

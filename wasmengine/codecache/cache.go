@@ -80,7 +80,7 @@ type Stats struct {
 	Bytes   int64  // of the entries' files and seals; what is evicted and still pinned is not in it
 	Hits    uint64 // of Get
 	Misses  uint64 // of Get, whatever the reason
-	Damaged uint64 // entries removed because they were not as they were put
+	Damaged uint64 // entries removed because they were not as they were put, or of no use
 	Evicted uint64 // entries removed to keep the bound
 }
 
@@ -277,6 +277,19 @@ func (e *Entry) Dir() string { return filepath.Join(e.stored.dir, filesName) }
 func (e *Entry) Close() {
 	if !e.closed.Swap(true) {
 		e.cache.unpin(e.stored)
+	}
+}
+
+// Reject takes the entry out of the cache, as one that was damaged: its bytes
+// are those that were put, but they are of no use. It is still held until
+// Close.
+func (e *Entry) Reject() {
+	c := e.cache
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.stored.place != nil {
+		c.drop(e.stored)
+		c.stats.Damaged++
 	}
 }
 

@@ -177,6 +177,35 @@ func TestDamagedWhileHeld(t *testing.T) {
 	}
 }
 
+// An entry that its user has no use for goes, but not one that has taken its
+// place, and not before all who hold it let it go.
+func TestReject(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, 0)
+	put(t, c, key(1), sample(1))
+	first, _ := c.Get(key(1))
+	second, _ := c.Get(key(1))
+	first.Reject()
+	second.Reject()
+	if has(t, c, key(1), nil) {
+		t.Error("it is a hit")
+	}
+	wantStats(t, c, codecache.Stats{Hits: 2, Misses: 1, Damaged: 1})
+	put(t, c, key(1), sample(2))
+	first.Reject()
+	first.Close()
+	if len(read(t, second.Dir())) != len(sample(1)) {
+		t.Error("it was removed while it was held")
+	}
+	second.Close()
+	if !has(t, c, key(1), sample(2)) {
+		t.Error("its successor was removed with it")
+	}
+	if found := folders(t, dir, key(1)); len(found) != 1 {
+		t.Errorf("%v are there", found)
+	}
+}
+
 // A file that has become huge is neither read nor a reason to evict others.
 func TestHugeFile(t *testing.T) {
 	dir := t.TempDir()

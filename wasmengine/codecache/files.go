@@ -91,7 +91,11 @@ func (s *secret) seal(key Key, dir string, all []plain) ([]byte, error) {
 	mac := hmac.New(sha256.New, s[:])
 	mac.Write([]byte("pappus code cache 1\x00"))
 	mac.Write(key[:])
-	buffer := make([]byte, 128<<10)
+	largest := int64(1)
+	for _, p := range all {
+		largest = max(largest, p.size)
+	}
+	buffer := make([]byte, min(largest, 32<<10))
 	for _, p := range all {
 		head := []byte{'f'}
 		if p.folder {
