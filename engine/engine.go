@@ -127,7 +127,7 @@ type Usage struct {
 
 // Scheduler decides at slice boundaries whether an instance goes on.
 type Scheduler interface {
-	// Yield is called by an engine about every millisecond of a run, on the
+	// Yield is called by an engine several times a millisecond of a run, on the
 	// goroutine that runs it. It may block while others have the processor,
 	// until deadline or the end of ctx at most, and then returns how long it
 	// did. An error ends the run: context.DeadlineExceeded as FaultDeadline,

@@ -17,6 +17,6 @@
 //
 // A module is never run as it was uploaded, only as package meter rewrote it.
 //
-// Lock order: Program.mu, then nothing. The domain's pool has a lock of its
+// Lock order: idlers.mu, Program.mu, then nothing. The domain's pool has a lock of its
 // own and calls nobody.
 package wasmengine

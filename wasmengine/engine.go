@@ -60,7 +60,7 @@ type Config struct {
 	// where calls nest 2,000 deep: Run then fails with ErrTooDeep.
 	Interpreter bool
 
-	Slice int64 // fuel between two looks at deadline and scheduler; 0: 1,000,000
+	Slice int64 // fuel between two looks at deadline and scheduler; 0: 250,000
 
 	Regions   int   // contexts in use and idle at once; 0: 4,096
 	IdleBytes int64 // bytes that idle contexts may keep resident; 0: 256 MiB
@@ -76,6 +76,8 @@ type Engine struct {
 
 	idleInstances atomic.Int64 // instances that wait in programs
 	idleBytes     atomic.Int64 // bytes that those keep resident
+	idlers        idlers
+	evicted       atomic.Uint64
 	created       atomic.Uint64
 	reused        atomic.Uint64
 	compiled      compileCounts
@@ -92,7 +94,10 @@ func New(config Config) (*Engine, error) {
 		config.Class = DefaultClass()
 	}
 	if config.Slice == 0 {
-		config.Slice = 1_000_000
+		config.Slice = 250_000
+	}
+	if config.Regions == 0 {
+		config.Regions = 4096
 	}
 	if config.IdleBytes == 0 {
 		config.IdleBytes = 256 << 20
@@ -167,6 +172,7 @@ type Stats struct {
 	IdleBytes     int64  // bytes that those keep resident, at most
 	Created       uint64 // instances made so far
 	Reused        uint64 // calls that found an instance ready
+	Evicted       uint64 // idle instances that made room for others
 }
 
 // Stats returns the counts of this moment.
@@ -177,6 +183,7 @@ func (e *Engine) Stats() Stats {
 		IdleBytes:     e.idleBytes.Load(),
 		Created:       e.created.Load(),
 		Reused:        e.reused.Load(),
+		Evicted:       e.evicted.Load(),
 	}
 }
 

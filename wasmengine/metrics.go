@@ -17,7 +17,7 @@ var _ prometheus.Collector = (*Engine)(nil)
 
 // descriptions of what an engine tells about itself.
 type descriptions struct {
-	contexts, idleBytes, instances, compiled, processes *prometheus.Desc
+	contexts, idleBytes, instances, evicted, compiled, processes *prometheus.Desc
 
 	// of the code cache
 	lookups, removed, entries, bytes *prometheus.Desc
@@ -31,6 +31,8 @@ func newDescriptions() descriptions {
 			"Bytes that idle contexts may keep resident.", nil, nil),
 		instances: prometheus.NewDesc("pappus_wasm_instances_total",
 			"Calls by how they came to their isolate: a new instance, or one that was reset.", []string{"from"}, nil),
+		evicted: prometheus.NewDesc("pappus_wasm_evicted_total",
+			"Idle contexts that made room for those of other programs.", nil, nil),
 		compiled: prometheus.NewDesc("pappus_wasm_compiled_total",
 			"Modules compiled, by where: in this process, in a process of its own, or refused there as too costly.", []string{"where"}, nil),
 		processes: prometheus.NewDesc("pappus_wasm_compile_processes_total",
@@ -48,7 +50,7 @@ func newDescriptions() descriptions {
 
 // Describe is part of prometheus.Collector.
 func (e *Engine) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{e.desc.contexts, e.desc.idleBytes, e.desc.instances, e.desc.compiled, e.desc.processes, e.desc.lookups, e.desc.removed, e.desc.entries, e.desc.bytes} {
+	for _, d := range []*prometheus.Desc{e.desc.contexts, e.desc.idleBytes, e.desc.instances, e.desc.evicted, e.desc.compiled, e.desc.processes, e.desc.lookups, e.desc.removed, e.desc.entries, e.desc.bytes} {
 		ch <- d
 	}
 }
@@ -69,6 +71,7 @@ func (e *Engine) Collect(ch chan<- prometheus.Metric) {
 	gauge(e.desc.idleBytes, float64(s.Domain.IdleWarm+s.IdleBytes))
 	counter(e.desc.instances, s.Created, "new")
 	counter(e.desc.instances, s.Reused, "reset")
+	ch <- prometheus.MustNewConstMetric(e.desc.evicted, prometheus.CounterValue, float64(s.Evicted))
 	counter(e.desc.compiled, e.compiled.here.Load(), "process")
 	counter(e.desc.compiled, e.compiled.child.Load(), "child")
 	counter(e.desc.compiled, e.compiled.refused.Load(), "refused")

@@ -43,8 +43,11 @@ type Program struct {
 
 	warmth domain.Warmth
 
+	place int // in idlers.programs, under its lock
+
 	mu     sync.Mutex
 	idle   []*instance
+	called bool // since the hand of idlers was here
 	live   int  // instances in calls and in results that are not released
 	closed bool // Close was called; the last instance to come back ends the program
 }
@@ -74,6 +77,7 @@ func newProgram(e *Engine, m *runnable, sig engine.Signature, rt wazero.Runtime,
 	for _, o := range sig.Outputs {
 		p.outputs = append(p.outputs, o.Name)
 	}
+	e.idlers.add(p)
 	return p
 }
 
@@ -92,9 +96,9 @@ func (p *Program) Close() error {
 	p.idle, p.closed = nil, true
 	p.mu.Unlock()
 	var errs []error
+	p.engine.idlers.remove(p)
 	for _, i := range idle {
-		p.engine.idleInstances.Add(-1)
-		p.engine.idleBytes.Add(-i.warm)
+		p.engine.unreserve(i.warm)
 		errs = append(errs, i.close())
 	}
 	if last {
@@ -250,6 +254,7 @@ func (p *Program) take(ctx context.Context, lim engine.Limits, pages uint32) (*i
 		return nil, errClosed
 	}
 	p.live++
+	p.called = true
 	for n := len(p.idle) - 1; n >= 0; n-- {
 		i := p.idle[n]
 		if i.memory.most != most || i.pages() > pages {
@@ -259,13 +264,18 @@ func (p *Program) take(ctx context.Context, lim engine.Limits, pages uint32) (*i
 		p.idle[len(p.idle)-1] = nil
 		p.idle = p.idle[:len(p.idle)-1]
 		p.mu.Unlock()
-		p.engine.idleInstances.Add(-1)
-		p.engine.idleBytes.Add(-i.warm)
+		p.engine.unreserve(i.warm)
 		p.engine.reused.Add(1)
 		return i, nil
 	}
 	p.mu.Unlock()
 	i, err := p.instantiate(ctx, lim)
+	for errors.Is(err, domain.ErrExhausted) && p.engine.evict() {
+		i, err = p.instantiate(ctx, lim)
+	}
+	if errors.Is(err, domain.ErrExhausted) {
+		err = &engine.Fault{Kind: engine.FaultOverload, Detail: "all contexts are in use; try again later", Err: err}
+	}
 	if err != nil {
 		p.leave(nil)
 	}
@@ -303,12 +313,7 @@ func (p *Program) give(i *instance, broken bool) {
 	keep := p.imaged && !broken && i.pages() == i.entryPages && e.config.Idle > 0 && i.memory.region.Huge() == p.warmth.Huge()
 	if keep {
 		i.warm = min(p.warmth.Prefix(), int64(i.memory.size))
-		if keep = e.idleBytes.Add(i.warm) <= e.config.IdleBytes; keep {
-			keep = i.memory.region.Sanitize(int64(i.memory.size), i.warm) == nil
-		}
-		if !keep {
-			e.idleBytes.Add(-i.warm)
-		}
+		keep = i.memory.region.Sanitize(int64(i.memory.size), i.warm) == nil && e.reserve(i.warm)
 	}
 	if !keep {
 		// The region goes back through the domain's pool, which sanitises it.
@@ -317,10 +322,8 @@ func (p *Program) give(i *instance, broken bool) {
 		return
 	}
 	warm := i.warm
-	e.idleInstances.Add(1)
 	if !p.leave(i) {
-		e.idleInstances.Add(-1)
-		e.idleBytes.Add(-warm)
+		e.unreserve(warm)
 		_ = i.close()
 	}
 }

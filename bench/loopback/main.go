@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -45,6 +47,7 @@ type settings struct {
 	turn    time.Duration // how long one is
 	rate    int           // short calls a second, beside loops and alone
 	beside  time.Duration // how long they come
+	parts   string        // what is measured
 	cold    int           // functions that are called for the first time
 	scratch string        // folder for the server's data
 }
@@ -59,6 +62,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.DurationVar(&s.turn, "turn", 2*time.Second, "how long a turn is")
 	flags.IntVar(&s.rate, "rate", 200, "short calls a second, alone and beside loops")
 	flags.DurationVar(&s.beside, "beside", 8*time.Second, "how long they come in one turn")
+	flags.StringVar(&s.parts, "parts", "throughput,cold,neighbours", "what is measured")
 	flags.IntVar(&s.cold, "cold", 500, "functions that are called for the first time since the server started")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -69,14 +73,16 @@ func measure(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(s.scratch)) }()
 
 	fmt.Printf("%s/%s, %d cores, %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	if err := throughput(ctx, s); err != nil {
-		return fmt.Errorf("throughput: %w", err)
-	}
-	if err := coldStarts(ctx, s); err != nil {
-		return fmt.Errorf("first calls: %w", err)
-	}
-	if err := neighbours(ctx, s); err != nil {
-		return fmt.Errorf("calls beside loops: %w", err)
+	for _, part := range []struct {
+		name string
+		run  func(context.Context, settings) error
+	}{{"throughput", throughput}, {"cold", coldStarts}, {"neighbours", neighbours}} {
+		if !slices.Contains(strings.Split(s.parts, ","), part.name) {
+			continue
+		}
+		if err := part.run(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
 	return nil
 }

@@ -88,16 +88,21 @@ func throughput(ctx context.Context, s settings) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := atHalfLoad(ctx, s, toPappus, perSecond); err != nil {
-			return err
+		for _, c := range []struct {
+			name string
+			load
+		}{{"echo  ", toBare}, {"pappus", toPappus}} {
+			if err := atHalfLoad(ctx, s, c.name, c.load, perSecond); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// atHalfLoad prints how long calls take that come at half the rate that the
-// server can bear.
-func atHalfLoad(ctx context.Context, s settings, l load, perSecond float64) error {
+// atHalfLoad prints how long calls take that come at half the rate that Pappus
+// can bear. What the echo handler takes is what the machine and the client cost.
+func atHalfLoad(ctx context.Context, s settings, name string, l load, perSecond float64) error {
 	l.rate, l.duration = int(perSecond/2), s.turn
 	var all []outcome
 	for range s.rounds {
@@ -108,8 +113,8 @@ func atHalfLoad(ctx context.Context, s settings, l load, perSecond float64) erro
 		all = append(all, o)
 	}
 	half := contender{load: l, turns: all}
-	fmt.Printf("                  at half of that: median %v  p99 %v  p99 ÷ median = %.2f\n",
-		round(half.p50()), round(half.p99()), half.p99().Seconds()/half.p50().Seconds())
+	fmt.Printf("                  %s at half of that: median %v  p99 %v  p99 ÷ median = %.2f\n",
+		name, round(half.p50()), round(half.p99()), half.p99().Seconds()/half.p50().Seconds())
 	return nil
 }
 
