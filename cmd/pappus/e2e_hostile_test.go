@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,20 +171,55 @@ func TestNoModules(t *testing.T) {
 	}
 }
 
+// Large uploads that grow when they are rewritten, or make large tables when
+// they are decoded, many at once, are bounded in memory too.
+func TestLargeBombs(t *testing.T) {
+	p := serve(t, t.TempDir(), "--memory-budget", "512MiB")
+	before := p.status(t, "VmRSS")
+	body := binarytest.Body(0, bytes.Repeat(binarytest.LoopBlock(), 199_000))
+	loops := binarytest.Function(slices.Repeat([][]byte{body}, 20)...)
+	empty := binarytest.Function(slices.Repeat([][]byte{binarytest.Body(0)}, 100_000)...)
+	var wg sync.WaitGroup
+	for i := range 12 {
+		code, want := empty, "ok"
+		if i%4 == 0 {
+			code, want = loops, "rejected-module"
+		}
+		wg.Go(func() {
+			if end, err := p.overHTTP(fmt.Sprintf("bomb%d", i), code, "100ms"); end != want || err != nil {
+				t.Errorf("%d bytes ended with %q (%v), want %s", len(code), end, err, want)
+			}
+		})
+	}
+	wg.Wait()
+	if peak := p.status(t, "VmHWM"); peak > before+600<<20 {
+		t.Errorf("the server's memory was %d MiB and rose to %d MiB", before>>20, peak>>20)
+	}
+}
+
 // Modules that are costly to compile stay within the time and memory that one
-// compilation may take, and others are served meanwhile.
+// compilation may take, by HTTP and by the command line, and others are served
+// meanwhile.
 func TestCompileBombs(t *testing.T) {
 	p := serve(t, t.TempDir(), "--compile-timeout", "3s")
 	if _, err := p.push("good", sample(t, "wordcount"), client.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	before := p.status(t, "VmRSS")
-	for _, bomb := range slices.Concat(binarytest.CompileBombs(), binarytest.Bombs(1<<20)) {
+	for i, bomb := range slices.Concat(binarytest.CompileBombs(), binarytest.Bombs(1<<20)) {
 		t.Run(bomb.Name, func(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
 				end, err := p.overHTTP("bomb", bomb.Code, "100ms")
+				if i%2 == 1 { // the command line uploads and calls in the same way
+					file := filepath.Join(t.TempDir(), "bomb.wasm")
+					if err = os.WriteFile(file, bomb.Code, 0o600); err == nil {
+						if end, err = byCommand(t.Context(), t, p.url, "push", file, "--timeout", "100ms"); end == "ok" {
+							end, err = byCommand(t.Context(), t, p.url, "invoke", "bomb")
+						}
+					}
+				}
 				if err != nil || !slices.Contains([]string{"ok", "rejected-module", "compile-too-costly", "deadline", "trap", "out-of-fuel"}, end) {
 					t.Errorf("it ended with %q (%v)", end, err)
 				}

@@ -18,9 +18,11 @@ const (
 
 // Bounds of a rewritten module.
 const (
-	maxCode  = 256 << 20 // bytes of all functions
-	maxBody  = 32 << 20  // bytes of one function
-	maxGrown = 1 << 16   // entries that a table may grow to if it starts with fewer
+	maxCode    = 128 << 20 // bytes of all functions
+	maxBody    = 32 << 20  // bytes of one function
+	maxGrowth  = 8         // times that code may grow,
+	freeGrowth = 4 << 20   // besides so many bytes
+	maxGrown   = 1 << 16   // entries that a table may grow to if it starts with fewer
 )
 
 var (
@@ -152,9 +154,21 @@ func (w *rewriter) module() (*Metered, error) {
 	return &res, nil
 }
 
+// maxCodeOf is how many bytes a module's functions may have when they are
+// metered. What compilers make grows by a half; a module of nothing but loops
+// grows twenty times, and would take that much memory before anything else looks
+// at it.
+func maxCodeOf(m *binary.Module) int {
+	size := 0
+	for i := range m.Bodies {
+		size += len(m.Bodies[i].Raw)
+	}
+	return min(freeGrowth+maxGrowth*size, maxCode)
+}
+
 // functions rewrites all bodies.
 func (w *rewriter) functions() error {
-	total := 0
+	total, most := 0, maxCodeOf(w.m)
 	w.out.Bodies = make([]binary.Body, 0, len(w.m.Bodies)+8)
 	for i := range w.m.Bodies {
 		b, err := w.body(&w.m.Bodies[i], &w.m.Types[w.m.FuncTypes[i]])
@@ -164,8 +178,8 @@ func (w *rewriter) functions() error {
 		if len(b.Raw) > maxBody {
 			return fmt.Errorf("%w: function %d has %d bytes, at most %d are allowed", ErrTooLarge, i, len(b.Raw), maxBody)
 		}
-		if total += len(b.Raw); total > maxCode {
-			return fmt.Errorf("%w: more than %d bytes of code", ErrTooLarge, maxCode)
+		if total += len(b.Raw); total > most {
+			return fmt.Errorf("%w: more than %d bytes of code", ErrTooLarge, most)
 		}
 		w.add(b, len(w.m.Types[w.m.FuncTypes[i]].Params))
 	}
