@@ -63,7 +63,7 @@ func (e *Engine) examine(code []byte) (*module, error) {
 		return nil, rejectDecoding(err)
 	}
 	m := &module{decoded: decoded, facts: facts{Layout: layoutDandelion}}
-	for _, check := range []func() error{m.checkImports, m.readManifest, m.checkMemory, m.checkData, m.checkEntry, m.checkSystem, m.checkHeap} {
+	for _, check := range []func() error{m.checkImports, m.readManifest, m.checkMemory, m.checkData, m.checkElements, m.checkEntry, m.checkSystem, m.checkHeap} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -163,6 +163,21 @@ func (m *module) checkData() error {
 		if end := uint64(d.Offset) + uint64(len(d.Bytes)); d.Mode == binary.Active && d.Known && end > size {
 			return reject(fmt.Sprintf("data segment %d reaches to %#x, outside of the initial memory of %d bytes", i, end, size),
 				"give the module a larger initial memory")
+		}
+	}
+	return nil
+}
+
+// checkElements refuses what must trap when a module is instantiated.
+func (m *module) checkElements() error {
+	for i := range m.decoded.Elements {
+		e := &m.decoded.Elements[i]
+		if e.Mode != binary.Active || !e.Known {
+			continue
+		}
+		if size, end := uint64(m.decoded.Tables[e.Table].Min), uint64(e.Offset)+uint64(e.Count); end > size {
+			return reject(fmt.Sprintf("element segment %d reaches to entry %d of table %d, which has %d", i, end, e.Table, size),
+				"give the table a larger initial size")
 		}
 	}
 	return nil

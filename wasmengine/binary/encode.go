@@ -156,7 +156,7 @@ func appendElement(b []byte, e Element) []byte {
 		if explicit {
 			b = AppendU32(b, e.Table)
 		}
-		b = append(b, e.Offset...)
+		b = append(b, e.OffsetExpr...)
 	}
 	if explicit {
 		if e.Exprs {

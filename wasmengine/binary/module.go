@@ -122,13 +122,15 @@ const (
 
 // Element is an element segment. Its entries are not expanded.
 type Element struct {
-	Mode   SegmentMode
-	Type   ValueType
-	Table  uint32 // Active only
-	Offset []byte // Active only: constant expression with its end
-	Exprs  bool   // entries are constant expressions rather than function indices
-	Count  uint32 // entries
-	Init   []byte // the entries as they are encoded, without their count
+	Mode       SegmentMode
+	Type       ValueType
+	Table      uint32 // Active only
+	OffsetExpr []byte // Active only: constant expression with its end
+	Offset     uint32 // Active only: value of OffsetExpr, if Known
+	Known      bool   // Offset was computed
+	Exprs      bool   // entries are constant expressions rather than function indices
+	Count      uint32 // entries
+	Init       []byte // the entries as they are encoded, without their count
 }
 
 // Data is a data segment.

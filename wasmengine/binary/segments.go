@@ -36,7 +36,8 @@ func (d *decoder) element() Element {
 			d.malformed(at, "table %d of %d", e.Table, len(d.m.Tables))
 			return e
 		}
-		e.Offset, _ = d.constExpr(I32)
+		expr, v := d.constExpr(I32)
+		e.OffsetExpr, e.Offset, e.Known = expr, uint32(v.bits), v.known
 	}
 	if flags&3 != 0 {
 		if e.Exprs {

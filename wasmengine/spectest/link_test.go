@@ -38,8 +38,8 @@ func withoutImports(m *binary.Module) *binary.Module {
 	c.Elements = slices.Clone(m.Elements)
 	for i := range c.Elements {
 		e := &c.Elements[i]
-		if namesGlobal(e.Offset) {
-			e.Offset = zero(binary.I32)
+		if namesGlobal(e.OffsetExpr) {
+			e.OffsetExpr = zero(binary.I32)
 		}
 		if e.Exprs && namesGlobal(e.Init) {
 			e.Init = nil
@@ -77,7 +77,7 @@ func withImports(metered []byte, m *binary.Module) ([]byte, error) {
 		restore(&out.Globals[i].Init, m.Globals[i].Init)
 	}
 	for i := range m.Elements {
-		restore(&out.Elements[i].Offset, m.Elements[i].Offset)
+		restore(&out.Elements[i].OffsetExpr, m.Elements[i].OffsetExpr)
 		if m.Elements[i].Exprs {
 			restore(&out.Elements[i].Init, m.Elements[i].Init)
 		}

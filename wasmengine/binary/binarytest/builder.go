@@ -136,7 +136,7 @@ func (b *Builder) PassiveFuncs(funcs ...int) int {
 }
 
 func element(mode wasm.SegmentMode, offset []byte, funcs []int) wasm.Element {
-	e := wasm.Element{Mode: mode, Type: wasm.FuncRef, Offset: offset, Count: uint32(len(funcs))}
+	e := wasm.Element{Mode: mode, Type: wasm.FuncRef, OffsetExpr: offset, Count: uint32(len(funcs))}
 	for _, f := range funcs {
 		e.Init = wasm.AppendU32(e.Init, uint32(f))
 	}

@@ -1,4 +1,4 @@
-;; expect: ok or rejected-module
+;; expect: rejected-module
 ;; Initial elements that the table has no room for.
 (module
   (memory (export "memory") 1)
