@@ -41,6 +41,8 @@ type Pool struct {
 	mapped int                       // regions in use and idle
 	warm   int64                     // bytes that idle regions keep resident
 	closed bool
+
+	dropping sync.Mutex // see drop
 }
 
 type idleRegion struct {
@@ -96,7 +98,7 @@ func (p *Pool) Get(size int64, huge bool) (*Region, error) {
 		p.mu.Unlock()
 		return nil, err
 	}
-	return &Region{bytes: b, class: class, huge: huge}, nil
+	return &Region{pool: p, bytes: b, class: class, huge: huge}, nil
 }
 
 func (p *Pool) takeIdle(class int) *Region {
@@ -170,6 +172,29 @@ func (p *Pool) Put(r *Region, used, warm int64) error {
 	p.mapped--
 	p.mu.Unlock()
 	return errors.Join(err, unmap(r))
+}
+
+// drop gives pages back to the system. Two threads that do so in one address
+// space at the same moment make the system flush the translations of all
+// processors, which takes ten times as long as the rest. So they go one after
+// the other, if the other is quick: it may have gigabytes to drop.
+func (p *Pool) drop(b []byte) error {
+	const patience = 200 // about a microsecond
+	alone := p.dropping.TryLock()
+	for range patience {
+		if alone {
+			break
+		}
+		alone = p.dropping.TryLock()
+	}
+	err := unix.Madvise(b, unix.MADV_DONTNEED)
+	if alone {
+		p.dropping.Unlock()
+	}
+	if err != nil {
+		return fmt.Errorf("give back %d bytes of a region: %w", len(b), err)
+	}
+	return nil
 }
 
 // Stats returns the counts of this moment.

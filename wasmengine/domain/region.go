@@ -17,6 +17,7 @@ const PageSize = 4096
 // Region is reserved address space. Pages cost memory once they are touched.
 // A region belongs to one owner at a time and is not safe for concurrent use.
 type Region struct {
+	pool  *Pool
 	bytes []byte
 	class int
 	huge  bool
@@ -89,8 +90,8 @@ func (r *Region) Sanitize(used, warm int64) error {
 	}
 	clear(r.bytes[imaged:warm])
 	if warm < used {
-		if err := unix.Madvise(r.bytes[warm:used], unix.MADV_DONTNEED); err != nil {
-			return fmt.Errorf("give back %d bytes of a region: %w", used-warm, err)
+		if err := r.pool.drop(r.bytes[warm:used]); err != nil {
+			return err
 		}
 	}
 	r.invariantClean()
