@@ -122,7 +122,7 @@ func (f *failure) ofProblem(p *client.Problem) {
 		f.Exit = exitRejected
 	case p.Status == http.StatusNotFound:
 		f.Exit = exitNotFound
-	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable:
+	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable, p.Status == http.StatusInsufficientStorage:
 		f.Exit = exitBusy
 	case p.Status == http.StatusUnprocessableEntity, p.Status == http.StatusGatewayTimeout, p.Status == http.StatusBadGateway:
 		f.Exit = exitFault
