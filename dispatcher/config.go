@@ -82,6 +82,11 @@ func (c Config) check() error {
 	if c.MemoryBudget < 4<<20 {
 		return fmt.Errorf("memory budget is %s; the least is 4MiB", engine.Bytes(c.MemoryBudget))
 	}
+	// Beyond these no engine could keep its word.
+	highest := engine.MaxLimits()
+	if err := (engine.Limits{Memory: c.Maximum.Memory, Stack: c.Maximum.Stack}).Check(engine.Limits{Memory: highest.Memory, Stack: highest.Stack}); err != nil {
+		return fmt.Errorf("maximum limits: %w", err)
+	}
 	if err := c.Defaults.Check(c.Maximum); err != nil {
 		return fmt.Errorf("default limits: %w", err)
 	}

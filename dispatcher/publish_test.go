@@ -213,9 +213,11 @@ func TestPublishPassesTheRegistrysErrors(t *testing.T) {
 
 func TestNewRefusesConfigs(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"negative workers":       func(c *Config) { c.Workers = -1 },
-		"negative queue timeout": func(c *Config) { c.QueueTimeout = -1 },
-		"a tiny memory budget":   func(c *Config) { c.MemoryBudget = 1 << 20 },
+		"negative workers":              func(c *Config) { c.Workers = -1 },
+		"negative queue timeout":        func(c *Config) { c.QueueTimeout = -1 },
+		"a tiny memory budget":          func(c *Config) { c.MemoryBudget = 1 << 20 },
+		"more memory than there can be": func(c *Config) { c.MemoryBudget, c.Maximum.Memory = 64<<30, 5<<30 },
+		"more stack than there can be":  func(c *Config) { c.Maximum.Stack = 65 << 20 },
 		"defaults over a maximum": func(c *Config) {
 			c.Maximum.Timeout, c.Defaults.Timeout = engine.Duration(time.Second), engine.Duration(2*time.Second)
 		},
