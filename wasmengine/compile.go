@@ -61,11 +61,15 @@ func (e *Engine) fromCode(ctx context.Context, key codecache.Key, code []byte, s
 		Names:  exportNames{metered.Fuel, metered.Stack, metered.Reset, metered.Start, metered.Globals},
 		Imaged: metered.Image,
 		code:   metered.Code,
+		frames: metered.Frames,
 	}
 	p, f, err := e.compile(ctx, r, sig, e.config.Interpreter || e.config.Class.admits(metered))
 	defer f.remove()
 	if err != nil {
 		return nil, err
+	}
+	if err := r.Facts.fits(lim); err != nil { // of the stack it was not known before
+		return nil, errors.Join(err, p.Close())
 	}
 	s, err := p.prepare(ctx, dataOf(m.decoded), lim)
 	if err != nil {
@@ -84,7 +88,7 @@ func (e *Engine) fromCode(ctx context.Context, key codecache.Key, code []byte, s
 // compile compiles a metered module here or in a child process. The caller
 // removes the folder, which may be nil.
 func (e *Engine) compile(ctx context.Context, m *runnable, sig engine.Signature, here bool) (*Program, *folder, error) {
-	f, err := e.newFolder(ctx, here, e.config.Cache)
+	f, err := e.newFolder(ctx, e.config.Cache)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +97,7 @@ func (e *Engine) compile(ctx context.Context, m *runnable, sig engine.Signature,
 		// A disk that is full must not keep anybody from compiling.
 		e.notKept(ctx, err)
 		f.remove()
-		if f, err = e.newFolder(ctx, here, nil); err == nil {
+		if f, err = e.newFolder(ctx, nil); err == nil {
 			p, err = e.compileInto(ctx, f, m, sig, here)
 		}
 	}
@@ -125,18 +129,48 @@ func (e *Engine) compileInto(ctx context.Context, f *folder, m *runnable, sig en
 	if err != nil {
 		return nil, err
 	}
-	machine := machineFactor * int64(len(m.code))
-	if dir != "" {
-		if info, err := os.Stat(e.machineFile(m, dir)); err == nil {
-			machine = info.Size()
-		}
+	if dir == "" {
+		p.size += interpretedFactor * int64(len(m.code))
+		return p, nil
 	}
-	p.size += machine
+	machine, err := os.ReadFile(e.machineFile(m, dir))
+	if err == nil {
+		m.Facts.MaxStack, err = maxStack(machine, m.frames)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the machine code of a module: %w", err), p.Close())
+	}
+	p.facts = m.Facts
+	p.size += int64(len(machine))
 	return p, nil
 }
 
-// machineFactor is how much larger machine code is than the module, about.
-const machineFactor = 4
+// interpretedFactor is how much larger what the interpreter makes is than the
+// module, about.
+const interpretedFactor = 4
+
+// maxStack finds the largest stack limit under which the machine's own stack is
+// never used up. Calls are charged what the module says of a function, and not
+// what its machine code takes, which differs between processors and compilers:
+// so there must be enough of the machine's stack for every depth that the limit
+// allows.
+func maxStack(machine []byte, charges []int64) (engine.Bytes, error) {
+	frames, err := compiler.Frames(machine)
+	if err != nil {
+		return 0, err
+	}
+	const entry = 64 << 10 // what enters and leaves compiled code
+	largest := int64(0)
+	for _, f := range frames {
+		largest = max(largest, f)
+	}
+	most := int64(engine.MaxLimits().Stack)
+	for i, charge := range charges {
+		// The function that is called last may be any.
+		most = min(most, max(compiler.StackBytes-entry-largest, 0)/frames[i]*charge)
+	}
+	return engine.Bytes(max(most>>10<<10, 1)), nil
+}
 
 // machineFile is where wazero keeps the machine code of m below the folder dir.
 func (e *Engine) machineFile(m *runnable, dir string) string {
@@ -166,7 +200,7 @@ type folder struct {
 }
 
 // newFolder makes a folder, or none if nothing needs one.
-func (e *Engine) newFolder(ctx context.Context, here bool, cache *codecache.Cache) (*folder, error) {
+func (e *Engine) newFolder(ctx context.Context, cache *codecache.Cache) (*folder, error) {
 	if cache != nil {
 		dir, err := cache.Scratch()
 		if err == nil {
@@ -174,7 +208,7 @@ func (e *Engine) newFolder(ctx context.Context, here bool, cache *codecache.Cach
 		}
 		e.notKept(ctx, err)
 	}
-	if here {
+	if e.config.Interpreter {
 		return nil, nil
 	}
 	dir, err := os.MkdirTemp("", "pappus-compile-")

@@ -51,6 +51,8 @@ type facts struct {
 	MinPages uint32
 	MaxPages uint32 // declared, or engine.MaxPages
 
+	MaxStack engine.Bytes // largest stack limit under which the machine's own stack is never used up
+
 	Initialize  bool // the module exports _initialize
 	Initializes bool // it has code that runs before any call: that, or a start function
 }
@@ -274,6 +276,10 @@ func (m *facts) fits(lim engine.Limits) error {
 	}
 	if m.Layout == layoutDandelion && m.HasHeap && int64(m.HeapBase) >= int64(lim.Memory) {
 		return reject(fmt.Sprintf("%s is %#x, at or above the memory limit of %s", exportHeapBase, m.HeapBase, lim.Memory), "raise the memory limit, or export the linker's value")
+	}
+	if m.MaxStack != 0 && lim.Stack > m.MaxStack {
+		return reject(fmt.Sprintf("with a stack limit of %s its calls could use up the machine's stack: a function keeps so many values over its calls; the most is %s", lim.Stack, m.MaxStack),
+			"lower the stack limit, or build the module with size optimisation (-Os)")
 	}
 	return nil
 }

@@ -40,7 +40,8 @@ type runnable struct {
 	Names  exportNames
 	Imaged bool
 
-	code []byte
+	code   []byte
+	frames []int64 // what calls are charged of the stack, see meter.Metered; not kept
 }
 
 // state is what calls start from: the content of an image.
@@ -64,7 +65,7 @@ func (e *Engine) codeKey(tenant string, code []byte) codecache.Key {
 	digest := sha256.Sum256(code)
 	// In the order and form that docs/format.md gives. The caps decide whether
 	// there is anything to be kept.
-	return keyOf("pappus code 1", tenant, string(digest[:]), fmt.Sprint(Semantics), fmt.Sprint(!e.config.NoImages), e.children.Target().String(), fmt.Sprint(e.config.Caps))
+	return keyOf("pappus code 2", tenant, string(digest[:]), fmt.Sprint(Semantics), fmt.Sprint(!e.config.NoImages), e.children.Target().String(), fmt.Sprint(e.config.Caps))
 }
 
 // stateKey names the state that initialisation leaves under limits that it can

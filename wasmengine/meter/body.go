@@ -48,6 +48,7 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 	if err := e.instructions(); err != nil {
 		return binary.Body{}, err
 	}
+	w.stats.Frames = append(w.stats.Frames, e.frame)
 	return binary.Body{
 		Raw:    e.b,
 		First:  first,
@@ -166,15 +167,8 @@ func (e *emitter) instructions() error {
 			e.copyTo(in.Start)
 			e.leaveStack(0)
 			e.known = false
-		case binary.OpReturnCall:
-			e.replace(&in)
-			e.leaveStack(e.frame)
-			e.index(in.Op, in.Index+1)
-			e.known = true
-		case binary.OpReturnCallIndirect:
-			e.copyTo(in.Start)
-			e.leaveStack(e.frame)
-			e.known = true
+		case binary.OpReturnCall, binary.OpReturnCallIndirect:
+			e.tailCall(&in)
 		case binary.OpTableSet, binary.OpDataDrop, binary.OpElemDrop:
 			e.resettable = false
 		default:
@@ -188,6 +182,32 @@ func (e *emitter) instructions() error {
 	}
 	e.copyTo(len(e.src))
 	return r.Err()
+}
+
+// tailCall emits a call that takes this one's place, or an ordinary one where
+// the compiler makes one.
+func (e *emitter) tailCall(in *binary.Instr) {
+	e.replace(in)
+	proper := inRegisters(e.planner.callee(in))
+	op, frame := in.Op, e.frame
+	if !proper {
+		op, frame = binary.OpCall, 0
+		if in.Op == binary.OpReturnCallIndirect {
+			op = binary.OpCallIndirect
+		}
+	}
+	e.leaveStack(frame)
+	if in.Op == binary.OpReturnCall {
+		e.index(op, in.Index+1)
+	} else {
+		e.index(op, in.Index)
+		e.b = binary.AppendU32(e.b, in.Index2)
+	}
+	if !proper {
+		e.calls++
+		e.op(binary.OpReturn)
+	}
+	e.known = true
 }
 
 // makeCanonical adds the code that makes the NaN of an instruction canonical.

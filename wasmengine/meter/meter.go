@@ -48,6 +48,10 @@ type Metered struct {
 	Image   bool     // active data segments are empty, see Options
 	Globals []string // mutable globals in their order, with Options.Globals and Image
 
+	// Frames is what a call of each function is charged of the stack, in bytes; 0
+	// for those that were added, which call nothing but the host.
+	Frames []int64
+
 	Functions   int // defined functions, those added included
 	LargestBody int // bytes
 	MostBlocks  int // block, loop and if instructions of one function

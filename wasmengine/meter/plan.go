@@ -139,7 +139,14 @@ func (p *planner) step(in *binary.Instr) {
 		pops, _ := in.Arity()
 		p.operands(pops+len(t.Params), len(t.Results))
 	case binary.OpReturnCall, binary.OpReturnCallIndirect:
-		p.plan.tails = true
+		if t := p.callee(in); !inRegisters(t) { // becomes a call
+			p.plan.calls = true
+			p.touch()
+			pops, _ := in.Arity()
+			p.operands(pops+len(t.Params), len(t.Results))
+		} else {
+			p.plan.tails = true
+		}
 		p.leave()
 	default:
 		if _, ok := bulkOf(in); ok {
@@ -155,10 +162,33 @@ func (p *planner) touch() { p.frames[len(p.frames)-1].calls = true }
 
 func (p *planner) callee(in *binary.Instr) *binary.FuncType {
 	t := in.Index
-	if in.Op == binary.OpCall {
+	if in.Op == binary.OpCall || in.Op == binary.OpReturnCall {
 		t, _ = p.m.FuncTypeIndex(in.Index)
 	}
 	return &p.m.Types[t]
+}
+
+// inRegisters tells that what a call passes fits into registers of every
+// processor. Only then the machine's frame of a tail call takes the caller's
+// place: wazero makes an ordinary call of all others, so they are metered as
+// such, and end by the stack limit if they never return.
+func inRegisters(t *binary.FuncType) bool {
+	const integers, floats = 6, 8 // the fewest: arm64's, less two that wazero uses
+	for _, list := range []binary.ValueTypes{t.Params, t.Results} {
+		n, f := 0, 0
+		for _, v := range list {
+			switch binary.ValueType(v) {
+			case binary.F32, binary.F64, binary.V128:
+				f++
+			default:
+				n++
+			}
+		}
+		if n > integers || f > floats {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *planner) open(in *binary.Instr) {
