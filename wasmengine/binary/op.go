@@ -42,6 +42,7 @@ const (
 	OpI32Eqz             Op = 0x45
 	OpI32LtU             Op = 0x49
 	OpI32GtU             Op = 0x4b
+	OpI32Ne              Op = 0x47
 	OpI32LeU             Op = 0x4d
 	OpI64LtS             Op = 0x53
 	OpI64GtU             Op = 0x56

@@ -173,6 +173,9 @@ func (e *emitter) instructions() error {
 			e.resettable = false
 		default:
 			if k, ok := bulkOf(&in); ok {
+				if k.op == binary.OpMemoryInit && e.m.Data[k.a].Mode == binary.Active {
+					k.a = e.emptySegment()
+				}
 				e.replace(&in)
 				e.call(e.bulkFunc(k))
 				e.known = false

@@ -95,24 +95,13 @@ func (k bulk) execute(c *code) {
 // are the instruction's operands; one i64 local follows them.
 func (k bulk) body(m *binary.Module, g globals) binary.Body {
 	params := uint32(len(k.funcType(m).Params))
+	if k.op == binary.OpMemoryGrow {
+		return growBody(g)
+	}
 	c := &code{b: []byte{1, 1, byte(binary.I64)}}
 	first := uint32(len(c.b))
 	f := helper{code: c, bulk: k, globals: g, length: params - 1, tmp: params}
 	switch k.op {
-	case binary.OpMemoryGrow:
-		most := int64(1 << 16)
-		if m.Memory.HasMax {
-			most = int64(m.Memory.Max)
-		}
-		f.charge(pageCostLog, func() {
-			c.get(f.length)
-			c.op(binary.OpI64ExtendI32U)
-			c.op(binary.OpMemorySize)
-			c.b = append(c.b, 0)
-			c.op(binary.OpI64ExtendI32U, binary.OpI64Add)
-			c.i64(most)
-			c.op(binary.OpI64GtU)
-		})
 	case binary.OpTableGrow:
 		f.charge(0, func() {
 			c.get(f.length)
@@ -148,6 +137,31 @@ type helper struct {
 	bulk   bulk
 	length uint32 // the parameter that holds the length
 	tmp    uint32 // the i64 local
+}
+
+// growBody charges a growth of memory once it has succeeded: only then is it known
+// that the memory limit allows it, and it takes no time before.
+func growBody(g globals) binary.Body {
+	const pages, tmp, before = 0, 1, 2
+	k := bulk{op: binary.OpMemoryGrow}
+	c := &code{b: []byte{2, 1, byte(binary.I64), 1, byte(binary.I32)}}
+	first := uint32(len(c.b))
+	f := helper{code: c, bulk: k, globals: g, length: pages, tmp: tmp}
+	c.get(pages)
+	k.execute(c)
+	c.index(binary.OpLocalTee, before)
+	c.i32(-1)
+	c.op(binary.OpI32Ne)
+	c.open(binary.OpIf)
+	c.get(pages)
+	c.op(binary.OpI64ExtendI32U)
+	c.i64(pageCostLog)
+	c.op(binary.OpI64Shl)
+	f.chargeTop()
+	c.end()
+	c.get(before)
+	c.end()
+	return binary.Body{Raw: c.b, First: first, Locals: 2, Blocks: uint32(c.blocks), Calls: uint32(c.calls)}
 }
 
 // charge takes length << shift, or nothing if the condition on the stack says

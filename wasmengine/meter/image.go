@@ -22,6 +22,22 @@ type Options struct {
 // maxImageGlobals bounds the exports that Options.Globals adds.
 const maxImageGlobals = 1000
 
+// emptySegment is the index of a data segment without bytes, behind the module's
+// own. An active segment has none left once the module is instantiated, but
+// wazero keeps them: memory.init of an active one is one of this.
+func (w *rewriter) emptySegment() uint32 {
+	w.empty = true
+	return uint32(len(w.m.Data))
+}
+
+// data is the module's data segments and the empty one, if it is used.
+func (w *rewriter) data(own []binary.Data) []binary.Data {
+	if w.empty {
+		own = append(own[:len(own):len(own)], binary.Data{Mode: binary.Passive})
+	}
+	return own
+}
+
 // leaveImage empties active data segments and lists the mutable globals to
 // export. It does nothing unless the code changes neither tables nor segments,
 // and memory and globals can be put where they were.
@@ -46,15 +62,14 @@ func (w *rewriter) leaveImage() (globals []uint32) {
 			globals = append(globals, uint32(i))
 		}
 	}
-	// The segments stay, for those who count them. An active one has no bytes
-	// left once the module is instantiated, so memory.init sees no difference.
-	w.out.Data = make([]binary.Data, len(w.m.Data))
+	own := make([]binary.Data, len(w.m.Data)) // they stay, for those who count them
 	for i, d := range w.m.Data {
 		if d.Mode == binary.Active {
 			d.OffsetExpr, d.Bytes = []byte{byte(binary.OpI32Const), 0, byte(binary.OpEnd)}, nil
 		}
-		w.out.Data[i] = d
+		own[i] = d
 	}
+	w.out.Data = w.data(own)
 	w.stats.Image = true
 	return globals
 }

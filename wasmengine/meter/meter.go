@@ -118,6 +118,7 @@ type rewriter struct {
 	bulkList   []bulk            // in the order of those functions
 	types      map[string]uint32 // index of the types that were added
 	resettable bool
+	empty      bool // the empty data segment is used
 	stats      Metered
 }
 
@@ -139,6 +140,7 @@ func (w *rewriter) module() (*Metered, error) {
 	if err := w.functions(); err != nil {
 		return nil, err
 	}
+	w.out.Data = w.data(m.Data)
 	w.tables()
 	if err := w.indices(); err != nil {
 		return nil, err
