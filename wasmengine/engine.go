@@ -60,7 +60,7 @@ type Config struct {
 	// where calls nest 2,000 deep: Run then fails with ErrTooDeep.
 	Interpreter bool
 
-	Slice int64 // fuel between two looks at deadline and scheduler; 0: 250,000
+	Slice int64 // most fuel between two looks at deadline and scheduler; 0: 250,000
 
 	Regions   int   // contexts in use and idle at once; 0: 4,096
 	IdleBytes int64 // bytes that idle contexts may keep resident; 0: 256 MiB

@@ -25,7 +25,9 @@ type running struct {
 	scheduler engine.Scheduler
 	deadline  time.Time
 	limit     int64 // fuel; math.MaxInt64 for none
-	slice     int64
+	most      int64 // fuel of a slice
+	slice     int64 // fuel of the next one
+	resumed   time.Time
 	granted   int64 // fuel handed out so far
 	parked    time.Duration
 	stopped   *engine.Fault // why the platform ended the call
@@ -67,12 +69,16 @@ func (r *running) next(counter int64) (int64, *engine.Fault) {
 	if err := r.Err(); err != nil {
 		return 0, r.canceled(err)
 	}
-	if !time.Now().Before(r.deadline) {
+	now := time.Now()
+	if !now.Before(r.deadline) {
 		return 0, timedOut()
 	}
+	r.adapt(now.Sub(r.resumed))
+	r.resumed = now
 	if r.scheduler != nil {
 		parked, err := r.scheduler.Yield(r.Context, r.deadline)
 		r.parked += parked
+		r.resumed = time.Now()
 		switch {
 		case err == nil:
 		case errors.Is(err, context.DeadlineExceeded) && r.Err() == nil:
@@ -84,6 +90,25 @@ func (r *running) next(counter int64) (int64, *engine.Fault) {
 	next := min(r.slice, r.limit-used)
 	r.granted = used + next
 	return next, nil
+}
+
+// Slices begin small and become larger while they are short in time. Fuel counts
+// instructions, and some take a thousand times as long as others: those that
+// touch a new page of memory, or go back in a loop with thousands of locals.
+// Nothing can stop a slice, so the one after a long one is so much smaller.
+const (
+	firstSlice = 25_000                 // fuel
+	longSlice  = 500 * time.Microsecond // from there on they shrink
+)
+
+// adapt chooses the size of the next slice from how long the last one took.
+func (r *running) adapt(took time.Duration) {
+	switch {
+	case took > longSlice:
+		r.slice = max(int64(float64(r.slice)*float64(longSlice)/float64(took)), 1)
+	case took < longSlice/4:
+		r.slice = min(2*r.slice, r.most)
+	}
 }
 
 func timedOut() *engine.Fault {
@@ -107,8 +132,10 @@ func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) 
 		Context:   ctx,
 		scheduler: engine.SchedulerOf(ctx),
 		deadline:  start.Add(time.Duration(lim.Timeout)),
+		resumed:   start,
 		limit:     lim.Fuel,
-		slice:     i.program.engine.config.Slice,
+		most:      i.program.engine.config.Slice,
+		slice:     min(i.program.engine.config.Slice, firstSlice),
 	}
 	if r.limit == 0 {
 		r.limit = math.MaxInt64
