@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"pappus/engine"
 	"pappus/wasmengine/binary"
@@ -68,13 +69,22 @@ func dataOf(m *binary.Module) []run {
 	return runs
 }
 
-// runsOf finds the pages of a memory that are not zero. The runs are copies.
-func runsOf(memory []byte) []run {
-	var runs []run
+// maxImage is how much initialisation may leave, in bytes. It is held in memory
+// while the program is loaded, and for a moment more than once.
+const maxImage = 128 << 20
+
+// runsOf finds the pages of a memory that are not zero, if they are not more
+// than most bytes. The runs are copies.
+func runsOf(memory []byte, most int) (runs []run, ok bool) {
 	zero := make([]byte, domain.PageSize)
 	from := -1
 	for at := 0; at <= len(memory); at += domain.PageSize {
 		dirty := at < len(memory) && !bytes.Equal(memory[at:at+domain.PageSize], zero)
+		if dirty {
+			if most -= domain.PageSize; most < 0 {
+				return nil, false
+			}
+		}
 		switch {
 		case dirty && from < 0:
 			from = at
@@ -83,7 +93,7 @@ func runsOf(memory []byte) []run {
 			from = -1
 		}
 	}
-	return runs
+	return runs, true
 }
 
 // newImage makes an image of runs, which lie within the pages of memory.
@@ -138,7 +148,11 @@ func (p *Program) makeImage(ctx context.Context, data []run, lim engine.Limits) 
 		if err := i.initialize(ctx, lim); err != nil {
 			return state{}, err
 		}
-		s = state{Pages: i.pages(), Globals: make([]uint64, len(i.globals)), runs: runsOf(i.bytes())}
+		s = state{Pages: i.pages(), Globals: make([]uint64, len(i.globals))}
+		var ok bool
+		if s.runs, ok = runsOf(i.bytes(), maxImage); !ok {
+			return state{}, reject(fmt.Sprintf("its initialisation leaves more than %s in its memory", engine.Bytes(maxImage)), "fill memory when it is called and not when it is initialised")
+		}
 		for n, g := range i.globals {
 			s.Globals[n] = g.Get()
 		}

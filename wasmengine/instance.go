@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -114,7 +115,7 @@ func (i *instance) bind() error {
 	if i.stack, ok = i.module.ExportedGlobal(names.Stack).(api.MutableGlobal); !ok {
 		return errors.New("the metered module has no stack counter")
 	}
-	if i.entry = i.module.ExportedFunction(exportStart); i.entry == nil {
+	if !i.enter() {
 		return errors.New("the metered module has no entry")
 	}
 	for _, name := range names.Globals {
@@ -134,6 +135,36 @@ func (i *instance) bind() error {
 		i.init = append(i.init, i.module.ExportedFunction(exportInitialize))
 	}
 	return nil
+}
+
+// enter looks up the entry, which comes with a small stack of its own.
+func (i *instance) enter() bool {
+	i.entry = i.module.ExportedFunction(exportStart)
+	return i.entry != nil
+}
+
+// keptStack is how much of the machine's stack an instance may keep while it is
+// idle, in bytes.
+const keptStack = 64 << 10
+
+// trim gives the stack back that deep calls have left with the entry: wazero
+// keeps it for the next call, and nobody would count it.
+func (i *instance) trim() bool {
+	return machineStack(i.entry) <= keptStack || i.enter()
+}
+
+// machineStack is the size of the stack that wazero keeps with a function. It
+// is not told, so it is looked at where it is kept; a test holds that it is there.
+func machineStack(f api.Function) int {
+	v := reflect.ValueOf(f)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return 0
+	}
+	stack := v.Elem().FieldByName("stack")
+	if stack.Kind() != reflect.Slice {
+		return 0
+	}
+	return stack.Len() * int(stack.Type().Elem().Size())
 }
 
 // begin brings the instance to the state in which inputs are placed, but for

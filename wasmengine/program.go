@@ -313,7 +313,7 @@ func (p *Program) give(i *instance, broken bool) {
 	keep := p.imaged && !broken && i.pages() == i.entryPages && e.config.Idle > 0 && i.memory.region.Huge() == p.warmth.Huge()
 	if keep {
 		i.warm = min(p.warmth.Prefix(), int64(i.memory.size))
-		keep = i.memory.region.Sanitize(int64(i.memory.size), i.warm) == nil && e.reserve(i.warm)
+		keep = i.trim() && i.memory.region.Sanitize(int64(i.memory.size), i.warm) == nil && e.reserve(i.warm)
 	}
 	if !keep {
 		// The region goes back through the domain's pool, which sanitises it.
