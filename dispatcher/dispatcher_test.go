@@ -104,8 +104,9 @@ func TestAnswersAreCharged(t *testing.T) {
 		t.Run(fmt.Sprint(c.output), func(t *testing.T) {
 			b := newBench(t, nil)
 			released := false
+			b.engine.stack = 1 << 20
 			b.engine.run = func(_ context.Context, _ []data.Set, lim engine.Limits) (engine.Result, error) {
-				if n := b.permits.counts().memory; n != int64(lim.Memory) {
+				if n := b.permits.counts().memory; n != int64(lim.Memory)+b.engine.stack {
 					t.Errorf("charged %d while it runs", n)
 				}
 				memory := make([]byte, c.output)

@@ -25,7 +25,7 @@ type fakeEngine struct {
 	inspect     func()                                       // nil: at once
 	prepare     func(ctx context.Context, code []byte) error // nil: at once
 	run         runFunc                                      // nil: gives the inputs back as outputs
-	size        int64
+	size, stack int64
 
 	prepared, closed, open atomic.Int64
 }
@@ -67,6 +67,8 @@ type fakeProgram struct {
 	engine *fakeEngine
 	closed atomic.Bool
 }
+
+func (p *fakeProgram) Stack(engine.Limits) int64 { return p.engine.stack }
 
 func (p *fakeProgram) Size() int64 { return p.engine.size }
 

@@ -102,7 +102,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	}
 	defer d.programs.release(p)
 
-	if err := d.permits.start(ctx, &a.instance, int64(v.Limits.Memory)); err != nil {
+	if err := d.permits.start(ctx, &a.instance, d.need(p, v.Limits)); err != nil {
 		return nil, err
 	}
 	started := a.instance.since
@@ -122,6 +122,14 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	a.Prepare, a.Queue, a.Run = prepared.Sub(began), started.Sub(prepared), time.Since(started)
 	d.metrics.phases(a)
 	return a, nil
+}
+
+// need is the memory that an instance is charged when it starts: all that its
+// limits allow its context and its stack. What is more than there is of the
+// stack's part makes it run alone.
+func (d *Dispatcher) need(p engine.Program, lim engine.Limits) int64 {
+	memory := int64(lim.Memory)
+	return max(memory, min(memory+p.Stack(lim), d.permits.memory))
 }
 
 // prepare loads the program of v for e. An invocation that waits for this

@@ -47,6 +47,10 @@ type Program interface {
 	// the outputs, is a fault too (Signature.CheckInputs and CheckOutputs).
 	Run(ctx context.Context, in []data.Set, lim Limits) (Result, error)
 
+	// Stack is the most bytes that the calls of a run under these limits may take
+	// besides the run's memory: what the machine's stack grows to.
+	Stack(lim Limits) int64
+
 	// Size is the number of bytes that the program holds while it is loaded.
 	Size() int64
 

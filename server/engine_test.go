@@ -69,8 +69,9 @@ type script struct {
 	sig    engine.Signature
 }
 
-func (p *script) Size() int64  { return 1000 }
-func (p *script) Close() error { return nil }
+func (p *script) Stack(engine.Limits) int64 { return 0 }
+func (p *script) Size() int64               { return 1000 }
+func (p *script) Close() error              { return nil }
 
 func (p *script) Run(ctx context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
 	verb, rest, _ := strings.Cut(p.does, " ")

@@ -12,6 +12,7 @@ import (
 	"pappus/data"
 	"pappus/engine"
 	"pappus/wasmengine/abi"
+	"pappus/wasmengine/compiler"
 	"pappus/wasmengine/domain"
 )
 
@@ -79,6 +80,15 @@ func newProgram(e *Engine, m *runnable, sig engine.Signature, rt wazero.Runtime,
 	}
 	e.idlers.add(p)
 	return p
+}
+
+// Stack is what the machine's stack may grow to under a stack limit: as much of
+// it as MaxStack says for the limit, and twice that, since it is doubled.
+func (p *Program) Stack(lim engine.Limits) int64 {
+	if p.facts.MaxStack == 0 {
+		return 0 // interpreted
+	}
+	return 2 * int64(float64(compiler.StackBytes)*float64(lim.Stack)/float64(max(p.facts.MaxStack, lim.Stack)))
 }
 
 // Size is about what the program holds while it is loaded, in bytes.
