@@ -100,7 +100,7 @@ func (c *commandLine) inspectFile(path string) (err error) {
 		{"about", insp.Manifest.Description},
 		{"inputs", paramList(sig.Inputs, sig.Open)},
 		{"outputs", paramList(sig.Outputs, sig.Open)},
-		{"limits", limitList(limits.Memory.String(), limits.Stack.String(), limits.Output.String(), limits.Timeout.String(), limits.Fuel)},
+		{"limits", limitList(limits.Memory.String(), limits.Stack.String(), limits.Output.String(), limits.Timeout.String(), limits.Items, limits.Fuel)},
 		{"layout", insp.Layout},
 		{"memory", countBytes(insp.Memory) + " at first"},
 		{"exports", strings.Join(insp.Exports, ", ")},
@@ -118,7 +118,7 @@ func printFunction(w io.Writer, f *client.Function) error {
 		{"about", f.Description},
 		{"inputs", paramList(f.Inputs, f.Open)},
 		{"outputs", paramList(f.Outputs, f.Open)},
-		{"limits", limitList(f.Limits.Memory, f.Limits.Stack, f.Limits.Output, f.Limits.Timeout, f.Limits.Fuel)},
+		{"limits", limitList(f.Limits.Memory, f.Limits.Stack, f.Limits.Output, f.Limits.Timeout, f.Limits.Items, f.Limits.Fuel)},
 		{"layout", f.Layout},
 		{"memo", f.Memo},
 		{"created", f.Created.Local().Format(time.RFC3339)},
@@ -138,8 +138,8 @@ func printRows(w io.Writer, rows []row) error {
 	return table.Flush()
 }
 
-func limitList(memory, stack, output, timeout string, fuel int64) string {
-	list := fmt.Sprintf("memory %s, stack %s, output %s, timeout %s", memory, stack, output, timeout)
+func limitList(memory, stack, output, timeout string, items int, fuel int64) string {
+	list := fmt.Sprintf("memory %s, stack %s, output %s, items %d, timeout %s", memory, stack, output, items, timeout)
 	if fuel > 0 {
 		list += fmt.Sprintf(", fuel %d", fuel)
 	}

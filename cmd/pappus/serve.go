@@ -134,7 +134,7 @@ func (s *serving) bind(flags *pflag.FlagSet) {
 	s.codeCache = codecache.DefaultBytes
 	flags.Var(bytesFlag{&s.codeCache}, "code-cache", "how much compiled code is kept in the data folder; 0: none")
 	d.ProgramBytes = dispatcher.DefaultProgramBytes
-	flags.Var(bytesFlag{&d.ProgramBytes}, "loaded-code", "how much compiled code is kept in memory while nothing runs it")
+	flags.Var(bytesFlag{&d.ProgramBytes}, "loaded-code", "how much compiled code is kept in memory while nothing runs it; 0: none")
 
 	v := &s.server
 	v.BodyLimit, v.CodeLimit = 64<<20, 64<<20
@@ -171,6 +171,7 @@ func (s *serving) logger(w io.Writer) (*slog.Logger, error) {
 // the opposite order.
 func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
 	s.dispatch.MaxCode = s.server.CodeLimit
+	s.dispatch.ProgramBytes = max(s.dispatch.ProgramBytes, 1) // less than any program has; 0 would be the default
 	listener, err := s.openListener(ctx)
 	if err != nil {
 		return err

@@ -30,7 +30,8 @@ func (c *commandLine) verifyCommand() *cobra.Command {
 		Short: "Run a function's cases on two engines and compare what they give",
 		Long: `Runs every case of the function in FILE twice: as compiled code, as a server
 does, and in an interpreter. Outputs and faults must be what the case says, and
-outputs, faults and fuel of the two the same.
+outputs, faults and fuel of the two the same. A case that fails as compiled code
+is not interpreted.
 
 A case is a folder cases/NAME beside FILE, with inputs in/SET/ITEM, outputs
 out/SET/ITEM, and case.json if it must fail or has keys or limits of its own.
@@ -59,7 +60,7 @@ are "not comparable", and run compiled only.`,
 		},
 	}
 	cmd.Flags().StringVar(&folder, "cases", "", "folder of the cases (default: cases beside FILE)")
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "show only cases that fail")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "show only cases that fail, also in --json")
 	return cmd
 }
 
