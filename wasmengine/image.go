@@ -73,6 +73,17 @@ func dataOf(m *binary.Module) []run {
 // while the program is loaded, and for a moment more than once.
 const maxImage = 128 << 20
 
+// maxCopied is how much data may be copied for each call, which nothing charges
+// or interrupts, in bytes. It takes about 3 ms.
+const maxCopied = 4 << 20
+
+func sizeOf(runs []run) (n int) {
+	for _, r := range runs {
+		n += len(r.bytes)
+	}
+	return n
+}
+
 // runsOf finds the pages of a memory that are not zero, if they are not more
 // than most bytes. The runs are copies.
 func runsOf(memory []byte, most int) (runs []run, ok bool) {
@@ -140,6 +151,10 @@ func (p *Program) makeImage(ctx context.Context, data []run, lim engine.Limits) 
 	}
 	defer p.give(i, true)
 	if !p.imaged {
+		if size := sizeOf(data); size > maxCopied && !p.engine.config.NoImages {
+			return state{}, reject(fmt.Sprintf("no image can be made of it, since it changes tables, drops segments, or initialises globals that are too many or vectors: so its %d bytes of data are copied for every call; the most is %s", size, engine.Bytes(maxCopied)),
+				"build it without that, or with less data")
+		}
 		return state{None: true}, i.initialize(ctx, lim)
 	}
 	s := state{Pages: i.pages(), runs: data}

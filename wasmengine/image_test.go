@@ -148,3 +148,34 @@ func BenchmarkDense(b *testing.B) {
 		call(b, p, nil, lim)
 	}
 }
+
+// Data that are copied for every call are few.
+func TestCopiedDataAreBounded(t *testing.T) {
+	e := newEngine(t, Config{})
+	for _, c := range []struct {
+		size    int
+		dropped bool
+		ok      bool
+	}{{maxCopied, true, true}, {maxCopied + 1, true, false}, {maxCopied + 1, false, true}} {
+		b := binarytest.New().Pages(100, 100)
+		b.Bytes(2048, make([]byte, c.size))
+		if c.dropped {
+			b.PassiveBytes([]byte("x"))
+			b.HasCount = true
+		}
+		start := []any{binary.OpI32Const, binarytest.S(1024), binary.OpI32Const, binarytest.S(0), byte(0x36), 2, 0}
+		if c.dropped {
+			start = append(start, binary.OpDataDrop, 1)
+		}
+		g := b.Global(binary.I32, false, binary.OpI32Const, binarytest.S(1024))
+		b.ExportAs("__dandelion_system_data", binary.ExternGlobal, g)
+		b.ExportAs("_start", binary.ExternFunc, b.Func(b.Type(nil, nil), nil, start...))
+		p, err := e.Prepare(t.Context(), b.Encode(), enginetest.Signature(), enginetest.Limits())
+		if (err == nil) != c.ok {
+			t.Errorf("%d bytes, dropped %v: %v", c.size, c.dropped, err)
+		}
+		if err == nil {
+			_ = p.Close()
+		}
+	}
+}

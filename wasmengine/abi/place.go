@@ -163,5 +163,11 @@ func (w *writer) content(at int64, b []byte) {
 	}
 	w.put(at, w.at)
 	w.put(at+4, int64(len(b)))
+	// A copy can't be interrupted: others wait for its end when memory is collected.
+	const piece = 1 << 20
+	for len(b) > piece {
+		w.at += int64(copy(w.mem[w.at:], b[:piece]))
+		b = b[piece:]
+	}
 	w.at += int64(copy(w.mem[w.at:], b))
 }
