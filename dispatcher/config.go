@@ -50,8 +50,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// MaxWorkers is the most permits there may be. It leaves threads for everything else: Go ends a process that has
-// 10,000.
+// MaxWorkers is the most permits there may be. It leaves threads for everything
+// else: Go ends a process that has 10,000.
 const MaxWorkers = 1024
 
 func orDefault[T int | int64 | time.Duration](v, def T) T {

@@ -32,8 +32,8 @@ type Publication struct {
 // function; the version is durable when Publish returns. The same code with
 // the same settings is the version that exists, and created is false.
 //
-// Errors are those that wrap ErrUnknownCode, *TooLargeError, *InputError for what the request
-// says, *engine.RejectedError for what the code is, faults overload and
+// Errors wrap ErrUnknownCode, or are *TooLargeError, *InputError for what the
+// request says, *engine.RejectedError for what the code is, faults overload and
 // canceled, and those of registry.Registry.Put.
 func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.Version, created bool, err error) {
 	if err := d.enter(); err != nil {

@@ -27,8 +27,8 @@ var (
 // What stands before the durations in Server-Timing.
 const (
 	timingQueue   = "queue;dur="
-	timingPrepare = ", prepare;dur="
-	timingRun     = ", run;dur="
+	timingPrepare = "prepare;dur="
+	timingRun     = "run;dur="
 )
 
 // automaticLength is the length up to which net/http itself says the length of
@@ -156,9 +156,9 @@ func (x *exchange) invocationHeader(a *dispatcher.Answer) {
 	var buf [128]byte
 	b := append(buf[:0], timingQueue...)
 	b = appendMilliseconds(b, a.Queue)
-	b = append(b, timingPrepare...)
+	b = append(append(b, ", "...), timingPrepare...)
 	b = appendMilliseconds(b, a.Prepare)
-	b = append(b, timingRun...)
+	b = append(append(b, ", "...), timingRun...)
 	b = appendMilliseconds(b, a.Run)
 	timing := len(b)
 	b = strconv.AppendInt(b, a.Usage.Fuel, 10)

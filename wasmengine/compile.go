@@ -159,6 +159,9 @@ func maxStack(machine []byte, charges []int64) (engine.Bytes, error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(frames) < len(charges) {
+		return 0, fmt.Errorf("the machine code has %d functions instead of %d", len(frames), len(charges))
+	}
 	const entry = 64 << 10 // what enters and leaves compiled code
 	largest := int64(0)
 	for _, f := range frames {

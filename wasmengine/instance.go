@@ -23,7 +23,8 @@ type instance struct {
 
 	fuel, stack api.MutableGlobal
 	entry       api.Function
-	reset       api.Function // nil before the second call
+	machine     reflect.Value // the stack that wazero keeps with entry, see machineStack
+	reset       api.Function  // nil before the second call
 	init        []api.Function
 	globals     []api.MutableGlobal // of the module, if an image has their values
 
@@ -139,8 +140,11 @@ func (i *instance) bind() error {
 
 // enter looks up the entry, which comes with a small stack of its own.
 func (i *instance) enter() bool {
-	i.entry = i.module.ExportedFunction(exportStart)
-	return i.entry != nil
+	if i.entry = i.module.ExportedFunction(exportStart); i.entry == nil {
+		return false
+	}
+	i.machine = machineStack(i.entry)
+	return true
 }
 
 // keptStack is how much of the machine's stack an instance may keep while it is
@@ -150,21 +154,22 @@ const keptStack = 64 << 10
 // trim gives the stack back that deep calls have left with the entry: wazero
 // keeps it for the next call, and nobody would count it.
 func (i *instance) trim() bool {
-	return machineStack(i.entry) <= keptStack || i.enter()
+	return !i.machine.IsValid() || i.machine.Len() <= keptStack || i.enter()
 }
 
-// machineStack is the size of the stack that wazero keeps with a function. It
-// is not told, so it is looked at where it is kept; a test holds that it is there.
-func machineStack(f api.Function) int {
+// machineStack is the slice that wazero keeps with a function for a stack, or
+// the zero value. Its size is not told, so it is looked at where it is kept; a
+// test holds that compiled code has it there, in bytes.
+func machineStack(f api.Function) reflect.Value {
 	v := reflect.ValueOf(f)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
-		return 0
+		return reflect.Value{}
 	}
 	stack := v.Elem().FieldByName("stack")
 	if stack.Kind() != reflect.Slice {
-		return 0
+		return reflect.Value{}
 	}
-	return stack.Len() * int(stack.Type().Elem().Size())
+	return stack
 }
 
 // begin brings the instance to the state in which inputs are placed, but for

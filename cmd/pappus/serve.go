@@ -198,7 +198,8 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	s.wasm.Cache, s.wasm.Log = cache, log
 	s.wasm.CompileProcesses = s.dispatch.CompileWorkers
 	s.wasm.CompileTimeout = max(s.dispatch.CompileTimeout, 0) // the dispatcher refuses others
-	wasm, err := wasmengine.New(s.wasm)                       //nolint:contextcheck // an engine lives longer than any request
+	//nolint:contextcheck // an engine lives longer than any request
+	wasm, err := wasmengine.New(s.wasm)
 	if err != nil {
 		return fmt.Errorf("make the engine: %w", err)
 	}

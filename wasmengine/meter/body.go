@@ -207,7 +207,6 @@ func (e *emitter) tailCall(in *binary.Instr) {
 		e.b = binary.AppendU32(e.b, in.Index2)
 	}
 	if !proper {
-		e.calls++
 		e.op(binary.OpReturn)
 	}
 	e.known = true
