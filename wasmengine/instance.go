@@ -235,7 +235,7 @@ func (i *instance) learn(w *domain.Warmth) {
 		return // only speed is learnt here
 	}
 	i.residency = pages
-	w.Observe(pages)
+	w.Observe(pages, i.program.image != nil && i.program.image.file != nil)
 }
 
 // close ends the instance; its region goes back to the domain.

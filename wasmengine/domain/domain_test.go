@@ -208,25 +208,28 @@ func TestWarmth(t *testing.T) {
 		dense[i] = 1
 	}
 	for _, c := range []struct {
-		name  string
-		pages []byte
-		want  int64
+		name   string
+		pages  []byte
+		mapped bool
+		want   int64
 	}{
-		{"nothing touched", pages(256), 0},
-		{"the first page", pages(256, 0), PageSize},
-		{"a few near the start", pages(256, 0, 17, 33), 34 * PageSize},
-		{"one far away is left to fault", pages(256, 0, 1, 250), 2 * PageSize},
-		{"all of it", dense, 64 * PageSize},
+		{"nothing touched", pages(256), false, 0},
+		{"the first page", pages(256, 0), false, PageSize},
+		{"a few near the start", pages(256, 0, 17, 33), false, 34 * PageSize},
+		{"the same of an image, which is copied", pages(256, 0, 17, 33), true, PageSize},
+		{"one far away is left to fault", pages(256, 0, 1, 250), false, 2 * PageSize},
+		{"all of it", dense, false, 64 * PageSize},
+		{"all of an image", dense, true, 64 * PageSize},
 	} {
 		var w Warmth
-		w.Observe(c.pages)
+		w.Observe(c.pages, c.mapped)
 		if got := w.Prefix(); got != c.want {
 			t.Errorf("%s: prefix of %d pages, want %d", c.name, got/PageSize, c.want/PageSize)
 		}
 	}
 	var w Warmth
-	w.Observe(dense)
-	w.Observe(pages(64))
+	w.Observe(dense, false)
+	w.Observe(pages(64), false)
 	if got := w.Prefix(); got != 32*PageSize {
 		t.Errorf("after a small call: %d pages, want 32", got/PageSize)
 	}
@@ -234,18 +237,18 @@ func TestWarmth(t *testing.T) {
 	for i := range large {
 		large[i] = 1
 	}
-	w.Observe(large[:1023])
+	w.Observe(large[:1023], false)
 	if w.Huge() {
 		t.Error("huge pages for less than 4 MiB")
 	}
-	w.Observe(large)
+	w.Observe(large, false)
 	if !w.Huge() || w.Prefix() != 0 {
 		t.Errorf("16 MiB that are all touched: huge pages %t, prefix %d", w.Huge(), w.Prefix())
 	}
 	for i := range large {
 		large[i] = byte(i / 2 % 2)
 	}
-	w.Observe(large)
+	w.Observe(large, false)
 	if w.Huge() {
 		t.Error("huge pages where every other page is touched")
 	}
