@@ -10,6 +10,7 @@ LINT := bin/golangci-lint
 K6 := bin/k6
 BENCHSTAT := bin/benchstat
 REPORT := bin/testreport
+OAPI := bin/oapi-codegen
 QEMU := qemu-aarch64-static
 
 # How often registry and cmd kill a process that is writing; how many goroutines
@@ -34,8 +35,16 @@ build: ## Build bin/pappus
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/pappus ./cmd/pappus
 
 .PHONY: generate
-generate: ## Regenerate what is made from sources (go generate)
+generate: $(OAPI) ## Regenerate what is made from sources (go generate)
 	$(GO) generate ./...
+
+# What is generated from the API description is in the repository; this says when it is stale.
+.PHONY: generated
+generated: $(OAPI)
+	@mkdir -p .cache; for dir in client/api server/api; do \
+		(cd $$dir && ../../$(OAPI) -config oapi-codegen.yaml -o ../../.cache/api.gen.go ../../server/openapi.yaml); \
+		cmp -s .cache/api.gen.go $$dir/api.gen.go || { echo "make: $$dir/api.gen.go is not what server/openapi.yaml gives: run make generate" >&2; exit 1; }; \
+	done
 
 .PHONY: samples
 samples: ## Rebuild the samples' .wasm files (needs clang and lld for wasm32)
@@ -56,7 +65,7 @@ demo: build ## Start a server, upload the samples, run them on real input (KEEP=
 # The last line is "N passed, M failed". With the invariants tag every region of memory
 # that comes back is scanned for bytes that are not zero.
 .PHONY: test
-test: prerequisites vet lint $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
+test: prerequisites generated vet lint $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
 	@status=0; { \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
@@ -154,6 +163,9 @@ $(LINT): tools/go.mod tools/go.sum
 
 $(BENCHSTAT): tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../$@ golang.org/x/perf/cmd/benchstat
+
+$(OAPI): tools/openapi/go.mod tools/openapi/go.sum
+	cd tools/openapi && $(GO) build -o ../../$@ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
 
 $(K6): tools/k6/go.mod tools/k6/go.sum
 	cd tools/k6 && $(GO) build -o ../../$@ go.k6.io/k6

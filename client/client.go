@@ -9,9 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
+
+	"pappus/client/api"
 )
 
 // ErrUnreachable is matched by the error of every call that got no answer
@@ -22,6 +23,7 @@ var ErrUnreachable = errors.New("cannot reach the server")
 type Client struct {
 	base string // scheme and authority, no slash at the end
 	http *http.Client
+	api  *api.Client
 }
 
 // New makes a client of the server at an address like "http://127.0.0.1:8080"
@@ -45,7 +47,12 @@ func New(address string, hc *http.Client) (*Client, error) {
 			ExpectContinueTimeout: time.Second,
 		}}
 	}
-	return &Client{base: u.Scheme + "://" + u.Host, http: hc}, nil
+	base := u.Scheme + "://" + u.Host
+	requests, err := api.NewClient(base, api.WithHTTPClient(hc))
+	if err != nil {
+		return nil, fmt.Errorf("address of the server: %w", err)
+	}
+	return &Client{base: base, http: hc, api: requests}, nil
 }
 
 // Address is the server's address, "http://HOST:PORT".
@@ -61,27 +68,9 @@ type Body struct {
 	Size   int64  // in bytes; -1 if that is not known
 }
 
-// call sends a request and returns the answer if its status is 2xx. Any other
-// is a *Problem, and the answer's body is closed.
-func (c *Client) call(ctx context.Context, method, path string, query url.Values, header http.Header, body Body) (*http.Response, error) {
-	target := c.base + path
-	if len(query) > 0 {
-		target += "?" + query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, method, target, body.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make a request: %w", err)
-	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	if body.Type != "" {
-		req.Header.Set("Content-Type", body.Type)
-	}
-	if body.Reader != nil {
-		setSize(req, body.Size)
-	}
-	resp, err := c.http.Do(req)
+// finish returns an answer if its status is 2xx. Any other is a *Problem, and
+// the answer's body is closed.
+func (c *Client) finish(ctx context.Context, resp *http.Response, err error) (*http.Response, error) {
 	if err != nil {
 		return nil, c.transportError(ctx, err)
 	}
@@ -90,6 +79,17 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return nil, readProblem(resp)
 	}
 	return resp, nil
+}
+
+// edit makes a request say its body's type, if it has one, and length.
+func (b Body) edit(_ context.Context, req *http.Request) error {
+	if b.Type == "" {
+		req.Header.Del("Content-Type")
+	}
+	if b.Reader != nil {
+		setSize(req, b.Size)
+	}
+	return nil
 }
 
 // largeBody is the size in bytes from which on a request waits for the server
@@ -114,9 +114,10 @@ func (c *Client) transportError(ctx context.Context, err error) error {
 	}
 	// What net/http wraps errors in repeats method and address.
 	var ue *url.Error
-	if errors.As(err, &ue) {
-		err = ue.Err
+	if !errors.As(err, &ue) {
+		return fmt.Errorf("make a request: %w", err)
 	}
+	err = ue.Err
 	var read *readError
 	if errors.As(err, &read) {
 		return read.err
@@ -142,13 +143,30 @@ func (s source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decode reads a JSON answer and closes it.
-func decode(resp *http.Response, into any) error {
+// decode reads the JSON document of an answer and closes it.
+func decode[T any](resp *http.Response) (*T, error) {
 	defer resp.Body.Close()
+	into := new(T)
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return fmt.Errorf("read the server's answer: %w", err)
+		return nil, fmt.Errorf("read the server's answer: %w", err)
 	}
-	return nil
+	return into, nil
+}
+
+// document is finish for answers that are a JSON document.
+func document[T any](ctx context.Context, c *Client, resp *http.Response, err error) (*T, error) {
+	if resp, err = c.finish(ctx, resp, err); err != nil { //nolint:bodyclose // decode does it
+		return nil, err
+	}
+	return decode[T](resp)
+}
+
+// nothing is finish for answers without content.
+func (c *Client) nothing(ctx context.Context, resp *http.Response, err error) error {
+	if resp, err = c.finish(ctx, resp, err); err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 // PutOptions are what a registration says beside the code. Zero values leave
@@ -165,38 +183,32 @@ type PutOptions struct {
 	Tags            []string // moved to the version; none: latest is
 }
 
-func (o PutOptions) query() url.Values {
-	q := url.Values{}
-	for _, in := range o.Inputs {
-		q.Add("input", in)
+func (o PutOptions) params() *api.PutFunctionParams {
+	return &api.PutFunctionParams{
+		Input: o.Inputs, Output: o.Outputs, Tag: o.Tags,
+		Memory: given(o.Memory), Stack: given(o.Stack), OutputLimit: given(o.OutputLimit),
+		Fuel: given(o.Fuel), Timeout: given(o.Timeout), Memo: given(o.Memo),
 	}
-	for _, out := range o.Outputs {
-		q.Add("output", out)
+}
+
+// given is what an option stands for in a query: nil if it is zero.
+func given[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
 	}
-	for _, tag := range o.Tags {
-		q.Add("tag", tag)
-	}
-	for name, value := range map[string]string{
-		"memory": o.Memory, "stack": o.Stack, "output-limit": o.OutputLimit,
-		"fuel": o.Fuel, "timeout": o.Timeout, "memo": o.Memo,
-	} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	return q
+	return &v
 }
 
 // PutFunction registers code under a name. If the same code is there with the
 // same settings already, that version is returned and created is false.
 func (c *Client) PutFunction(ctx context.Context, name string, code Body, opts PutOptions) (f *Function, created bool, err error) {
 	code.Reader = source{code.Reader}
-	resp, err := c.call(ctx, http.MethodPut, functionPath(name), opts.query(), nil, code)
-	if err != nil {
+	resp, err := c.api.PutFunctionWithBody(ctx, name, opts.params(), code.Type, code.Reader, code.edit)
+	if resp, err = c.finish(ctx, resp, err); err != nil { //nolint:bodyclose // decode does it
 		return nil, false, err
 	}
-	f = new(Function)
-	if err := decode(resp, f); err != nil {
+	if f, err = decode[Function](resp); err != nil {
 		return nil, false, err
 	}
 	return f, resp.StatusCode == http.StatusCreated, nil
@@ -205,78 +217,55 @@ func (c *Client) PutFunction(ctx context.Context, name string, code Body, opts P
 // GetFunction describes a version: that of a reference "name", "name@tag",
 // "name@3" or "name@sha256:…".
 func (c *Client) GetFunction(ctx context.Context, ref string) (*Function, error) {
-	resp, err := c.call(ctx, http.MethodGet, functionPath(ref), nil, nil, Body{})
-	if err != nil {
-		return nil, err
-	}
-	f := new(Function)
-	return f, decode(resp, f)
+	resp, err := c.api.GetFunction(ctx, ref) //nolint:bodyclose // document does it
+	return document[Function](ctx, c, resp, err)
 }
 
 // ListFunctions returns a page of functions in the order of their names, each
 // described by its latest version. The first page has an empty cursor; a limit
 // of 0 leaves the page's size to the server.
 func (c *Client) ListFunctions(ctx context.Context, cursor string, limit int) (Page, error) {
-	return c.page(ctx, "/v1/functions", cursor, limit)
+	resp, err := c.api.ListFunctions(ctx, &api.ListFunctionsParams{Cursor: given(cursor), Limit: given(limit)}) //nolint:bodyclose // page does it
+	return c.page(ctx, resp, err)
 }
 
 // Versions returns a page of a function's versions, the newest first.
 func (c *Client) Versions(ctx context.Context, name, cursor string, limit int) (Page, error) {
-	return c.page(ctx, functionPath(name)+"/versions", cursor, limit)
+	resp, err := c.api.ListVersions(ctx, name, &api.ListVersionsParams{Cursor: given(cursor), Limit: given(limit)}) //nolint:bodyclose // page does it
+	return c.page(ctx, resp, err)
 }
 
-func (c *Client) page(ctx context.Context, path, cursor string, limit int) (Page, error) {
-	q := url.Values{}
-	if cursor != "" {
-		q.Set("cursor", cursor)
-	}
-	if limit > 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
-	resp, err := c.call(ctx, http.MethodGet, path, q, nil, Body{})
+func (c *Client) page(ctx context.Context, resp *http.Response, err error) (Page, error) {
+	p, err := document[Page](ctx, c, resp, err)
 	if err != nil {
 		return Page{}, err
 	}
-	var p Page
-	err = decode(resp, &p)
-	return p, err
+	return *p, nil
 }
 
 // DeleteFunction removes a function with all of its versions, or one version
 // of a reference "name@3" or "name@sha256:…".
 func (c *Client) DeleteFunction(ctx context.Context, ref string) error {
-	resp, err := c.call(ctx, http.MethodDelete, functionPath(ref), nil, nil, Body{})
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	resp, err := c.api.DeleteFunction(ctx, ref)
+	return c.nothing(ctx, resp, err)
 }
 
-// SetTag makes a tag name a version: target is a version's number, its digest
-// or another tag.
+// SetTag makes a tag name a version: target is a version's number or its digest.
 func (c *Client) SetTag(ctx context.Context, name, tag, target string) (*Function, error) {
-	body := Body{Reader: strings.NewReader(target), Type: "text/plain", Size: int64(len(target))}
-	resp, err := c.call(ctx, http.MethodPut, functionPath(name)+"/tags/"+url.PathEscape(tag), nil, nil, body)
-	if err != nil {
-		return nil, err
-	}
-	f := new(Function)
-	return f, decode(resp, f)
+	resp, err := c.api.PutTagWithBody(ctx, name, tag, "text/plain", strings.NewReader(target)) //nolint:bodyclose // document does it
+	return document[Function](ctx, c, resp, err)
 }
 
 // RemoveTag removes a tag.
 func (c *Client) RemoveTag(ctx context.Context, name, tag string) error {
-	resp, err := c.call(ctx, http.MethodDelete, functionPath(name)+"/tags/"+url.PathEscape(tag), nil, nil, Body{})
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	resp, err := c.api.DeleteTag(ctx, name, tag)
+	return c.nothing(ctx, resp, err)
 }
 
 // Code streams the code of a version. The caller closes it.
 func (c *Client) Code(ctx context.Context, ref string) (io.ReadCloser, error) {
-	resp, err := c.call(ctx, http.MethodGet, functionPath(ref)+"/code", nil, nil, Body{})
-	if err != nil {
+	resp, err := c.api.GetCode(ctx, ref)
+	if resp, err = c.finish(ctx, resp, err); err != nil {
 		return nil, err
 	}
 	return resp.Body, nil
@@ -284,14 +273,9 @@ func (c *Client) Code(ctx context.Context, ref string) (io.ReadCloser, error) {
 
 // Ready is nil when the server takes work.
 func (c *Client) Ready(ctx context.Context) error {
-	resp, err := c.call(ctx, http.MethodGet, "/readyz", nil, nil, Body{})
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	resp, err := c.api.Readiness(ctx)
+	return c.nothing(ctx, resp, err)
 }
-
-func functionPath(ref string) string { return "/v1/functions/" + url.PathEscape(ref) }
 
 // BytesBody is a body of known content.
 func BytesBody(content []byte, mediaType string) Body {

@@ -84,7 +84,7 @@ func TestRequests(t *testing.T) {
 				t.Errorf("%+v, %v", f, created)
 			}
 			return err
-		}, "PUT /v1/functions/f?fuel=7&input=a&input=b%2Fitem&memo=off&memory=1MiB&output=c&output-limit=2MiB&stack=1MiB&tag=x&tag=y&timeout=1s application/wasm code 4"},
+		}, "PUT /v1/functions/f?input=a&input=b%2Fitem&output=c&memory=1MiB&stack=1MiB&output-limit=2MiB&timeout=1s&fuel=7&memo=off&tag=x&tag=y application/wasm code 4"},
 		{func() error { _, err := c.GetFunction(ctx, "f@../x"); return err }, "GET /v1/functions/f@..%2Fx   0"},
 		{func() error {
 			p, err := c.ListFunctions(ctx, "cur sor", 7)

@@ -3,6 +3,7 @@
 //
 // It owns the API as seen from outside: one method a route, bodies that are
 // streamed in both directions, and the server's problems as the error type
-// Problem. It knows nothing else of the project, so that programs can use it
-// without the platform, and so that it notices when the API changes.
+// Problem. Requests and documents are those of package api below it, which is
+// generated from the API description. Both know nothing else of the project, so
+// that programs can use them without the platform.
 package client

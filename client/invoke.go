@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pappus/client/api"
 )
 
 // Media types of answers.
@@ -50,15 +52,15 @@ func (a *Answer) Close() error { return a.Body.Close() }
 // Invoke calls a function: "name", "name@tag", "name@3" or "name@sha256:…".
 // The answer is streamed; cancelling ctx ends it.
 func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answer, error) {
-	header := http.Header{}
-	if inv.Accept != "" {
-		header.Set("Accept", inv.Accept)
-	}
 	if inv.Body.Reader != nil {
 		inv.Body.Reader = source{inv.Body.Reader}
 	}
-	resp, err := c.call(ctx, http.MethodPost, "/v1/invoke/"+url.PathEscape(ref), inv.Query, header, inv.Body) //nolint:bodyclose // Answer.Close does it
-	if err != nil {
+	query := func(_ context.Context, req *http.Request) error {
+		req.URL.RawQuery = inv.Query.Encode()
+		return nil
+	}
+	resp, err := c.api.InvokeWithBody(ctx, ref, &api.InvokeParams{Accept: given(inv.Accept)}, inv.Body.Type, inv.Body.Reader, inv.Body.edit, query)
+	if resp, err = c.finish(ctx, resp, err); err != nil { //nolint:bodyclose // Answer.Close does it
 		return nil, err
 	}
 	a := &Answer{Header: resp.Header, Body: resp.Body, Timing: parseTiming(resp.Header.Get("Server-Timing"))}

@@ -9,50 +9,23 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
-	"pappus/data"
 	"pappus/dispatcher"
-	"pappus/engine"
 	"pappus/registry"
+	"pappus/server/api"
 	"pappus/server/problem"
 )
 
-// functionBody is a version of a function as clients see it.
-type functionBody struct {
-	Name        string             `json:"name"`
-	Version     int64              `json:"version"`
-	Digest      data.Digest        `json:"digest"`      // of code and settings; what name@sha256:… means
-	CodeDigest  data.Digest        `json:"code_digest"` // of the bytes of the code
-	Engine      string             `json:"engine"`
-	Code        map[string]codeRef `json:"code"` // by engine
-	Inputs      []engine.Param     `json:"inputs"`
-	Outputs     []engine.Param     `json:"outputs"`
-	Open        bool               `json:"open,omitempty"` // it has no signature and takes the sets that it is sent
-	Limits      engine.Limits      `json:"limits"`
-	Layout      string             `json:"layout,omitempty"`
-	Memo        string             `json:"memo"`
-	Description string             `json:"description,omitempty"`
-	Size        int64              `json:"size"` // of the engine's code, in bytes
-	Tags        map[string]int64   `json:"tags"` // of the function, with the versions that they name
-	Created     time.Time          `json:"created"`
-}
-
-type codeRef struct {
-	Digest data.Digest `json:"digest"`
-	Size   int64       `json:"size"`
-}
-
 // describe makes a version's JSON. The engine shown first is the one whose name
 // comes first; there is one but for functions with several implementations.
-func describe(v *registry.Version, tags map[string]int64) functionBody {
-	b := functionBody{
-		Name: v.Name, Version: v.Number, Digest: v.Digest, Code: make(map[string]codeRef, len(v.Code)),
+func describe(v *registry.Version, tags map[string]int64) api.Function {
+	b := api.Function{
+		Name: v.Name, Version: v.Number, Digest: v.Digest, Code: make(map[string]api.Code, len(v.Code)),
 		Inputs: v.Signature.Inputs, Outputs: v.Signature.Outputs, Open: v.Signature.Open,
 		Limits: v.Limits, Layout: v.Layout, Memo: v.Memo, Description: v.Description, Tags: tags, Created: v.Created,
 	}
 	for name, ref := range v.Code {
-		b.Code[name] = codeRef(ref)
+		b.Code[name] = api.Code(ref)
 		if b.Engine == "" || name < b.Engine {
 			b.Engine, b.CodeDigest, b.Size = name, ref.Digest, ref.Size
 		}
@@ -185,13 +158,6 @@ func (s *Server) deleteFunction(x *exchange) error {
 	return x.writeNothing()
 }
 
-// pageBody is a page of functions or of versions; Next is the cursor of the
-// page after it.
-type pageBody struct {
-	Items []functionBody `json:"items"`
-	Next  string         `json:"next,omitempty"`
-}
-
 func (s *Server) listFunctions(x *exchange) error {
 	ctx := x.r.Context()
 	q, err := parsePageQuery(x.r.URL.RawQuery)
@@ -207,7 +173,7 @@ func (s *Server) listFunctions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body := pageBody{Items: make([]functionBody, 0, len(page)), Next: next}
+	body := api.Page{Items: make([]api.Function, 0, len(page)), Next: next}
 	for _, v := range page {
 		tags, err := s.registry.Tags(ctx, tenant, v.Name)
 		var missing *registry.NotFoundError
@@ -244,7 +210,7 @@ func (s *Server) listVersions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body := pageBody{Items: make([]functionBody, 0, len(page)), Next: next}
+	body := api.Page{Items: make([]api.Function, 0, len(page)), Next: next}
 	for _, v := range page {
 		body.Items = append(body.Items, describe(v, tags))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"pappus/data"
 	"pappus/engine"
+	"pappus/server/api"
 	"pappus/server/problem"
 )
 
@@ -36,14 +37,14 @@ func itemsOf(t testing.TB, w *httptest.ResponseRecorder) []string {
 				Key  uint32
 				Data []byte
 			}
-			Usage problem.Usage
+			Usage api.Usage
 		}](t, w)
 		for _, set := range []string{"input", "output", "x", "y", "stdio"} {
 			for _, it := range body.Outputs[set] {
 				list = append(list, fmt.Sprintf("%s/%s@%d %s", set, it.Name, it.Key, it.Data))
 			}
 		}
-		if body.Usage != (problem.Usage{Fuel: 42, MemoryPages: 3}) {
+		if body.Usage != (api.Usage{Fuel: 42, MemoryPages: 3}) {
 			t.Errorf("usage %+v", body.Usage)
 		}
 		return list
@@ -210,7 +211,7 @@ func TestFaults(t *testing.T) {
 		}
 		s.put(t, "f", "fault "+string(kind), "")
 		p := wantProblem(t, s.ask(t, http.MethodPost, "/v1/invoke/f", "", ""), problem.Code(kind))
-		if p.Detail != "as asked" || len(p.Stack) != 1 || kind != engine.FaultOverload && *p.Usage != (problem.Usage{Fuel: 42, MemoryPages: 3}) {
+		if p.Detail != "as asked" || len(p.Stack) != 1 || kind != engine.FaultOverload && *p.Usage != (api.Usage{Fuel: 42, MemoryPages: 3}) {
 			t.Errorf("%+v", p)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"pappus/server/api"
 	"pappus/server/problem"
 )
 
@@ -90,7 +91,7 @@ func (p *jsonParser) fail(format string, args ...any) {
 // located is a bad-body problem of one place.
 func located(path, message string) *problem.Problem {
 	e := problem.New(problem.BadBody, path+": "+message)
-	e.Errors = []problem.Located{{Path: path, Message: message}}
+	e.Errors = []api.Located{{Path: path, Message: message}}
 	return e
 }
 
@@ -98,7 +99,7 @@ func located(path, message string) *problem.Problem {
 func locate(err error, path string) error {
 	var e *problem.Problem
 	if errors.As(err, &e) && e.Errors == nil {
-		e.Errors = []problem.Located{{Path: path, Message: e.Detail}}
+		e.Errors = []api.Located{{Path: path, Message: e.Detail}}
 		e.Detail = path + ": " + e.Detail
 	}
 	return err

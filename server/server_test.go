@@ -19,6 +19,7 @@ import (
 	"pappus/dispatcher"
 	"pappus/engine"
 	"pappus/registry"
+	"pappus/server/api"
 	"pappus/server/problem"
 )
 
@@ -111,13 +112,13 @@ func (s *testServer) ask(t testing.TB, method, path, contentType, body string, h
 }
 
 // put registers code that must be accepted.
-func (s *testServer) put(t testing.TB, name, does, manifest string) functionBody {
+func (s *testServer) put(t testing.TB, name, does, manifest string) api.Function {
 	t.Helper()
 	w := s.ask(t, http.MethodPut, "/v1/functions/"+name, "application/wasm", code(does, manifest))
 	if w.Code != http.StatusCreated && w.Code != http.StatusOK {
 		t.Fatalf("%s: %d %s", name, w.Code, w.Body)
 	}
-	return decodeBody[functionBody](t, w)
+	return decodeBody[api.Function](t, w)
 }
 
 func decodeBody[T any](t testing.TB, w *httptest.ResponseRecorder) T {
@@ -203,7 +204,7 @@ func TestFunctions(t *testing.T) {
 	if w.Code != http.StatusCreated || w.Header().Get("Location") != "/v1/functions/f@1" {
 		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
-	one := decodeBody[functionBody](t, w)
+	one := decodeBody[api.Function](t, w)
 	if one.Version != 1 || one.Name != "f" || one.Engine != "wasm" || one.Description != "It echoes." || one.Tags["latest"] != 1 ||
 		one.Size != int64(len(code("echo", manifest))) || len(one.Inputs) != 1 || one.Open || one.Memo != "auto" {
 		t.Errorf("%+v", one)
@@ -213,7 +214,7 @@ func TestFunctions(t *testing.T) {
 	}
 	w = s.ask(t, http.MethodPut, "/v1/functions/f?input=x&input=y/item&output=z&memory=2MiB&timeout=3s&fuel=9&stack=1MiB&output-limit=4096&memo=off&tag=t1&tag=t2",
 		"application/octet-stream", code("echo", manifest))
-	two := decodeBody[functionBody](t, w)
+	two := decodeBody[api.Function](t, w)
 	if w.Code != http.StatusCreated || two.Version != 2 || two.Digest == one.Digest || two.CodeDigest != one.CodeDigest ||
 		len(two.Inputs) != 2 || two.Inputs[1].Type != "item" || two.Outputs[0].Name != "z" || two.Memo != "off" ||
 		two.Limits.Memory != 2<<20 || two.Limits.Fuel != 9 || two.Limits.Output != 4096 || two.Limits.Stack != 1<<20 ||
@@ -223,13 +224,13 @@ func TestFunctions(t *testing.T) {
 	for ref, want := range map[string]int64{
 		"f": 1, "f@1": 1, "f@2": 2, "f@latest": 1, "f@t1": 2, "f@" + one.Digest.String(): 1, "f@" + two.Digest.String(): 2, "f%40t2": 2,
 	} {
-		if got := decodeBody[functionBody](t, s.ask(t, http.MethodGet, "/v1/functions/"+ref, "", "")); got.Version != want {
+		if got := decodeBody[api.Function](t, s.ask(t, http.MethodGet, "/v1/functions/"+ref, "", "")); got.Version != want {
 			t.Errorf("%s is version %d, want %d", ref, got.Version, want)
 		}
 	}
 	for i, body := range []string{"2", "2\n", `"2"`, `{"version": 2}`, `{"digest": "` + two.Digest.String() + `"}`, two.Digest.String()} {
 		w := s.ask(t, http.MethodPut, fmt.Sprintf("/v1/functions/f/tags/m%d", i), "", body)
-		if got := decodeBody[functionBody](t, w); w.Code != http.StatusOK || got.Version != 2 {
+		if got := decodeBody[api.Function](t, w); w.Code != http.StatusOK || got.Version != 2 {
 			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
 	}
@@ -277,7 +278,7 @@ func TestLists(t *testing.T) {
 	walk := func(path string, limit int) (list []string) {
 		cursor := ""
 		for {
-			page := decodeBody[pageBody](t, s.ask(t, http.MethodGet, fmt.Sprintf("%s?limit=%d&cursor=%s", path, limit, cursor), "", ""))
+			page := decodeBody[api.Page](t, s.ask(t, http.MethodGet, fmt.Sprintf("%s?limit=%d&cursor=%s", path, limit, cursor), "", ""))
 			if len(page.Items) > limit {
 				t.Errorf("%d items on a page of %d", len(page.Items), limit)
 			}
@@ -374,7 +375,7 @@ func TestRefusedRegistrations(t *testing.T) {
 	if w := s.ask(t, http.MethodPut, "/v1/functions/f", "", good, "Content-Encoding", "gzip"); w.Code != http.StatusUnsupportedMediaType {
 		t.Errorf("an encoded body: %d %s", w.Code, w.Body)
 	}
-	if page := decodeBody[pageBody](t, s.ask(t, http.MethodGet, "/v1/functions", "", "")); len(page.Items) != 0 {
+	if page := decodeBody[api.Page](t, s.ask(t, http.MethodGet, "/v1/functions", "", "")); len(page.Items) != 0 {
 		t.Errorf("there are %d functions", len(page.Items))
 	}
 	if w := s.ask(t, http.MethodPut, "/v1/functions/f", multi, form(part("wasm", good))); w.Code != http.StatusCreated {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pappus/engine"
+	"pappus/server/api"
 )
 
 func TestCatalogue(t *testing.T) {
@@ -61,7 +62,7 @@ func TestFromFault(t *testing.T) {
 	p := FromFault(&engine.Fault{
 		Kind: engine.FaultExit, ExitCode: -1, Stderr: []byte("no"), Stack: []string{"f()"}, Usage: engine.Usage{Fuel: 5, MemoryPages: 2}, Err: cause,
 	})
-	if p.ExitCode == nil || *p.ExitCode != -1 || p.Stderr != "no" || len(p.Stack) != 1 || *p.Usage != (Usage{5, 2, 0}) || p.Index != nil || !errors.Is(p, cause) {
+	if p.ExitCode == nil || *p.ExitCode != -1 || p.Stderr != "no" || len(p.Stack) != 1 || *p.Usage != (api.Usage{Fuel: 5, MemoryPages: 2}) || p.Index != nil || !errors.Is(p, cause) {
 		t.Errorf("%+v", p)
 	}
 	if p.Error() != "exit" {
