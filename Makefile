@@ -11,6 +11,7 @@ K6 := bin/k6
 BENCHSTAT := bin/benchstat
 REPORT := bin/testreport
 OAPI := bin/oapi-codegen
+SPECTRAL := tools/openapi-lint/node_modules/.bin/spectral
 QEMU := qemu-aarch64-static
 
 # How often registry and cmd kill a process that is writing; how many goroutines
@@ -110,8 +111,9 @@ vet:
 	$(GO) vet ./...
 
 .PHONY: lint
-lint: $(LINT) ## Lint and check the format (.golangci.yml)
+lint: $(LINT) $(SPECTRAL) ## Lint code and check its format (.golangci.yml); lint the API description
 	$(LINT) run ./...
+	$(SPECTRAL) lint --quiet --fail-severity hint --ruleset tools/openapi-lint/spectral.yaml server/openapi.yaml
 
 .PHONY: fuzz
 fuzz: $(REPORT) ## Fuzz every target, FUZZ_SECONDS in all
@@ -125,6 +127,15 @@ prerequisites:
 		apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; \
 	else \
 		echo 'make: the race detector needs a C compiler: install gcc and its C library headers' >&2; exit 1; \
+	fi
+
+.PHONY: node
+node:
+	@if command -v node >/dev/null && command -v npm >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -q -y --no-install-recommends nodejs npm; \
+	else \
+		echo 'make: linting the API description needs Node.js 18 or later: install nodejs and npm' >&2; exit 1; \
 	fi
 
 ##@ Measure
@@ -160,6 +171,10 @@ k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION
 
 $(LINT): tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# The linter of the API description is an npm package.
+$(SPECTRAL): tools/openapi-lint/package-lock.json tools/openapi-lint/.npmrc | node
+	cd tools/openapi-lint && npm ci --no-progress && touch node_modules/.bin/spectral
 
 $(BENCHSTAT): tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../$@ golang.org/x/perf/cmd/benchstat

@@ -132,7 +132,7 @@ func FuzzRequest(f *testing.F) {
 		r.ContentLength = int64(len(body))
 		r.Body = readCloser(body)
 		w := httptest.NewRecorder()
-		s.ServeHTTP(w, r)
+		s.answer(t, w, r)
 		if w.Code == http.StatusInternalServerError {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}

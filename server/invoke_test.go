@@ -333,7 +333,7 @@ func TestTooLarge(t *testing.T) {
 		r.Host = "localhost"
 		r.ContentLength = -1
 		w := httptest.NewRecorder()
-		s.ServeHTTP(w, r)
+		s.answer(t, w, r)
 		wantProblem(t, w, want)
 	}
 	many := `{"inputs": {"a": [` + strings.Repeat(`{"text": ""},`, 10) + `{"text": ""}]}}`

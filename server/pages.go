@@ -38,6 +38,16 @@ curl --data-binary @input http://HOST/v1/invoke/NAME</pre>
 </body></html>
 `
 
+// plain makes the handler of a page, which has no parameters.
+func plain(h handler) handler {
+	return func(x *exchange) error {
+		if err := noQuery(x.r.URL.RawQuery); err != nil {
+			return err
+		}
+		return h(x)
+	}
+}
+
 func (s *Server) home(x *exchange) error { return x.writePage(typeHTML, []byte(homePage)) }
 
 func (s *Server) healthz(x *exchange) error { return x.writePage(typeText, []byte("ok\n")) }

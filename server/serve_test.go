@@ -90,7 +90,21 @@ func (s *testServer) listen(t *testing.T) (url string, stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx, ln) }()
-	return "http://" + ln.Addr().String(), func() error { cancel(); return <-served }
+	tap, err := described.NewTap(t.Context(), ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + tap.Address(), func() error {
+		cancel()
+		err := <-served
+		report, closed := tap.Close()
+		for _, e := range append(report.Errors, closed) {
+			if e != nil {
+				t.Error(e)
+			}
+		}
+		return err
+	}
 }
 
 // post sends a request on a connection of its own.
@@ -209,6 +223,9 @@ func TestReadiness(t *testing.T) {
 	}
 	w := s.ask(t, http.MethodGet, "/readyz", "", "")
 	wantProblem(t, w, problem.NotReady)
+	if head := s.ask(t, http.MethodHead, "/readyz", "", ""); head.Code != w.Code {
+		t.Errorf("HEAD: %d", head.Code)
+	}
 	if w := s.ask(t, http.MethodGet, "/healthz", "", ""); w.Code != http.StatusOK {
 		t.Errorf("%d", w.Code)
 	}

@@ -115,12 +115,12 @@ func (s *Server) addRoutes() {
 		method, path string
 		h            handler
 	}{
-		{http.MethodGet, "/", s.home},
-		{http.MethodGet, "/healthz", s.healthz},
-		{http.MethodGet, "/readyz", s.readyz},
-		{http.MethodGet, "/openapi.yaml", s.openAPI},
-		{http.MethodGet, "/metrics", s.showMetrics},
-		{http.MethodGet, "/errors/:code", s.errorPage},
+		{http.MethodGet, "/", plain(s.home)},
+		{http.MethodGet, "/healthz", plain(s.healthz)},
+		{http.MethodGet, "/readyz", plain(s.readyz)},
+		{http.MethodGet, "/openapi.yaml", plain(s.openAPI)},
+		{http.MethodGet, "/metrics", plain(s.showMetrics)},
+		{http.MethodGet, "/errors/:code", plain(s.errorPage)},
 		{http.MethodGet, "/v1/functions", s.listFunctions},
 		{http.MethodPut, "/v1/functions/:ref", s.putFunction},
 		{http.MethodGet, "/v1/functions/:ref", s.getFunction},

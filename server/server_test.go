@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +24,14 @@ import (
 	"pappus/server/problem"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if code == 0 {
+			code = complainOfUnseen()
+		}
+		os.Exit(code)
+	}))
+}
 
 // dispatcherConfig is named here for tests that change nothing of it.
 type dispatcherConfig = dispatcher.Config
@@ -104,7 +112,7 @@ func (s *testServer) ask(t testing.TB, method, path, contentType, body string, h
 		}
 	}
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
+	s.answer(t, w, r)
 	if w.Header().Get("X-Request-Id") == "" {
 		t.Errorf("%s %s: the answer has no X-Request-Id", method, path)
 	}
@@ -238,6 +246,7 @@ func TestFunctions(t *testing.T) {
 		wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/f/tags/bad", "", body), problem.BadRequest)
 	}
 	wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/f/tags/t9", "", "9"), problem.UnknownVersion)
+	wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/f/tags/t9", "", "2", "Content-Encoding", "gzip"), problem.ContentEncoding)
 	wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/g/tags/t9", "", "9"), problem.UnknownFunction)
 	wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/f/tags/12", "", "2"), problem.BadName)
 	wantProblem(t, s.ask(t, http.MethodPut, "/v1/functions/f/tags/t", "", strings.Repeat(" ", 5000)+"2"), problem.RequestTooLarge)

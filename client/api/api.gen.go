@@ -274,6 +274,9 @@ type BadRequest = Problem
 // Busy A problem document (RFC 9457)
 type Busy = Problem
 
+// Canceled A problem document (RFC 9457)
+type Canceled = Problem
+
 // Conflict A problem document (RFC 9457)
 type Conflict = Problem
 
@@ -285,6 +288,9 @@ type Fault = Problem
 
 // Forbidden A problem document (RFC 9457)
 type Forbidden = Problem
+
+// IOFailed A problem document (RFC 9457)
+type IOFailed = Problem
 
 // Internal A problem document (RFC 9457)
 type Internal = Problem

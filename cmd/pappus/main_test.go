@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pappus/client"
+	"pappus/internal/contract"
 )
 
 // program is the path of the command under test: the real one, built once.
@@ -38,6 +42,9 @@ func testMain(m *testing.M) int {
 		return complain(fmt.Errorf("%w\n%s", err, out))
 	}
 	code := m.Run()
+	if wholeRun() && code == 0 && checked.Load() == 0 {
+		return complain(errors.New("no request was held to the API description"))
+	}
 	if err := goleak.Find(); err != nil && code == 0 {
 		return complain(err)
 	}
@@ -49,12 +56,40 @@ func complain(err error) int {
 	return 1
 }
 
+// described is what all requests and answers between clients and servers are
+// held to, those of the command line included; checked counts them.
+var (
+	described = func() *contract.Contract {
+		document, err := os.ReadFile("../../server/openapi.yaml")
+		if err != nil {
+			panic(err)
+		}
+		c, err := contract.Load(document)
+		if err != nil {
+			panic(err)
+		}
+		return c
+	}()
+	checked atomic.Int64
+)
+
+// wholeRun reports whether all tests of the package run.
+func wholeRun() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list"} {
+		if flag.Lookup(name).Value.String() != "" {
+			return false
+		}
+	}
+	return true
+}
+
 // process is a running server.
 type process struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	dir    string // of its data
-	url    string
+	url    string // where clients call it: at the tap
+	tap    *contract.Tap
 	client *client.Client
 	http   *http.Client
 	log    *output
@@ -99,6 +134,11 @@ func serve(t testing.TB, dir string, flags ...string) *process {
 	if p.url, ok = strings.CutPrefix(strings.TrimSuffix(line, "\n"), "listening on "); !ok || err != nil {
 		t.Fatalf("the server says %q (%v)\n%s", line, err, p.log)
 	}
+	scheme, address, _ := strings.Cut(p.url, "://")
+	if p.tap, err = described.NewTap(t.Context(), address); err != nil {
+		t.Fatal(err)
+	}
+	p.url = scheme + "://" + p.tap.Address()
 	p.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	t.Cleanup(p.http.CloseIdleConnections)
 	if p.client, err = client.New(p.url, p.http); err != nil {
@@ -122,6 +162,7 @@ func (p *process) stop() {
 	if err := p.cmd.Wait(); err != nil {
 		p.t.Errorf("the server ended with %v", err)
 	}
+	p.closeTap()
 	if log := p.log.String(); strings.Contains(log, "panic") || strings.Contains(log, "DATA RACE") || strings.Contains(log, "level=ERROR") {
 		p.t.Errorf("the server's log:\n%s", log)
 	}
@@ -135,6 +176,23 @@ func (p *process) kill() {
 		p.t.Error(err)
 	}
 	_ = p.cmd.Wait() // it was killed
+	p.closeTap()
+}
+
+// closeTap says what was not as the API description has it.
+func (p *process) closeTap() {
+	if p.tap == nil { // it never listened
+		return
+	}
+	report, err := p.tap.Close()
+	if err != nil {
+		p.t.Error(err)
+	}
+	for _, err := range report.Errors {
+		p.t.Error(err)
+	}
+	checked.Add(int64(report.Checked))
+	p.t.Logf("%d exchanges are as described; %d connections were not looked at to their end", report.Checked-len(report.Errors), report.Skipped)
 }
 
 // push registers code, or returns what the server says against it.

@@ -100,7 +100,7 @@ var dependencies = map[string]dependency{
 		why:  "flags are read in cmd and handed on as values",
 	},
 	"gopkg.in/yaml.v3": {
-		only:  []string{"server", "cmd/..."},
+		only:  []string{"server", "cmd/...", "internal/contract"},
 		tests: true,
 		why:   "YAML is the API description's format",
 	},
