@@ -19,6 +19,12 @@ import (
 // because no connection could be made or it broke.
 var ErrUnreachable = errors.New("cannot reach the server")
 
+// The most that is read of what a server says beside outputs and code, in bytes.
+const (
+	maxHeader   = 1 << 20
+	maxDocument = 64 << 20
+)
+
 // Client calls one server. It may be used from many goroutines.
 type Client struct {
 	base string // scheme and authority, no slash at the end
@@ -42,9 +48,10 @@ func New(address string, hc *http.Client) (*Client, error) {
 	}
 	if hc == nil {
 		hc = &http.Client{Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DisableCompression:    true, // Content-Length and Content-Type are of what the function gave
-			ExpectContinueTimeout: time.Second,
+			Proxy:                  http.ProxyFromEnvironment,
+			DisableCompression:     true, // Content-Length and Content-Type are of what the function gave
+			ExpectContinueTimeout:  time.Second,
+			MaxResponseHeaderBytes: maxHeader,
 		}}
 	}
 	base := u.Scheme + "://" + u.Host
@@ -147,7 +154,7 @@ func (s source) Read(p []byte) (int, error) {
 func decode[T any](resp *http.Response) (*T, error) {
 	defer resp.Body.Close()
 	into := new(T)
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxDocument)).Decode(into); err != nil {
 		return nil, fmt.Errorf("read the server's answer: %w", err)
 	}
 	return into, nil
