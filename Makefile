@@ -11,7 +11,7 @@ K6 := bin/k6
 BENCHSTAT := bin/benchstat
 REPORT := bin/testreport
 OAPI := bin/oapi-codegen
-SPECTRAL := tools/openapi-lint/node_modules/.bin/spectral
+SPECTRAL := .cache/openapi-lint/node_modules/.bin/spectral
 QEMU := qemu-aarch64-static
 
 # How often registry and cmd kill a process that is writing; how many goroutines
@@ -173,8 +173,9 @@ $(LINT): tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # The linter of the API description is an npm package.
-$(SPECTRAL): tools/openapi-lint/package-lock.json tools/openapi-lint/.npmrc | node
-	cd tools/openapi-lint && npm ci --no-progress && touch node_modules/.bin/spectral
+$(SPECTRAL): tools/openapi-lint/package.json tools/openapi-lint/package-lock.json tools/openapi-lint/.npmrc | node
+	@mkdir -p .cache/openapi-lint && cp $^ .cache/openapi-lint
+	cd .cache/openapi-lint && npm ci --no-progress && touch node_modules/.bin/spectral
 
 $(BENCHSTAT): tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../$@ golang.org/x/perf/cmd/benchstat

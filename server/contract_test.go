@@ -223,3 +223,45 @@ func TestCanceled(t *testing.T) {
 	s.answer(t, w, r)
 	wantProblem(t, w, problem.Code(engine.FaultCanceled))
 }
+
+// Values at the edge of what is taken: what the server takes is described.
+func TestEdges(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "f", "echo", "")
+	taken := 0
+	for target, values := range map[string][]string{
+		"GET /v1/functions?limit=":      {"1", "1000", "0", "1001", "%2B5", "005", "1e2", "5.0", "", "%20 5", "0x5", "1_0"},
+		"GET /v1/functions?cursor=":     {"", "a", "%20", "a%00", "zz-z", "%2e%2e"},
+		"GET /v1/functions?":            {"", "&", "&&limit=5&", "limit=5&limit=5", "LIMIT=5", "limit", "%6cimit=5", "limit=5;x=1"},
+		"GET /v1/functions/f/versions?": {"", "limit=5", "cursor=1", "cursor=0", "cursor=%2B1", "cursor=x"},
+		"PUT /v1/functions/g?fuel=":     {"1", "0", "%2B7", "007", "9223372036854775807", "9223372036854775808", "1e3", "1.0"},
+		"PUT /v1/functions/g?memory=":   {"65536", "64KiB", "1MiB", "0064KiB", "65536B", "64Ki", "64 KiB", "%2B65536", "1e6", "64kib", "0"},
+		"PUT /v1/functions/g?timeout=":  {"1s", "1m1s", "%2B1s", "1.5s", ".5s", "5.s", "1us", "1µs", "1μs", "1ns", "0", "0s", "-1s", "1", "1d", "1s1", "15m", "1h"},
+		"PUT /v1/functions/g?memo=":     {"auto", "off", "on", "", "OFF"},
+		"PUT /v1/functions/g?input=":    {"a", "a/set", "a/item", "a/", "/item", "a/b", "", "..", "%20", strings.Repeat("x", 255), strings.Repeat("x", 256), strings.Repeat("%C3%A4", 127), "a%0a", "%C2%85", "%E2%80%A8", "a&input=a", "%ff"},
+		"PUT /v1/functions/g?tag=":      {"a", "a&tag=b", "1", "1a", "", ".a", "-", strings.Repeat("x", 128), strings.Repeat("x", 129), "a&tag=a", "latest"},
+		"POST /v1/invoke/f?set=":        {"input", "a", "", "..", "a/b", "%ff", "%20"},
+		"POST /v1/invoke/f?item=":       {"", "a", "a/b", "..", "%0a", "%ff", strings.Repeat("x", 1024), strings.Repeat("x", 1025)},
+		"POST /v1/invoke/f?key=":        {"0", "4294967295", "4294967296", "-1", "%2B1", "007", "1.0", "1e3", ""},
+		"POST /v1/invoke/":              {"f", "f@1", "f@latest", "f@01", "f@%31", "f%40latest", "f@sha256:00", "F", "%66", "f%2F", ".", "f@"},
+		"PUT /v1/functions/f/tags/":     {"a", "1", "1a", "a%20", "%61", "latest", "a.b-c_d"},
+		"GET /errors/":                  {"trap", "none", "TRAP", "%74rap", "trap%2F"},
+	} {
+		method, path, _ := strings.Cut(target, " ")
+		for _, v := range values {
+			for typ, body := range map[string]string{"": "1", "text/plain": "1", "application/x-www-form-urlencoded": "1", "Application/WASM; x=y": "1"} {
+				if strings.HasPrefix(path, "/v1/functions/g") {
+					body = code("echo", "")
+				} else if method == http.MethodGet {
+					typ, body = "", ""
+				}
+				if w := s.ask(t, method, strings.ReplaceAll(path+v, " ", "%20"), typ, body); w.Code < 300 {
+					taken++
+				}
+			}
+		}
+	}
+	if taken < 200 {
+		t.Errorf("only %d requests are taken", taken)
+	}
+}
