@@ -89,6 +89,7 @@ type process struct {
 	cmd    *exec.Cmd
 	dir    string // of its data
 	url    string // where clients call it: at the tap
+	direct string // its own address, HOST:PORT, for tests of its connections' buffers
 	tap    *contract.Tap
 	client *client.Client
 	http   *http.Client
@@ -134,8 +135,9 @@ func serve(t testing.TB, dir string, flags ...string) *process {
 	if p.url, ok = strings.CutPrefix(strings.TrimSuffix(line, "\n"), "listening on "); !ok || err != nil {
 		t.Fatalf("the server says %q (%v)\n%s", line, err, p.log)
 	}
-	scheme, address, _ := strings.Cut(p.url, "://")
-	if p.tap, err = described.NewTap(t.Context(), address); err != nil {
+	var scheme string
+	scheme, p.direct, _ = strings.Cut(p.url, "://")
+	if p.tap, err = described.NewTap(t.Context(), p.direct); err != nil {
 		t.Fatal(err)
 	}
 	p.url = scheme + "://" + p.tap.Address()

@@ -57,6 +57,10 @@ paths:
           multipart/form-data: {schema: {type: object, additionalProperties: false, properties: {file: {type: string}}}}
       responses:
         "204": {description: Done}
+    patch:
+      operationId: patch
+      responses:
+        "204": {description: Done}
 components:
   responses:
     Problem:
@@ -151,7 +155,8 @@ func TestCheck(t *testing.T) {
 		{"a bad path is accepted", exchange{"GET", "/things/A", "", "", 200, "X-Id: 1", asJSON, `{"name": "abc"}`}, "accepted"},
 		{"a bad parameter is accepted", exchange{"GET", "/things/a?n=0", "", "", 200, "X-Id: 1", asJSON, `{"name": "abc"}`}, "accepted"},
 		{"an unknown parameter is accepted", exchange{"GET", "/things/a?m=0", "", "", 200, "X-Id: 1", asJSON, `{"name": "abc"}`}, `"m"`},
-		{"a body is accepted", exchange{"GET", "/things/a", "", "x", 200, "X-Id: 1", asJSON, `{"name": "abc"}`}, "body"},
+		{"a body that means nothing", exchange{"GET", "/things/a", "", "x", 200, "X-Id: 1", asJSON, `{"name": "abc"}`}, ""},
+		{"a body is accepted", exchange{"PATCH", "/things/a", "", "x", 204, "", "", ""}, "body"},
 		{"HEAD", exchange{"HEAD", "/things/a", "", "", 200, "X-Id: 1", asJSON, ""}, ""},
 		{"HEAD without a header", exchange{"HEAD", "/things/a", "", "", 200, "", asJSON, ""}, "X-Id"},
 		{"HEAD of another type", exchange{"HEAD", "/things/a", "", "", 200, "X-Id: 1", "text/plain", ""}, "text/plain"},
@@ -199,7 +204,7 @@ func TestUnseen(t *testing.T) {
 	for _, p := range c.Unseen() {
 		names = append(names, p.String())
 	}
-	if got := strings.Join(names, ", "); got != "get 404, head 200, post 204" {
+	if got := strings.Join(names, ", "); got != "get 404, head 200, patch 204, post 204" {
 		t.Errorf("unseen are %s", got)
 	}
 }
