@@ -182,3 +182,24 @@ func TestTapBreaks(t *testing.T) {
 		t.Error("a closed tap listens")
 	}
 }
+
+// What net/http refuses before any handler is not the API's; a handler's text is.
+func TestTapKnowsOwnAnswers(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadRequest) }))
+	defer server.Close()
+	for request, wrong := range map[string]int{"GET /things/a HTTP/1.1\r\n\r\n": 0, "GET /things/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n": 1} {
+		address, report := tap(t, server.Listener.Addr().String())
+		c := dial(t, address)
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(c)
+		if err != nil || !strings.Contains(string(answer), "400 Bad Request") {
+			t.Errorf("%q: %q, %v", request, answer, err)
+		}
+		_ = c.Close()
+		if r := report(); r.Checked != wrong || len(r.Errors) != wrong {
+			t.Errorf("%q: %+v", request, r)
+		}
+	}
+}
