@@ -18,7 +18,8 @@ const suite = "engine/enginetest"
 var rules = map[string]rule{
 	"cmd/pappus": {may: []string{anything}},
 
-	"server":         {may: []string{"server/problem", "dispatcher", "registry", "engine", "data"}},
+	"server":         {may: []string{"server/problem", "server/viewer", "dispatcher", "registry", "engine", "data"}},
+	"server/viewer":  {},
 	"server/problem": {may: []string{"dispatcher", "registry", "engine", "data"}},
 	"dispatcher":     {may: []string{"registry", "iofuncs", "engine", "data"}},
 	"registry":       {may: []string{"engine", "data"}},
