@@ -17,8 +17,8 @@ import (
 // and kept for the next request.
 const smallBody = 64 << 10
 
-// heapBody is the size beyond which a body that belongs to the exchange is in a
-// region of its own. Up to there a mapping would cost more than it saves.
+// heapBody is the size beyond which a body is read into a region of its own. Up
+// to there a mapping would cost more than it saves.
 const heapBody = 1 << 20
 
 // bodyStep is by how many bytes such a body's memory is charged ahead at most.
@@ -48,20 +48,24 @@ func (x *exchange) readBody(limit int64, keep bool) ([]byte, error) {
 		buf = make([]byte, size)
 	}
 	buf = buf[:size]
-	n, buf, err := x.fill(buf, length, limit, keep)
+	n, buf, err := x.fill(buf, length, limit)
 	x.server.metrics.bodyBytes.Add(float64(n))
 	if !keep && cap(buf) <= smallBody {
 		x.body = buf
 	}
-	if err == nil {
-		x.unhurried()
+	if err != nil {
+		return nil, err
 	}
-	return buf[:n], err
+	x.unhurried()
+	if keep && x.region.mapped != nil {
+		return x.region.leave(buf[:n]), nil
+	}
+	return buf[:n], nil
 }
 
 // fill reads the body, of that length or -1, into buf, which it replaces by
 // larger ones as bytes arrive.
-func (x *exchange) fill(buf []byte, length, limit int64, keep bool) (int, []byte, error) {
+func (x *exchange) fill(buf []byte, length, limit int64) (int, []byte, error) {
 	var start time.Time
 	n := 0
 	for {
@@ -69,7 +73,7 @@ func (x *exchange) fill(buf []byte, length, limit int64, keep bool) (int, []byte
 			if int64(n) == length {
 				return n, buf, nil
 			}
-			larger, err := x.enlarge(buf, length, limit, keep)
+			larger, err := x.enlarge(buf, length, limit)
 			if err != nil {
 				return n, buf, err
 			}
@@ -99,13 +103,13 @@ func (x *exchange) fill(buf []byte, length, limit int64, keep bool) (int, []byte
 
 // enlarge returns a larger buffer with the same content: of twice the size, or
 // of what is known or allowed to come if that is less.
-func (x *exchange) enlarge(buf []byte, length, limit int64, keep bool) ([]byte, error) {
+func (x *exchange) enlarge(buf []byte, length, limit int64) ([]byte, error) {
 	most := limit + 1 // one more byte shows that it is too much
 	if length >= 0 {
 		most = length
 	}
 	size := min(2*int64(len(buf)), most)
-	if !keep && size > heapBody {
+	if size > heapBody {
 		return x.extend(buf, most)
 	}
 	if !x.memory.Grow(size) {

@@ -42,21 +42,36 @@ func (r *region) close() {
 // back to the system, and is no longer charged to memory, once there is enough
 // of it in one piece.
 func (r *region) done(content []byte, memory *dispatcher.Reservation) {
-	at, ok := r.offset(content)
-	if !ok {
-		return
+	if at, ok := r.offset(content); ok {
+		memory.Shrink(memory.Size() - int64(r.giveBack(at, len(content))))
 	}
+}
+
+// leave moves content, which begins where the region does, to memory of its own,
+// and closes the region.
+func (r *region) leave(content []byte) []byte {
+	moved := make([]byte, len(content))
+	for at := 0; at < len(content); at += backStep {
+		r.giveBack(at, copy(moved[at:], content[at:min(at+backStep, len(content))]))
+	}
+	r.close()
+	return moved
+}
+
+// giveBack notes that n bytes at a place are not needed any more, and returns
+// how many the system has now been given back.
+func (r *region) giveBack(at, n int) int {
 	if at != r.to {
 		r.from = at
 	}
-	r.to = at + len(content)
+	r.to = at + n
 	page := unix.Getpagesize()
 	first, end := (r.from+page-1)/page*page, r.to/page*page
 	if end-first < backStep || unix.Madvise(r.mapped[first:end], unix.MADV_DONTNEED) != nil {
-		return
+		return 0
 	}
 	r.from = end
-	memory.Shrink(memory.Size() - int64(end-first))
+	return end - first
 }
 
 // offset is where in the region content lies.

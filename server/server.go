@@ -77,8 +77,13 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	cfg.BodyLimit = bounded(cfg.BodyLimit, d.Memory().Limit(), log)
-	cfg.CodeLimit = bounded(cfg.CodeLimit, d.Memory().Largest(), log)
+	for _, limit := range []*int64{&cfg.BodyLimit, &cfg.CodeLimit} {
+		// More could never be had, so it is refused at once.
+		if largest := d.Memory().Limit(); *limit > largest {
+			log.Warn("bodies are limited to what the memory budget has room for", "wanted", engine.Bytes(*limit).String(), "limit", engine.Bytes(largest).String())
+			*limit = largest
+		}
+	}
 	m, err := newMetrics(registerer)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
@@ -112,15 +117,6 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 	}
 	s.addRoutes()
 	return s, nil
-}
-
-// bounded is a limit of bodies that the memory budget has room for.
-func bounded(limit, largest int64, log *slog.Logger) int64 {
-	if limit > largest {
-		log.Warn("bodies are limited to what the memory budget has room for", "wanted", engine.Bytes(limit).String(), "limit", engine.Bytes(largest).String())
-		return largest
-	}
-	return limit
 }
 
 // handler answers a request, or returns an error that becomes a problem.
