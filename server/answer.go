@@ -13,14 +13,12 @@ import (
 	"pappus/dispatcher"
 	"pappus/engine"
 	"pappus/server/problem"
-	"pappus/server/viewer"
 )
 
 // Header values that are the same for all answers.
 var (
 	valueNosniff = []string{"nosniff"}
 	valueSandbox = []string{"sandbox"}
-	valueViewer  = []string{viewer.Policy} // but for the page that shows the description
 	valueBytes   = []string{typeBytes}
 	valueJSON    = []string{typeJSON}
 	valueProblem = []string{problem.ContentType}

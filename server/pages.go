@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pappus/server/problem"
+	"pappus/server/viewer"
 )
 
 // openAPIDocument is the description of every route.
@@ -56,7 +57,7 @@ func (s *Server) openAPI(x *exchange) error { return x.writePage(typeYAML, openA
 
 // docs shows the description to people.
 func (s *Server) docs(x *exchange) error {
-	x.w.Header()["Content-Security-Policy"] = valueViewer
+	x.w.Header()["Content-Security-Policy"] = []string{viewer.Policy} // it is a page of ours
 	return x.writePage(s.viewer.Type, s.viewer.Content)
 }
 

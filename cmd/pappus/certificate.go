@@ -32,4 +32,6 @@ func (c *certificate) load() error {
 }
 
 // get is what the server calls at the beginning of a connection.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil }
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.current.Load(), nil
+}
