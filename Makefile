@@ -37,6 +37,10 @@ build: ## Build bin/pappus
 generate: ## Regenerate what is made from sources (go generate)
 	$(GO) generate ./...
 
+.PHONY: viewer
+viewer: ## Take the files of /docs out of their npm package again (server/viewer/VERSION)
+	server/viewer/update
+
 .PHONY: samples
 samples: ## Rebuild the samples' .wasm files (needs clang and lld for wasm32)
 	$(MAKE) -C samples
