@@ -264,7 +264,7 @@ func TestMetricsPage(t *testing.T) {
 func TestAnchors(t *testing.T) {
 	anchored := regexp.MustCompile(`\]\(([^)#]*)#([^)]+)\)`)
 	heading := regexp.MustCompile("(?m)^#+ (.*)$")
-	dropped := regexp.MustCompile("[^\\pL\\pN _-]")
+	dropped := regexp.MustCompile(`[^\pL\pN _-]`)
 	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path.Ext(file) != ".md" {
 			return err
