@@ -47,6 +47,10 @@ generated: $(OAPI)
 		cmp -s .cache/api.gen.go $$dir/api.gen.go || { echo "make: $$dir/api.gen.go is not what server/openapi.yaml gives: run make generate" >&2; exit 1; }; \
 	done
 
+.PHONY: viewer
+viewer: ## Take the files of /docs out of their npm package again (server/viewer/VERSION)
+	server/viewer/update
+
 .PHONY: samples
 samples: ## Rebuild the samples' .wasm files (needs clang and lld for wasm32)
 	$(MAKE) -C samples
@@ -71,6 +75,7 @@ test: prerequisites generated vet lint $(REPORT) ## Everything that must pass: v
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
+	(cd internal/browser && $(GO) test -json -timeout $(TEST_TIMEOUT) .) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT)
 
@@ -113,20 +118,25 @@ vet:
 .PHONY: lint
 lint: $(LINT) $(SPECTRAL) ## Lint code and check its format (.golangci.yml); lint the API description
 	$(LINT) run ./...
+	cd internal/browser && ../../$(LINT) run ./...
 	$(SPECTRAL) lint --quiet --fail-severity hint --ruleset tools/openapi-lint/spectral.yaml server/openapi.yaml
 
 .PHONY: fuzz
 fuzz: $(REPORT) ## Fuzz every target, FUZZ_SECONDS in all
 	@./tools/fuzz $(FUZZ_SECONDS) | $(REPORT)
 
-# The race detector needs a C compiler; all else comes with Go.
+# The race detector needs a C compiler, the documents' commands curl, and the tests
+# of pages a browser; all else comes with Go.
 .PHONY: prerequisites
 prerequisites:
-	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null; then exit 0; fi; \
+	@missing=; \
+	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; then missing+=' gcc libc6-dev'; fi; \
+	for tool in curl chromium; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; \
+		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \
 	else \
-		echo 'make: the race detector needs a C compiler: install gcc and its C library headers' >&2; exit 1; \
+		echo "make: the tests need$$missing: install the packages" >&2; exit 1; \
 	fi
 
 .PHONY: node

@@ -38,10 +38,6 @@ func newBudget(what string, limit int64, timeout time.Duration, most int) *Budge
 	return &Budget{what: what, limit: limit, timeout: timeout, most: most}
 }
 
-// Largest is what one body may have: while it grows it is there twice. More
-// could never be had, so whoever reads bodies refuses them at once.
-func (b *Budget) Largest() int64 { return b.limit / 2 }
-
 // Reservation is bytes charged to a budget. The zero value holds nothing. It
 // must not be copied once it is in use, nor used by two goroutines at once.
 type Reservation struct {

@@ -31,6 +31,11 @@ type Invocation struct {
 	// have any names, and the function sees them in this order. The items must
 	// stay valid until Invoke returns.
 	Inputs []data.Set
+
+	// Copied, if it is not nil, is called with pieces of the items' contents
+	// that nobody will read again, by the goroutine that calls Invoke. Who has
+	// large inputs can give their memory back before the function runs.
+	Copied func(content []byte)
 }
 
 // Answer is what an invocation left.
@@ -153,7 +158,11 @@ func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Inv
 			err = fmt.Errorf("run %s: %w: %v", v.Name, ErrEnginePanic, cause)
 		}
 	}()
-	return p.Run(engine.WithScheduler(ctx, &a.instance), inv.Inputs, v.Limits)
+	ctx = engine.WithScheduler(ctx, &a.instance)
+	if inv.Copied != nil {
+		ctx = engine.WithCopied(ctx, inv.Copied)
+	}
+	return p.Run(ctx, inv.Inputs, v.Limits)
 }
 
 // arrange brings sets into the order of the signature.

@@ -211,3 +211,97 @@ func TestLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+var metric = regexp.MustCompile(`\bpappus_[a-z_]+\b`)
+
+// The page of metrics has every metric that the source defines, and its table,
+// queries and alerts name no other.
+func TestMetricsPage(t *testing.T) {
+	const least = 20
+	defined := map[string]bool{}
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && file != root && strings.HasPrefix(entry.Name(), "."):
+			return filepath.SkipDir
+		case !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, name := range regexp.MustCompile(`"(pappus_[a-z_]+)"`).FindAllStringSubmatch(string(text), -1) {
+			defined[name[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(defined) < least {
+		t.Errorf("the source has only %d metrics", len(defined))
+	}
+	page := read(t, "docs/metrics.md")
+	for name := range defined {
+		if !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("%s is not on the page", name)
+		}
+	}
+	for _, name := range metric.FindAllString(page, -1) {
+		base := name
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			base = strings.TrimSuffix(base, suffix)
+		}
+		if !defined[name] && !defined[base] {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+}
+
+// Links to places in a document lead to a heading of it.
+func TestAnchors(t *testing.T) {
+	anchored := regexp.MustCompile(`\]\(([^)#]*)#([^)]+)\)`)
+	heading := regexp.MustCompile("(?m)^#+ (.*)$")
+	dropped := regexp.MustCompile(`[^\pL\pN _-]`)
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && file != root && strings.HasPrefix(entry.Name(), "."):
+			return filepath.SkipDir
+		case path.Ext(file) != ".md":
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, match := range anchored.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(match[1], "://") {
+				continue
+			}
+			to := string(text)
+			if match[1] != "" {
+				other, err := os.ReadFile(filepath.Join(filepath.Dir(file), match[1]))
+				if err != nil {
+					return err
+				}
+				to = string(other)
+			}
+			found := false
+			for _, h := range heading.FindAllStringSubmatch(to, -1) {
+				anchor := strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-")
+				found = found || anchor == match[2]
+			}
+			if !found {
+				t.Errorf("%s: nothing is at %s#%s", file, match[1], match[2])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

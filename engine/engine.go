@@ -152,6 +152,21 @@ func SchedulerOf(ctx context.Context) Scheduler {
 	return s
 }
 
+type copiedKey struct{}
+
+// WithCopied returns a context whose runs tell which pieces of their inputs'
+// contents they have copied and will not read again. An engine may tell nothing,
+// or of a part; it calls copied on the goroutine that runs.
+func WithCopied(ctx context.Context, copied func(content []byte)) context.Context {
+	return context.WithValue(ctx, copiedKey{}, copied)
+}
+
+// CopiedOf is what WithCopied put into ctx, or nil.
+func CopiedOf(ctx context.Context) func(content []byte) {
+	f, _ := ctx.Value(copiedKey{}).(func(content []byte))
+	return f
+}
+
 type tenantKey struct{}
 
 // WithTenant returns a context in which code is prepared for a tenant. An engine

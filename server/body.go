@@ -17,6 +17,13 @@ import (
 // and kept for the next request.
 const smallBody = 64 << 10
 
+// heapBody is the size beyond which a body is read into a region of its own. Up
+// to there a mapping would cost more than it saves.
+const heapBody = 1 << 20
+
+// bodyStep is by how many bytes such a body's memory is charged ahead at most.
+const bodyStep = 8 << 20
+
 // readBody reads the request's body into memory that is charged as it
 // arrives, under a limit in bytes and the rate floor. The memory belongs to
 // the exchange unless keep says that the caller keeps it.
@@ -46,10 +53,14 @@ func (x *exchange) readBody(limit int64, keep bool) ([]byte, error) {
 	if !keep && cap(buf) <= smallBody {
 		x.body = buf
 	}
-	if err == nil {
-		x.unhurried()
+	if err != nil {
+		return nil, err
 	}
-	return buf[:n], err
+	x.unhurried()
+	if keep && x.region.mapped != nil {
+		return x.region.leave(buf[:n]), nil
+	}
+	return buf[:n], nil
 }
 
 // fill reads the body, of that length or -1, into buf, which it replaces by
@@ -90,23 +101,47 @@ func (x *exchange) fill(buf []byte, length, limit int64) (int, []byte, error) {
 	}
 }
 
-// enlarge returns a buffer of twice the size with the same content, or of what
-// is known or allowed to come if that is less.
+// enlarge returns a larger buffer with the same content: of twice the size, or
+// of what is known or allowed to come if that is less.
 func (x *exchange) enlarge(buf []byte, length, limit int64) ([]byte, error) {
-	size := 2 * int64(len(buf))
-	if most := limit + 1; size > most { // one more byte shows that it is too much
-		size = most
+	most := limit + 1 // one more byte shows that it is too much
+	if length >= 0 {
+		most = length
 	}
-	if length >= 0 && size > length {
-		size = length
+	size := min(2*int64(len(buf)), most)
+	if size > heapBody {
+		return x.extend(buf, most)
 	}
 	if !x.memory.Grow(size) {
-		return nil, &engine.Fault{Kind: engine.FaultOverload, Detail: "there is no memory for the body at the moment"}
+		return nil, noMemory()
 	}
 	larger := make([]byte, size)
 	copy(larger, buf)
 	x.memory.Shrink(size)
 	return larger, nil
+}
+
+// extend lets a body grow where it is, after it has moved to a region with room
+// for the most that may come.
+func (x *exchange) extend(buf []byte, most int64) ([]byte, error) {
+	n := int64(len(buf))
+	size := min(n+min(n, bodyStep), most)
+	if !x.memory.Grow(size - n) {
+		return nil, noMemory()
+	}
+	if x.region.mapped == nil {
+		if err := x.region.open(most); err != nil {
+			e := noMemory()
+			e.Err = err
+			return nil, e
+		}
+		copy(x.region.mapped, buf)
+	}
+	return x.region.mapped[:size], nil
+}
+
+func noMemory() *engine.Fault {
+	return &engine.Fault{Kind: engine.FaultOverload, Detail: "there is no memory for the body at the moment"}
 }
 
 func tooLarge(limit int64) error {

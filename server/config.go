@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
@@ -18,6 +19,11 @@ type Config struct {
 	// Origins are the origins of web pages that may use the server, as
 	// browsers spell them ("https://example.org"). None by default.
 	Origins []string
+
+	// Certificate is what the server shows when a connection begins; with it
+	// all connections are encrypted. It may change at any time, and is called
+	// by many goroutines.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 	BodyLimit int64 // largest request body in bytes; 64 MiB
 	CodeLimit int64 // largest body of a registration in bytes; 64 MiB
@@ -91,13 +97,19 @@ func (c Config) CheckListen(addr net.Addr) error {
 	if c.AllowRemote {
 		return nil
 	}
-	switch a := addr.(type) {
-	case *net.TCPAddr:
-		if a.IP.IsLoopback() {
-			return nil
-		}
-	case *net.UnixAddr:
+	if isLocal(addr) {
 		return nil
 	}
 	return fmt.Errorf("server: %s can be reached from other machines, and there are no keys: listen on 127.0.0.1, or allow remote clients explicitly", addr)
+}
+
+// isLocal reports whether only this machine can reach an address.
+func isLocal(addr net.Addr) bool {
+	switch a := addr.(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
 }

@@ -62,7 +62,9 @@ func complainOfUnseen() int {
 // What every operation has in common: who may call it, and what it knows.
 func TestEveryRouteRefuses(t *testing.T) {
 	s := newServer(t)
-	fill := strings.NewReplacer("{ref}", "nobody", "{tag}", "t", "{code}", "trap")
+	s.put(t, "f", "echo", "")
+	fill := strings.NewReplacer("{ref}", "f", "{tag}", "t", "{code}", "trap", "{file}", "viewer.js")
+	unknown := strings.NewReplacer("{ref}", "nobody", "{tag}", "t", "{code}", "none", "{file}", "none")
 	for _, o := range described.Operations() {
 		path := fill.Replace(o.Path)
 		for status, ask := range map[int]func() *httptest.ResponseRecorder{
@@ -70,9 +72,7 @@ func TestEveryRouteRefuses(t *testing.T) {
 				return s.ask(t, o.Method, path, "", "1", "Host", "evil.example")
 			},
 			http.StatusBadRequest: func() *httptest.ResponseRecorder { return s.ask(t, o.Method, path+"?nonsense=1", "", "1") },
-			http.StatusNotFound: func() *httptest.ResponseRecorder {
-				return s.ask(t, o.Method, strings.Replace(path, "trap", "none", 1), "", "1")
-			},
+			http.StatusNotFound:   func() *httptest.ResponseRecorder { return s.ask(t, o.Method, unknown.Replace(o.Path), "", "1") },
 		} {
 			if !slices.Contains(o.Statuses, status) || o.Method == http.MethodPut && strings.HasSuffix(o.Path, "{ref}") && status == http.StatusNotFound {
 				continue
@@ -87,11 +87,11 @@ func TestEveryRouteRefuses(t *testing.T) {
 	}
 }
 
-// HEAD says what GET says.
-func TestHeads(t *testing.T) {
+// HEAD says what GET says, and OPTIONS which methods there are.
+func TestHeadsAndOptions(t *testing.T) {
 	s := newServer(t)
 	s.put(t, "f", "echo", "")
-	fill := strings.NewReplacer("{ref}", "f", "{code}", "trap")
+	fill := strings.NewReplacer("{ref}", "f", "{tag}", "t", "{code}", "trap", "{file}", "viewer.js")
 	heads := 0
 	for _, o := range described.Operations() {
 		if o.Method != http.MethodHead {
@@ -100,8 +100,13 @@ func TestHeads(t *testing.T) {
 		heads++
 		path := fill.Replace(o.Path)
 		get, head := s.ask(t, http.MethodGet, path, "", ""), s.ask(t, http.MethodHead, path, "", "")
-		if head.Code != http.StatusOK || get.Code != head.Code || get.Header().Get("Content-Type") != head.Header().Get("Content-Type") {
+		if head.Code > 299 || get.Code != head.Code || get.Header().Get("Content-Type") != head.Header().Get("Content-Type") {
 			t.Errorf("%s: %d %v, but GET has %d %v", o.ID, head.Code, head.Header(), get.Code, get.Header())
+		}
+	}
+	for _, o := range described.Operations() {
+		if w := s.ask(t, http.MethodOptions, fill.Replace(o.Path), "", ""); w.Code != http.StatusNoContent || !strings.Contains(w.Header().Get("Allow"), o.Method) {
+			t.Errorf("%s: OPTIONS says %d, Allow %q", o.ID, w.Code, w.Header().Get("Allow"))
 		}
 	}
 	if heads < 10 {
@@ -215,13 +220,40 @@ func TestBusyAndSlow(t *testing.T) {
 func TestCanceled(t *testing.T) {
 	s := newServer(t)
 	s.put(t, "block", "block", "")
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-s.engine.started; cancel() }()
-	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/invoke/block", http.NoBody)
-	r.Host = "localhost"
-	w := httptest.NewRecorder()
-	s.answer(t, w, r)
-	wantProblem(t, w, problem.Code(engine.FaultCanceled))
+	for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodHead} {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-s.engine.started; cancel() }()
+		r := httptest.NewRequestWithContext(ctx, method, "/v1/invoke/block", http.NoBody)
+		r.Host = "localhost"
+		w := httptest.NewRecorder()
+		s.answer(t, w, r)
+		wantProblem(t, w, problem.Code(engine.FaultCanceled))
+	}
+}
+
+// Calls by GET fail as those by POST do.
+func TestFaultsByQuery(t *testing.T) {
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.ItemLimit = 2 })
+	for _, c := range []struct {
+		does, query, accept string
+		want                problem.Code
+	}{
+		{"fault trap", "", "*/*", problem.Code(engine.FaultTrap)},
+		{"fault io-failed", "", "*/*", problem.Code(engine.FaultIOFailed)},
+		{"fault overload", "", "*/*", problem.Code(engine.FaultOverload)},
+		{"fault deadline", "", "*/*", problem.Code(engine.FaultDeadline)},
+		{"error", "", "*/*", problem.Internal},
+		{"echo", "", "image/png", problem.NotAcceptable},
+		{"echo", "in.a=1&in.a=2&in.a=3", "*/*", problem.RequestTooLarge},
+	} {
+		s.put(t, "f", c.does, "")
+		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodHead} {
+			if c.query != "" && method == http.MethodPost {
+				continue
+			}
+			wantProblem(t, s.ask(t, method, "/v1/invoke/f?"+c.query, "", "", "Accept", c.accept), c.want)
+		}
+	}
 }
 
 // Values at the edge of what is taken: what the server takes is described.

@@ -32,6 +32,7 @@ type exchange struct {
 	values [headerSlots][1]string // of header fields, which net/http copies when the header is written
 
 	body   []byte // for small bodies, kept
+	region region // for large ones
 	memory dispatcher.Reservation
 
 	// The input of a raw body.
@@ -66,6 +67,7 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request) {
 
 // end drops what must not outlive the request.
 func (x *exchange) end() {
+	x.region.close()
 	x.memory.Release()
 	x.memory = dispatcher.Reservation{}
 	x.item.Init("", 0, nil)

@@ -21,15 +21,22 @@ type guard struct {
 // What a page of an allowed origin may send and see.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, DELETE"
-	corsHeaders = "Content-Type, Accept, Pappus-Key, X-Request-Id"
-	corsExposed = "Pappus-Fuel, Server-Timing, X-Request-Id, Retry-After"
+	corsHeaders = "Content-Type, Accept, X-Request-Id"
+	corsExposed = "Pappus-Fuel, Server-Timing, X-Request-Id, Retry-After, Location, ETag"
+	corsMaxAge  = "600" // seconds for which a browser need not ask again
 )
+
+// valueOrigin is shared by all answers.
+var valueOrigin = []string{"Origin"}
 
 // check refuses a request, or, for one of an allowed origin, says so in the
 // answer's header.
 func (g *guard) check(r *http.Request, answer http.Header) error {
 	if !g.hostAllowed(r.Host) {
 		return problem.New(problem.ForeignHost, "Host is "+quote(r.Host)+", which is not a loopback name or address")
+	}
+	if len(g.origins) > 0 {
+		answer["Vary"] = valueOrigin // caches keep an answer for each
 	}
 	origins := r.Header["Origin"]
 	if len(origins) == 0 {
@@ -45,7 +52,6 @@ func (g *guard) check(r *http.Request, answer http.Header) error {
 	if slices.Contains(g.origins, origin) {
 		answer["Access-Control-Allow-Origin"] = []string{origin}
 		answer["Access-Control-Expose-Headers"] = []string{corsExposed}
-		answer["Vary"] = []string{"Origin"}
 		return nil
 	}
 	if !sameOrigin(r, origin) {
@@ -63,6 +69,10 @@ func (g *guard) preflight(r *http.Request, w http.ResponseWriter) bool {
 	}
 	h["Access-Control-Allow-Methods"] = []string{corsMethods}
 	h["Access-Control-Allow-Headers"] = []string{corsHeaders}
+	h["Access-Control-Max-Age"] = []string{corsMaxAge}
+	if r.Header["Access-Control-Request-Private-Network"] != nil {
+		h["Access-Control-Allow-Private-Network"] = []string{"true"} // the page comes from outside, and the operator knows it
+	}
 	w.WriteHeader(http.StatusNoContent)
 	return true
 }

@@ -8,17 +8,17 @@ import (
 	"pappus/data"
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/registry"
 	"pappus/server/problem"
 )
 
 // tenant is whose functions all requests are about until there are keys.
 const tenant = "default"
 
-// invoke runs a function on the sets in the request and answers with the sets
-// that it left.
+// invoke runs a function on the sets in the request's body and answers with the
+// sets that it left.
 func (s *Server) invoke(x *exchange) error {
-	ctx := x.r.Context()
-	ref, err := x.ref()
+	version, accept, err := s.target(x)
 	if err != nil {
 		return err
 	}
@@ -26,19 +26,53 @@ func (s *Server) invoke(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	version, err := s.dispatcher.Resolve(ctx, tenant, ref)
-	if err != nil {
-		return err
-	}
-	accept := parseAccept(x.r.Header["Accept"])
-	if err := satisfiable(accept, &version.Signature); err != nil {
-		return err
-	}
 	inputs, err := x.readInputs(&version.Signature, &query)
 	if err != nil {
 		return err
 	}
-	answer, err := s.dispatcher.Invoke(ctx, dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs})
+	return s.call(x, version, inputs, accept)
+}
+
+// invokeByQuery runs a function on the texts in the request's query. Only what
+// is pure may be called so, because whoever sees a GET feels free to repeat it;
+// all functions that can be registered are.
+func (s *Server) invokeByQuery(x *exchange) error {
+	version, accept, err := s.target(x)
+	if err != nil {
+		return err
+	}
+	if x.r.ContentLength != 0 {
+		return problem.New(problem.BadRequest, "a GET has its inputs in the query, as in.SET=TEXT, and no body; use POST to send one")
+	}
+	c := collector{signature: &version.Signature, limit: s.config.ItemLimit}
+	if err := readQuery(x.r.URL.RawQuery, &c); err != nil {
+		return err
+	}
+	return s.call(x, version, c.done(), accept)
+}
+
+// target is the function that the path names, and the forms of answers that
+// are accepted of it.
+func (s *Server) target(x *exchange) (*registry.Version, accepted, error) {
+	ref, err := x.ref()
+	if err != nil {
+		return nil, nil, err
+	}
+	version, err := s.dispatcher.Resolve(x.r.Context(), tenant, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	accept := parseAccept(x.r.Header["Accept"])
+	return version, accept, satisfiable(accept, &version.Signature)
+}
+
+// call runs a function and answers with what it left.
+func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set, accept accepted) error {
+	inv := dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs}
+	if x.region.mapped != nil {
+		inv.Copied = func(content []byte) { x.region.done(content, &x.memory) }
+	}
+	answer, err := s.dispatcher.Invoke(x.r.Context(), inv)
 	if err != nil {
 		return err
 	}

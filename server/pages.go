@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pappus/server/problem"
+	"pappus/server/viewer"
 )
 
 // openAPIDocument is the description of every route.
@@ -29,12 +30,13 @@ const homePage = `<!DOCTYPE html>
 <p>A server of pure functions. Nothing runs on this page; these are what there is:</p>
 <ul>
 <li><a href="/v1/functions">/v1/functions</a>: the functions that are registered</li>
-<li><a href="/openapi.yaml">/openapi.yaml</a>: the interface, for tools and people</li>
+<li><a href="/docs">/docs</a>: the interface, to read and to try; <a href="/openapi.yaml">/openapi.yaml</a>: the same for tools</li>
 <li><a href="/metrics">/metrics</a>: figures for Prometheus</li>
 <li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>: whether it is up, and takes work</li>
 </ul>
 <pre>curl -T function.wasm http://HOST/v1/functions/NAME
-curl --data-binary @input http://HOST/v1/invoke/NAME</pre>
+curl --data-binary @input http://HOST/v1/invoke/NAME
+curl 'http://HOST/v1/invoke/NAME?in.SET=TEXT'</pre>
 </body></html>
 `
 
@@ -62,6 +64,53 @@ func (s *Server) readyz(x *exchange) error {
 }
 
 func (s *Server) openAPI(x *exchange) error { return x.writePage(typeYAML, openAPIDocument) }
+
+// docs shows the description to people.
+func (s *Server) docs(x *exchange) error {
+	x.w.Header()["Content-Security-Policy"] = []string{viewer.Policy} // it is a page of ours
+	return x.writePage(s.viewer.Type, s.viewer.Content)
+}
+
+// docsFile answers with a file of that page.
+func (s *Server) docsFile(x *exchange) error {
+	name := x.param("file")
+	f, ok := s.viewerFiles[name]
+	if !ok {
+		return problem.New(problem.NotFound, "there is nothing at "+quote(x.r.URL.Path))
+	}
+	h := x.w.Header()
+	h["Cache-Control"] = []string{"max-age=3600"}
+	if f.Compressed == nil {
+		return x.writePage(f.Type, f.Content)
+	}
+	h["Vary"] = append([]string{"Accept-Encoding"}, h["Vary"]...)
+	if takesGzip(x.r.Header["Accept-Encoding"]) {
+		h["Content-Encoding"] = []string{"gzip"}
+		return x.writePage(f.Type, f.Compressed)
+	}
+	content, err := f.Plain()
+	if err != nil {
+		return err
+	}
+	return x.writePage(f.Type, content)
+}
+
+// takesGzip reports whether an Accept-Encoding names gzip and does not refuse
+// it.
+func takesGzip(values []string) bool {
+	for _, value := range values {
+		for coding := range strings.SplitSeq(value, ",") {
+			name, weight, _ := strings.Cut(coding, ";")
+			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				continue
+			}
+			q, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+			n, ok := parseQuality(q)
+			return !weighted || ok && n > 0
+		}
+	}
+	return false
+}
 
 func (s *Server) showMetrics(x *exchange) error {
 	x.writeDeadline(time.Now().Add(s.config.Grace))

@@ -89,6 +89,37 @@ func parseInvokeQuery(raw string) (q invokeQuery, err error) {
 	return q, err
 }
 
+// inputPrefix begins the parameters of a GET that are inputs.
+const inputPrefix = "in."
+
+// readQuery takes the items out of the query of an invocation by GET: each
+// in.SET=TEXT is an item without a name, with key 0.
+func readQuery(raw string, into *collector) error {
+	return eachParameter(raw, func(name, value string) error {
+		set, ok := strings.CutPrefix(name, inputPrefix)
+		if !ok {
+			return unknownParameter(name, inputNames(into.signature)...)
+		}
+		i, _, err := into.set(set)
+		if err != nil {
+			return err
+		}
+		return into.add(i, "", 0, []byte(value))
+	})
+}
+
+// inputNames are the parameters that a function's signature makes possible.
+func inputNames(sig *engine.Signature) []string {
+	if sig.Open {
+		return []string{inputPrefix + "SET"}
+	}
+	list := names(sig.Inputs)
+	for i := range list {
+		list[i] = inputPrefix + list[i]
+	}
+	return list
+}
+
 // publishQuery is what a registration says beside the code.
 type publishQuery struct {
 	signature       bool // input or output is present, so they are the whole signature

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -191,6 +192,61 @@ func TestClientGoesAway(t *testing.T) {
 	}
 	if used := s.dispatcher.Memory().Used(); used != 0 {
 		t.Errorf("%d bytes are not given back", used)
+	}
+}
+
+// The rate floor holds for each stream of a connection over HTTP/2: a body that
+// does not come and an answer that is not taken are given up, and the others go
+// on.
+func TestSlowStreams(t *testing.T) {
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Grace, c.Rate = 300*time.Millisecond, 1<<30 })
+	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": ["x"]}`)
+	url, stop := s.listen(t)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	hc := &http.Client{Transport: transport}
+	send := func(body io.Reader) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/invoke/echo", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := hc.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	unread := send(bytes.NewReader(make([]byte, 32<<20)))
+	never, end := io.Pipe()
+	slow := send(never)
+	if slow.StatusCode != http.StatusRequestTimeout || slow.ProtoMajor != 2 {
+		t.Errorf("a body that does not come: %d over %s", slow.StatusCode, slow.Proto)
+	}
+	if s.dispatcher.Memory().Used() > 0 { // of unread: its time is over by now, or soon
+		deadline := time.After(10 * time.Second)
+		for s.dispatcher.Memory().Used() > 0 {
+			select {
+			case <-deadline:
+				t.Fatal("memory is held for an answer that nobody takes")
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+	if n, err := io.Copy(io.Discard, unread.Body); err == nil {
+		t.Errorf("an answer that was not taken in time has all of its %d bytes", n)
+	}
+	if resp := send(strings.NewReader("hello")); resp.StatusCode != http.StatusOK {
+		t.Errorf("another stream: %d", resp.StatusCode)
+	} else if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(slow.Body.Close(), unread.Body.Close(), end.Close()); err != nil {
+		t.Error(err)
+	}
+	transport.CloseIdleConnections()
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"pappus/engine"
 	"pappus/registry"
 	"pappus/server/problem"
+	"pappus/server/viewer"
 )
 
 // Dispatcher is what the server needs of a dispatcher.
@@ -63,6 +65,9 @@ type Server struct {
 	echo       *echo.Echo
 	pages      map[problem.Code][]byte
 	exchanges  sync.Pool
+
+	viewer      *viewer.File // the page /docs
+	viewerFiles map[string]*viewer.File
 }
 
 // New makes a server. It registers its metrics with registerer, and /metrics
@@ -73,7 +78,8 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 		return nil, err
 	}
 	for _, limit := range []*int64{&cfg.BodyLimit, &cfg.CodeLimit} {
-		if largest := d.Memory().Largest(); *limit > largest {
+		// More could never be had, so it is refused at once.
+		if largest := d.Memory().Limit(); *limit > largest {
 			log.Warn("bodies are limited to what the memory budget has room for", "wanted", engine.Bytes(*limit).String(), "limit", engine.Bytes(largest).String())
 			*limit = largest
 		}
@@ -95,6 +101,12 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 		echo:       echo.New(),
 		pages:      errorPages(),
 	}
+	if s.viewer, err = viewer.Page(); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	if s.viewerFiles, err = viewer.Files(); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
 	for _, h := range cfg.Hosts {
 		s.guard.hosts = append(s.guard.hosts, strings.ToLower(h))
 	}
@@ -111,6 +123,7 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 type handler func(*exchange) error
 
 func (s *Server) addRoutes() {
+	allowed := map[string][]string{}
 	for _, r := range []struct {
 		method, path string
 		h            handler
@@ -119,6 +132,8 @@ func (s *Server) addRoutes() {
 		{http.MethodGet, "/healthz", plain(s.healthz)},
 		{http.MethodGet, "/readyz", plain(s.readyz)},
 		{http.MethodGet, "/openapi.yaml", plain(s.openAPI)},
+		{http.MethodGet, "/docs", plain(s.docs)},
+		{http.MethodGet, "/docs/:file", plain(s.docsFile)},
 		{http.MethodGet, "/metrics", plain(s.showMetrics)},
 		{http.MethodGet, "/errors/:code", plain(s.errorPage)},
 		{http.MethodGet, "/v1/functions", s.listFunctions},
@@ -129,12 +144,27 @@ func (s *Server) addRoutes() {
 		{http.MethodGet, "/v1/functions/:ref/code", s.getCode},
 		{http.MethodPut, "/v1/functions/:ref/tags/:tag", s.putTag},
 		{http.MethodDelete, "/v1/functions/:ref/tags/:tag", s.deleteTag},
+		{http.MethodGet, "/v1/invoke/:ref", s.invokeByQuery},
 		{http.MethodPost, "/v1/invoke/:ref", s.invoke},
 	} {
 		s.addRoute(r.method, r.path, r.h)
+		allowed[r.path] = append(allowed[r.path], r.method)
 		if r.method == http.MethodGet {
 			s.addRoute(http.MethodHead, r.path, r.h) // net/http drops the body
+			allowed[r.path] = append(allowed[r.path], http.MethodHead)
 		}
+	}
+	for path, methods := range allowed {
+		s.addRoute(http.MethodOptions, path, options(methods))
+	}
+}
+
+// options says which methods a path has.
+func options(methods []string) handler {
+	allow := []string{strings.Join(append(methods, http.MethodOptions), ", ")}
+	return func(x *exchange) error {
+		x.w.Header()["Allow"] = allow
+		return x.writeNothing()
 	}
 }
 
@@ -228,9 +258,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ConnContext:       boundUnsent,
+		Protocols:         protocols(ln.Addr(), s.config.Certificate != nil),
+	}
+	serve := hs.Serve
+	if s.config.Certificate != nil {
+		hs.TLSConfig = &tls.Config{GetCertificate: s.config.Certificate, MinVersion: tls.VersionTLS12}
+		serve = func(ln net.Listener) error { return hs.ServeTLS(ln, "", "") }
 	}
 	stopped := make(chan error, 1)
-	go func() { stopped <- hs.Serve(ln) }()
+	go func() { stopped <- serve(ln) }()
 	select {
 	case err := <-stopped: // nobody asked it to
 		return fmt.Errorf("server: %w", err)
@@ -245,4 +281,18 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	<-stopped //nolint:errcheck // it is http.ErrServerClosed
 	return err
+}
+
+// protocols are those that are spoken on an address: HTTP/1.1 and HTTP/2, where
+// HTTP/2 without TLS is for programs of this machine, which know beforehand that
+// it is there.
+func protocols(addr net.Addr, secure bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	if secure {
+		p.SetHTTP2(true)
+	} else {
+		p.SetUnencryptedHTTP2(isLocal(addr))
+	}
+	return p
 }

@@ -174,7 +174,7 @@ func TestPages(t *testing.T) {
 	}
 	for path, want := range map[string]problem.Code{
 		"/nothing": problem.NotFound, "/errors/none": problem.NotFound, "/v1": problem.NotFound, "/v1/functions/": problem.NotFound,
-		"/v1/functions/f/nothing": problem.NotFound, "/v1/invoke/f": problem.MethodNotAllowed, "/%00": problem.NotFound,
+		"/v1/functions/f/nothing": problem.NotFound, "/v1/invoke": problem.NotFound, "/docs/page.html": problem.NotFound, "/%00": problem.NotFound,
 	} {
 		wantProblem(t, s.ask(t, http.MethodGet, path, "", ""), want)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,9 @@ const unsentBytes = 128 << 10
 
 // boundUnsent prepares a new connection.
 func boundUnsent(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return ctx

@@ -178,7 +178,7 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	if p.image != nil {
 		p.image.write(i.bytes())
 	}
-	abi.Place(i.bytes(), p.facts.System, at.base, at.heap, sets, p.outputs)
+	abi.Place(i.bytes(), p.facts.System, at.base, at.heap, sets, p.outputs, engine.CopiedOf(ctx))
 
 	usage, err := i.call(ctx, i.entry, lim)
 	usage.MemoryPages = int64(i.pages())

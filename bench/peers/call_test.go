@@ -74,7 +74,7 @@ func newEngine(tb testing.TB, config wasmengine.Config) *wasmengine.Engine {
 
 // place writes the inputs into a memory and check reads the output from it.
 func (f *function) place(mem []byte, system uint32) {
-	abi.Place(mem, system, base, abi.Heap{Begin: -1, End: -1}, f.in, f.outputs())
+	abi.Place(mem, system, base, abi.Heap{Begin: -1, End: -1}, f.in, f.outputs(), nil)
 }
 
 func (f *function) outputs() []string { return []string{f.sig.Outputs[0].Name} }

@@ -453,16 +453,6 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// Home A page with links
-	//
-	// Corresponds with GET / (the `Home` operationId).
-	Home(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// ExplainError What a code of a problem means, and what to do
-	//
-	// Corresponds with GET /errors/{code} (the `ExplainError` operationId).
-	ExplainError(ctx context.Context, code ProblemCode, reqEditors ...RequestEditorFn) (*http.Response, error)
-
 	// Health Whether the process is up
 	//
 	// Corresponds with GET /healthz (the `Health` operationId).
@@ -555,36 +545,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/invoke/{ref} (the `Invoke` operationId).
 	InvokeWithBody(ctx context.Context, ref Ref, params *InvokeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-}
-
-// Home A page with links
-//
-// Corresponds with GET / (the `Home` operationId).
-func (c *Client) Home(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewHomeRequest(c.Server)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// ExplainError What a code of a problem means, and what to do
-//
-// Corresponds with GET /errors/{code} (the `ExplainError` operationId).
-func (c *Client) ExplainError(ctx context.Context, code ProblemCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewExplainErrorRequest(c.Server, code)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
 }
 
 // Health Whether the process is up
@@ -808,67 +768,6 @@ func (c *Client) InvokeWithBody(ctx context.Context, ref Ref, params *InvokePara
 		return nil, err
 	}
 	return c.Client.Do(req)
-}
-
-// NewHomeRequest constructs an http.Request for the Home method
-func NewHomeRequest(server string) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
-// NewExplainErrorRequest constructs an http.Request for the ExplainError method
-func NewExplainErrorRequest(server string, code ProblemCode) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "code", code, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/errors/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
 }
 
 // NewHealthRequest constructs an http.Request for the Health method

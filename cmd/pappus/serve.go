@@ -34,6 +34,7 @@ type serving struct {
 	listen, data        string
 	logFormat, logLevel string
 	codeCache           int64 // bytes; 0: none
+	tls                 certificate
 
 	server   server.Config
 	dispatch dispatcher.Config
@@ -50,7 +51,8 @@ signal ends it at once. Everything it keeps is in the folder --data.
 
 It prints "listening on http://ADDRESS" to stdout as soon as it takes requests,
 and logs to stderr. It listens for this machine only: there are no keys yet, so
-whoever reaches it may do everything.
+whoever reaches it may do everything. It speaks HTTP/1.1 and HTTP/2; with
+--tls-cert and --tls-key connections are encrypted.
 
 Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 		Example: `  pappus serve
@@ -121,6 +123,8 @@ func (s *serving) bind(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
 	flags.StringVar(&s.data, "data", "pappus-data", "folder for all that is kept; made if it is not there")
+	flags.StringVar(&s.tls.chain, "tls-cert", "", "file of the certificate to encrypt connections with, and of those that sign it (PEM)")
+	flags.StringVar(&s.tls.key, "tls-key", "", "file of its key (PEM)")
 
 	d := &s.dispatch
 	flags.IntVar(&d.Workers, "workers", 0, "functions that compute at once (default: one for each processor)")
@@ -172,6 +176,13 @@ func (s *serving) logger(w io.Writer) (*slog.Logger, error) {
 func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
 	s.dispatch.MaxCode = s.server.CodeLimit
 	s.dispatch.ProgramBytes = max(s.dispatch.ProgramBytes, 1) // less than any program has; 0 would be the default
+	scheme := "http"
+	if s.tls.given() {
+		if err := s.tls.load(); err != nil {
+			return err
+		}
+		scheme, s.server.Certificate = "https", s.tls.get
+	}
 	listener, err := s.openListener(ctx)
 	if err != nil {
 		return err
@@ -230,7 +241,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	if err != nil {
 		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")
 	}
-	if _, err := fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr()); err != nil {
+	if _, err := fmt.Fprintf(stdout, "listening on %s://%s\n", scheme, listener.Addr()); err != nil {
 		return fmt.Errorf("say that the server listens: %w", err)
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("version", version),

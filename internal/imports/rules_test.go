@@ -19,11 +19,12 @@ var rules = map[string]rule{
 	"cmd/pappus": {may: []string{anything}},
 
 	"server": {
-		may:   []string{"server/api", "server/problem", "dispatcher", "registry", "engine", "data"},
+		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "registry", "engine", "data"},
 		tests: []string{"client", "internal/contract"},
 	},
 	"server/api":     {may: []string{"engine", "data"}},
 	"server/problem": {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
+	"server/viewer":  {},
 	"dispatcher":     {may: []string{"registry", "iofuncs", "engine", "data"}},
 	"registry":       {may: []string{"engine", "data"}},
 	"iofuncs":        {may: []string{"data"}},

@@ -62,7 +62,7 @@ func TestPlaceReadsBack(t *testing.T) {
 		for i := range mem {
 			mem[i] = 0xee
 		}
-		end := Place(mem, system, base, Heap{-1, -1}, in, outputs)
+		end := Place(mem, system, base, Heap{-1, -1}, in, outputs, nil)
 		if end != base+size {
 			t.Fatalf("placed up to %d, Size says %d", end, base+size)
 		}
@@ -102,7 +102,7 @@ func TestPlaceReadsBack(t *testing.T) {
 
 func TestPlaceHeap(t *testing.T) {
 	mem := make([]byte, 4096)
-	Place(mem, system, 1024, Heap{256, 1024}, nil, nil)
+	Place(mem, system, 1024, Heap{256, 1024}, nil, nil, nil)
 	if b, e := field(mem, offHeapBegin), field(mem, offHeapEnd); b != 256 || e != 1024 {
 		t.Errorf("heap %d to %d", b, e)
 	}
@@ -111,7 +111,7 @@ func TestPlaceHeap(t *testing.T) {
 func TestOutputsOrdersByKey(t *testing.T) {
 	in := []data.Set{{Name: "s", Items: []*data.Item{data.NewItem("b", 2, []byte("2")), data.NewItem("a", 1, []byte("1"))}}}
 	mem := make([]byte, 1024)
-	Place(mem, system, 128, Heap{-1, -1}, in, nil)
+	Place(mem, system, 128, Heap{-1, -1}, in, nil, nil)
 	inputsAsOutputs(mem)
 	got, err := Outputs(mem, system, []string{"s"}, wide)
 	if err != nil || got[0].Items[0].Name() != "a" {
@@ -126,7 +126,7 @@ func TestHostileOutputs(t *testing.T) {
 		Place(mem, system, 128, Heap{-1, -1}, []data.Set{
 			{Name: "a", Items: []*data.Item{data.NewItem("x", 0, []byte("abc"))}},
 			{Name: "b", Items: []*data.Item{data.NewItem("y", 0, []byte("def"))}},
-		}, nil)
+		}, nil, nil)
 		// Place put the empty output array between sets and items; the arrays are found by pointer.
 		inputsAsOutputs(mem)
 		return mem
@@ -190,7 +190,7 @@ func TestHostileOutputs(t *testing.T) {
 
 func FuzzOutputs(f *testing.F) {
 	mem := make([]byte, 512)
-	Place(mem, system, 128, Heap{-1, -1}, []data.Set{{Name: "a", Items: []*data.Item{data.NewItem("x", 9, []byte("abc"))}}}, []string{"o"})
+	Place(mem, system, 128, Heap{-1, -1}, []data.Set{{Name: "a", Items: []*data.Item{data.NewItem("x", 9, []byte("abc"))}}}, []string{"o"}, nil)
 	f.Add(mem, 1)
 	inputsAsOutputs(mem)
 	f.Add(mem, 1)

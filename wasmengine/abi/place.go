@@ -74,9 +74,10 @@ type Heap struct{ Begin, End int64 }
 // Place writes the sets and the system struct for a call: the arrays, names
 // and data from base on, which is aligned to DataAlign and has Size bytes of
 // room below len(mem), and the struct at system. It returns where the placed
-// bytes end.
-func Place(mem []byte, system uint32, base int64, heap Heap, in []data.Set, outputs []string) int64 {
-	w := writer{mem: mem}
+// bytes end. If copied is not nil, it is called with each piece of the items'
+// data that has been placed.
+func Place(mem []byte, system uint32, base int64, heap Heap, in []data.Set, outputs []string, copied func([]byte)) int64 {
+	w := writer{mem: mem, copied: copied}
 	inSets := base
 	outSets := inSets + int64(len(in)+1)*setSize
 	items := outSets + int64(len(outputs)+1)*setSize
@@ -132,8 +133,9 @@ func Place(mem []byte, system uint32, base int64, heap Heap, in []data.Set, outp
 
 // writer fills memory; at is where the next name or data goes.
 type writer struct {
-	mem []byte
-	at  int64
+	mem    []byte
+	at     int64
+	copied func([]byte) // or nil
 }
 
 func (w *writer) put(at, v int64) {
@@ -164,10 +166,13 @@ func (w *writer) content(at int64, b []byte) {
 	w.put(at, w.at)
 	w.put(at+4, int64(len(b)))
 	// A copy can't be interrupted: others wait for its end when memory is collected.
-	const piece = 1 << 20
-	for len(b) > piece {
-		w.at += int64(copy(w.mem[w.at:], b[:piece]))
-		b = b[piece:]
+	const most = 1 << 20
+	for len(b) > 0 {
+		piece := b[:min(most, len(b))]
+		b = b[len(piece):]
+		w.at += int64(copy(w.mem[w.at:], piece))
+		if w.copied != nil {
+			w.copied(piece)
+		}
 	}
-	w.at += int64(copy(w.mem[w.at:], b))
 }

@@ -1,0 +1,380 @@
+package docs_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A document's console blocks are one session at a terminal: lines that begin
+// with "$ " are commands, which go on over lines that end with \ and to the end
+// of a here-document, and what follows a command is what it prints. In that, …
+// stands for any text, and alone on a line for any lines; what differs from run
+// to run (times, ids, dates) is not compared. Every command must end well unless
+// it prints an error.
+//
+// A block of another kind after "Save this as `NAME`" is a file of the session.
+//
+// The session's folder has what of the repository documents name, and
+// bin/pappus, built. A server is started where the document does it, on a port of its own in
+// place of 8080. Commands of make are those of the Makefile, and not run here.
+
+// step is one command of a document, or a file to be saved.
+type step struct {
+	line    int
+	command string
+	want    []string
+
+	file, content string
+}
+
+var (
+	fence   = regexp.MustCompile("^ *```(\\S*)$")
+	saved   = regexp.MustCompile("^Save this as `([a-z0-9.-]+)`")
+	heredoc = regexp.MustCompile(`<<-?\s*'?(\w+)'?`)
+)
+
+// languages are what may stand in a block that is not run.
+const languages = " c html js json yaml promql text go wat "
+
+// session reads the console blocks of a document.
+func session(t *testing.T, text string) []step {
+	t.Helper()
+	var steps []step
+	in, end, more, file := "", "", false, ""
+	for i, line := range strings.Split(text, "\n") {
+		if m := saved.FindStringSubmatch(line); m != nil && in == "" {
+			file = m[1]
+		}
+		if m := fence.FindStringSubmatch(line); m != nil && end == "" {
+			switch {
+			case in != "":
+				in, file = "", ""
+			case m[1] == "":
+				in = "text"
+			default:
+				in = m[1]
+			}
+			more = false
+			if file != "" && in != "" && in != "console" {
+				steps = append(steps, step{line: i + 1, file: file})
+			}
+			if in != "" && in != "console" && !strings.Contains(languages, " "+in+" ") {
+				t.Errorf("line %d: a block of %q; commands stand in blocks of console", i+1, in)
+			}
+			continue
+		}
+		last := len(steps) - 1
+		if in != "console" {
+			if in != "" && file != "" {
+				steps[last].content += line + "\n"
+			}
+			continue
+		}
+		switch command, ok := strings.CutPrefix(line, "$ "); {
+		case end != "":
+			steps[last].command += "\n" + line
+			if line == end {
+				end = ""
+			}
+		case more:
+			steps[last].command += "\n" + line
+			more = strings.HasSuffix(line, `\`)
+		case ok:
+			steps = append(steps, step{line: i + 1, command: command})
+			more = strings.HasSuffix(command, `\`)
+			if m := heredoc.FindStringSubmatch(command); m != nil {
+				end = m[1]
+			}
+		case last < 0:
+			t.Errorf("line %d: output before any command", i+1)
+		default:
+			steps[last].want = append(steps[last].want, line)
+		}
+	}
+	return steps
+}
+
+// What is not the same in every run.
+var varying = []struct {
+	what *regexp.Regexp
+	as   string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "<time>"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "<time>"},
+	{regexp.MustCompile(`^(Date|X-Request-Id): .*`), "$1: <…>"},
+	{regexp.MustCompile(`\b[0-9a-f]{12}-[0-9a-z]+\b`), "<id>"},
+	{regexp.MustCompile(`dur=[\d.]+`), "dur=<n>"},
+	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(ns|µs|ms|s)\b`), "<duration>"},
+	{regexp.MustCompile(`  +`), "  "}, // columns
+}
+
+func steady(line string) string {
+	line = strings.TrimRight(line, " \r")
+	for _, v := range varying {
+		line = v.what.ReplaceAllString(line, v.as)
+	}
+	return line
+}
+
+// matches compares what a command printed with what the document shows.
+func matches(want, got []string) bool {
+	if len(want) == 0 {
+		return len(got) == 0
+	}
+	if strings.TrimSpace(want[0]) == "…" {
+		for skip := range len(got) + 1 {
+			if matches(want[1:], got[skip:]) {
+				return true
+			}
+		}
+		return false
+	}
+	if len(got) == 0 {
+		return false
+	}
+	var pattern strings.Builder
+	for i, part := range strings.Split(steady(want[0]), "…") {
+		if i > 0 {
+			pattern.WriteString(".*")
+		}
+		pattern.WriteString(regexp.QuoteMeta(part))
+	}
+	ok, err := regexp.MatchString("^"+pattern.String()+"$", steady(got[0]))
+	return err == nil && ok && matches(want[1:], got[1:])
+}
+
+func lines(text string) []string {
+	text = strings.Trim(text, "\n")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// terminal is where a document's commands are run.
+type terminal struct {
+	t    *testing.T
+	dir  string
+	port string
+
+	server *exec.Cmd
+	log    *bytes.Buffer
+}
+
+// built is the folder with the program, built once.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "pappus-docs")
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "pappus"), "../cmd/pappus").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, out)
+	}
+	return dir, err
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := built(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+func newTerminal(t *testing.T) *terminal {
+	t.Helper()
+	bin, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	term := &terminal{t: t, dir: t.TempDir(), port: port, log: new(bytes.Buffer)}
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "docs", "samples", "sdk", "server", "wasmengine"} {
+		if err := os.Symlink(filepath.Join(abs, name), filepath.Join(term.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(bin, filepath.Join(term.dir, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	// On a terminal curl shows no meter for answers that it shows.
+	if err := os.WriteFile(filepath.Join(term.dir, ".curlrc"), []byte("silent\nshow-error\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(term.stop)
+	return term
+}
+
+// here puts the session's port and folder in the place of the document's.
+func (term *terminal) here(text string) string {
+	return strings.NewReplacer(":8080", ":"+term.port, "/tmp/pappus", filepath.Join(term.dir, "kept")).Replace(text)
+}
+
+func (term *terminal) command(ctx context.Context, text string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "bash", "-c", "set -o pipefail; "+text)
+	cmd.Dir = term.dir
+	cmd.Env = append(os.Environ(), "PAPPUS_LISTEN=127.0.0.1:"+term.port, "PAPPUS_SERVER=http://127.0.0.1:"+term.port, "HOME="+term.dir, "XDG_CONFIG_HOME="+term.dir+"/.config",
+		"TZ=UTC", "LC_ALL=C.UTF-8", "PATH="+filepath.Join(term.dir, "bin")+":"+os.Getenv("PATH"))
+	return cmd
+}
+
+var serving = regexp.MustCompile(`^(\w+=\S+ )*(bin/)?pappus serve\b`)
+
+// run runs one step and compares what it prints.
+func (term *terminal) run(s step) {
+	term.t.Helper()
+	command := term.here(s.command)
+	want := make([]string, len(s.want))
+	for i, line := range s.want {
+		want[i] = term.here(line)
+	}
+	for len(want) > 0 && strings.TrimSpace(want[len(want)-1]) == "" {
+		want = want[:len(want)-1]
+	}
+	fails := len(want) > 0 && strings.HasPrefix(want[0], "pappus: ")
+	if serving.MatchString(command) && !fails {
+		term.serve(s.line, command, want)
+		return
+	}
+	ctx, cancel := context.WithTimeout(term.t.Context(), 2*time.Minute)
+	defer cancel()
+	out, err := term.command(ctx, command).CombinedOutput()
+	if (err != nil) != fails {
+		term.t.Errorf("line %d: %s\nends with %v\n%s", s.line, s.command, err, out)
+		return
+	}
+	if got := lines(string(out)); len(want) > 0 && !matches(want, got) {
+		term.t.Errorf("line %d: %s\nprints\n%s\nthe document has\n%s", s.line, s.command, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// serve starts a server, in place of the one before it, and waits until it
+// listens.
+func (term *terminal) serve(line int, command string, want []string) {
+	term.t.Helper()
+	term.stop()
+	term.log.Reset()
+	cmd := term.command(context.WithoutCancel(term.t.Context()), "exec "+command)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		term.t.Fatal(err)
+	}
+	cmd.Stderr = term.log
+	if err := cmd.Start(); err != nil {
+		term.t.Fatal(err)
+	}
+	term.server = cmd
+	first, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || len(want) > 0 && !matches(want[:1], lines(first)) {
+		term.stop()
+		term.t.Fatalf("line %d: %s\nsays %q (%v)\n%s", line, command, first, err, term.log)
+	}
+}
+
+func (term *terminal) stop() {
+	if term.server == nil {
+		return
+	}
+	if err := term.server.Process.Signal(syscall.SIGTERM); err != nil {
+		term.t.Error(err)
+	}
+	if err := term.server.Wait(); err != nil {
+		term.t.Errorf("the server ended with %v\n%s", err, term.log)
+	}
+	term.server = nil
+}
+
+var makeTarget = regexp.MustCompile(`^(\w+=\S+ )*make ([a-z0-9-]+)`)
+
+// Commands in the documents do what the documents say.
+func TestCommands(t *testing.T) {
+	makefile := read(t, "Makefile")
+	documents, commands := 0, 0
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && file != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
+			return filepath.SkipDir
+		case path.Ext(file) != ".md":
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		t.Run(name, func(t *testing.T) {
+			steps := session(t, string(text))
+			if len(steps) == 0 {
+				return
+			}
+			documents++
+			term := newTerminal(t)
+			for _, s := range steps {
+				if s.file != "" {
+					if err := os.WriteFile(filepath.Join(term.dir, s.file), []byte(s.content), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				if m := makeTarget.FindStringSubmatch(s.command); m != nil {
+					if !strings.Contains(makefile, "\n"+m[2]+":") {
+						t.Errorf("line %d: there is no target %s", s.line, m[2])
+					}
+					continue
+				}
+				if tool := strings.Fields(s.command)[0]; tool == "clang" {
+					if _, err := exec.LookPath(tool); err != nil {
+						t.Skipf("the rest needs %s", tool)
+					}
+				}
+				commands++
+				if term.run(s); t.Failed() {
+					return
+				}
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d commands of %d documents", commands, documents)
+	const least = 15
+	if commands < least {
+		t.Errorf("only %d commands were run: has the documents' form changed?", commands)
+	}
+}
