@@ -190,11 +190,14 @@ func (t *Tap) count(whole bool) {
 }
 
 // ownAnswer reports whether the answer is net/http's own, to what it can't take
-// for a request: a line of text without a date, before it closes the connection.
+// for a request: at most a line of text without a date, before it closes the
+// connection.
 func ownAnswer(x Exchange) bool {
 	switch x.Status {
-	case http.StatusBadRequest, http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge, http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
-		return x.Header.Get("Content-Type") == "text/plain; charset=utf-8" && x.Header.Get("Date") == ""
+	case http.StatusExpectationFailed:
+		return len(x.Answer.Bytes) == 0
+	case http.StatusBadRequest, http.StatusRequestHeaderFieldsTooLarge, http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return x.Header.Get("Date") == ""
 	}
 	return false
 }
