@@ -58,24 +58,44 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	if err != nil {
 		return nil, false, err
 	}
-	reg.Code = map[string][]byte{e.Name(): pub.Code}
-
-	key, err := keyOf(pub.Tenant, e, data.Sum(pub.Code), reg.Signature, reg.Limits)
+	digest := data.Sum(pub.Code)
+	reg.Code, reg.Digests = map[string][]byte{e.Name(): pub.Code}, map[string]data.Digest{e.Name(): digest}
+	key, err := keyOf(pub.Tenant, e, digest, reg.Signature, reg.Limits)
 	if err != nil {
 		return nil, false, err
 	}
-	p, err := d.programs.load(ctx, key, func(ctx context.Context) (engine.Program, error) {
-		return e.Prepare(ctx, pub.Code, reg.Signature, reg.Limits)
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("prepare %s: %w", pub.Name, err)
+	// The code goes to the disk while it is prepared. It is of use to nobody, and
+	// goes again, if that fails.
+	prepared := make(chan error, 1)
+	go func() { prepared <- d.prepareNew(ctx, key, e, pub.Code, reg) }()
+	waited := false
+	reg.Approve = func() error {
+		waited = true
+		return <-prepared
 	}
-	d.programs.release(p) // it stays loaded for the first invocation
 	v, created, err = d.reg.Put(ctx, reg)
+	if !waited {
+		if prepareErr := <-prepared; prepareErr != nil {
+			err = prepareErr // it says more of the code than that it was not stored
+		}
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("publish %s: %w", pub.Name, err)
 	}
 	return v, created, nil
+}
+
+// prepareNew prepares code that is being published. It stays loaded for the first
+// invocation.
+func (d *Dispatcher) prepareNew(ctx context.Context, key programKey, e engine.Engine, code []byte, reg registry.Registration) error {
+	p, err := d.programs.load(ctx, key, func(ctx context.Context) (engine.Program, error) {
+		return e.Prepare(ctx, code, reg.Signature, reg.Limits)
+	})
+	if err != nil {
+		return fmt.Errorf("prepare %s: %w", reg.Name, err)
+	}
+	d.programs.release(p)
+	return nil
 }
 
 // inspect has the engine look at code when it is its turn: looking takes memory
