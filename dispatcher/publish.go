@@ -67,13 +67,17 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	// The code goes to the disk while it is prepared. It is of use to nobody, and
 	// goes again, if that fails.
 	prepared := make(chan error, 1)
-	go func() { prepared <- d.prepareNew(ctx, key, e, pub.Code, reg) }()
+	work := func(ctx context.Context) (engine.Program, error) {
+		return e.Prepare(ctx, pub.Code, reg.Signature, reg.Limits)
+	}
+	go func() { prepared <- d.prepareNew(ctx, key, work) }()
 	waited := false
-	reg.Approve = func() error {
+	approved := reg
+	approved.Approve = func() error {
 		waited = true
 		return <-prepared
 	}
-	v, created, err = d.reg.Put(ctx, reg)
+	v, created, err = d.reg.Put(ctx, approved)
 	if !waited {
 		if prepareErr := <-prepared; prepareErr != nil {
 			err = prepareErr // it says more of the code than that it was not stored
@@ -87,12 +91,10 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 
 // prepareNew prepares code that is being published. It stays loaded for the first
 // invocation.
-func (d *Dispatcher) prepareNew(ctx context.Context, key programKey, e engine.Engine, code []byte, reg registry.Registration) error {
-	p, err := d.programs.load(ctx, key, func(ctx context.Context) (engine.Program, error) {
-		return e.Prepare(ctx, code, reg.Signature, reg.Limits)
-	})
+func (d *Dispatcher) prepareNew(ctx context.Context, key programKey, prepare func(context.Context) (engine.Program, error)) error {
+	p, err := d.programs.load(ctx, key, prepare)
 	if err != nil {
-		return fmt.Errorf("prepare %s: %w", reg.Name, err)
+		return fmt.Errorf("prepare it: %w", err)
 	}
 	d.programs.release(p)
 	return nil
