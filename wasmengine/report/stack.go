@@ -230,16 +230,17 @@ func (d *depths) recursion(f uint32) []uint32 {
 		from, to = caller, e.to
 		return d.group[caller] == d.group[e.to] && !e.tail
 	})
-	if from == to {
-		return []uint32{from, from}
+	way := []uint32{from}
+	if from != to {
+		back := d.search(to, func(_ uint32, e edge) bool { return e.to == from })
+		for i := back[from]; i != to; i = back[i] {
+			way = append(way, i)
+		}
+		way = append(way, to)
 	}
-	back := d.search(to, func(_ uint32, e edge) bool { return e.to == from })
-	way := []uint32{to, from}
-	for i := back[from]; i != to; i = back[i] {
-		way = append(way, i)
-	}
-	slices.Reverse(way[1:])
-	return append(way, to)
+	way = append(way, from)
+	slices.Reverse(way)
+	return way
 }
 
 // search looks breadth first at the calls from f on until found, and returns
