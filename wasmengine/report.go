@@ -44,7 +44,8 @@ type Report struct {
 	Child       string // why not
 	Compiled    bool   // it was compiled, so what the compiler refuses is known
 	MaxStack    engine.Bytes
-	Initialized bool // it was initialised, or needs no initialisation
+	Initializes bool // it has code that runs at registration
+	Initialized bool // that code ran well, or there is none
 	Measured    *Measured
 }
 
@@ -95,7 +96,7 @@ func (e *Engine) Report(ctx context.Context, code []byte, opts ReportOptions) (*
 		m.refusals(r.refuse)
 		static.Entries(exportStart, exportInitialize)
 	}
-	r.Manifest, r.Layout = m.manifest, m.Layout
+	r.Manifest, r.Layout, r.Initializes = m.manifest, m.Layout, m.Initializes
 	r.Limits = opts.Limits.Or(m.manifest.Limits).Or(engine.DefaultLimits())
 	if r.Signature = m.manifest.Signature(); opts.Signature != nil {
 		r.Signature = *opts.Signature

@@ -38,7 +38,8 @@ and the exit code is 5. One that would not be refused is compiled, initialised a
 called once on empty inputs, isolated like any function: --no-run leaves that out.
 docs/inspect.md says how to read the rest.
 
-What has a / in it, ends in .wasm or .wat, or is - (standard input) is a file.`,
+What has a / in it, begins with a dot, ends in .wasm or .wat, or is - (standard
+input) is a file.`,
 		Example: `  pappus inspect wordcount@2
   pappus inspect ./wordcount.wasm
   pappus inspect wordcount.wasm --functions 50 --no-run
@@ -68,10 +69,10 @@ type inspection struct {
 	all, noRun, noCode bool
 }
 
-// isFile reports whether an argument means a file: no reference has a slash,
-// and ".wasm" is no end of one that anybody would choose.
+// isFile reports whether an argument means a file: no reference has a slash or
+// begins with a dot, and ".wasm" is no end of one that anybody would choose.
 func isFile(arg string) bool {
-	return arg == "-" || strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".wasm") || strings.HasSuffix(arg, ".wat")
+	return arg == "-" || strings.HasPrefix(arg, ".") || strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".wasm") || strings.HasSuffix(arg, ".wat")
 }
 
 func (c *commandLine) inspectFile(ctx context.Context, path string, show inspection) error {
@@ -151,9 +152,10 @@ func (c *commandLine) inspectFunction(ctx context.Context, ref string, show insp
 	if c.json {
 		out := struct {
 			*client.Function
-			Versions string        `json:"versions"`
+			Versions int           `json:"versions"`
+			More     bool          `json:"more_versions,omitempty"` // than were counted
 			Report   *moduleReport `json:"report,omitempty"`
-		}{Function: f, Versions: count}
+		}{Function: f, Versions: len(versions.Items), More: versions.Next != ""}
 		if r != nil {
 			report := reportOf(r)
 			out.Report = &report
@@ -292,7 +294,7 @@ func countBytes(n int64) string {
 	if b := engine.Bytes(n); n >= 1<<10 && n%(1<<10) == 0 {
 		return b.String()
 	}
-	return fmt.Sprintf("%d bytes", n)
+	return countOf(int(n), "byte")
 }
 
 // codeLimit is the largest file that run and inspect read.

@@ -138,6 +138,11 @@ func printReport(w io.Writer, head []row, r *wasmengine.Report, show inspection)
 // moduleRows are what fits into a line each.
 func moduleRows(r *wasmengine.Report) []row {
 	rows := []row{{"memory", memoryText(r)}}
+	add := func(n int, name, text string) {
+		if n > 0 || !r.Broken { // of a broken module it is not known that there are none
+			rows = append(rows, row{name, text})
+		}
+	}
 	if n := len(r.Tables); n > 0 {
 		var list []string
 		for _, t := range r.Tables[:min(n, listMost)] {
@@ -157,13 +162,11 @@ func moduleRows(r *wasmengine.Report) []row {
 	for _, e := range r.Elements {
 		entries += int64(e.Count)
 	}
-	rows = append(rows,
-		row{"globals", fmt.Sprintf("%d, %d of them mutable", len(r.Globals), mutable)},
-		row{"data", fmt.Sprintf("%s in %s", countBytes(bytes), countOf(len(r.Data), "segment"))},
-		row{"elements", fmt.Sprintf("%d in %s", entries, countOf(len(r.Elements), "segment"))},
-		row{"features", strings.Join(r.Features, ", ")},
-		row{"functions", fmt.Sprintf("%d of %s, %d have names for stack traces", len(r.Functions), countBytes(int64(r.CodeSize)), r.Named)},
-	)
+	add(len(r.Globals), "globals", fmt.Sprintf("%d, %d of them mutable", len(r.Globals), mutable))
+	add(len(r.Data), "data", fmt.Sprintf("%s in %s", countBytes(bytes), countOf(len(r.Data), "segment")))
+	add(len(r.Elements), "elements", fmt.Sprintf("%d in %s", entries, countOf(len(r.Elements), "segment")))
+	add(len(r.Features), "features", strings.Join(r.Features, ", "))
+	add(len(r.Functions), "functions", fmt.Sprintf("%d of %s, %d have names for stack traces", len(r.Functions), countBytes(int64(r.CodeSize)), r.Named))
 	if r.Metered {
 		rows = append(rows, row{"image", choose(r.Image, "calls start from one that is made at registration", "none: "+r.NoImage)},
 			row{"compiled", choose(r.Here, "in the server's process", "in a child process: "+r.Child)})
@@ -194,7 +197,10 @@ func countOf(n int, thing string) string {
 }
 
 func memoryText(r *wasmengine.Report) string {
-	if r.Memory == nil {
+	switch {
+	case r.Memory == nil && r.Broken:
+		return ""
+	case r.Memory == nil:
 		return "none"
 	}
 	pages := func(n int64) string {
@@ -248,7 +254,7 @@ func measuredRows(r *wasmengine.Report, show inspection) []row {
 	case t == nil:
 		return []row{{"nothing", "what would be refused is not run"}}
 	}
-	rows := []row{{"initialisation", fmt.Sprintf("fuel %d, once at registration", t.InitFuel)}}
+	rows := []row{{"initialisation", choose(r.Initializes, fmt.Sprintf("fuel %d, once at registration", t.InitFuel), "none")}}
 	if !t.Called {
 		return rows
 	}

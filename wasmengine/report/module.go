@@ -76,7 +76,7 @@ type Table struct {
 type Global struct {
 	Type    string  `json:"type"`
 	Mutable bool    `json:"mutable,omitempty"`
-	Bits    *uint64 `json:"bits,omitempty"` // its initial value, if that is known
+	Bits    *uint64 `json:"bits,omitempty,string"` // its initial value, if that is known
 }
 
 // Data is a data segment.
