@@ -107,17 +107,21 @@ func (c *commandLine) inspectFile(ctx context.Context, path string, show inspect
 			orEmpty(r.Signature.Inputs), orEmpty(r.Signature.Outputs), r.Signature.Open, r.Limits, r.Layout, r.Manifest.Memo, reportOf(r),
 		})
 	} else {
-		err = printReport(c.stdout, []row{
+		head := []row{
 			{"file", path},
 			{"engine", wasmengine.Name},
 			{"code", fmt.Sprintf("%s (%s)", digest, countBytes(int64(len(code))))},
 			{"about", r.Manifest.Description},
-			{"inputs", paramList(r.Signature.Inputs, r.Signature.Open)},
-			{"outputs", paramList(r.Signature.Outputs, r.Signature.Open)},
-			{"limits", limitList(r.Limits.Memory.String(), r.Limits.Stack.String(), r.Limits.Output.String(), r.Limits.Timeout.String(), r.Limits.Items, r.Limits.Fuel)},
-			{"layout", r.Layout},
-			{"memo", r.Manifest.Memo},
-		}, r, show)
+		}
+		if !r.Broken { // the manifest, which says this, is most often at the end
+			head = append(head,
+				row{"inputs", paramList(r.Signature.Inputs, r.Signature.Open)},
+				row{"outputs", paramList(r.Signature.Outputs, r.Signature.Open)},
+				row{"limits", limitList(r.Limits.Memory.String(), r.Limits.Stack.String(), r.Limits.Output.String(), r.Limits.Timeout.String(), r.Limits.Items, r.Limits.Fuel)},
+				row{"layout", r.Layout},
+				row{"memo", r.Manifest.Memo})
+		}
+		err = printReport(c.stdout, head, r, show)
 	}
 	if err == nil && len(r.Refusals) > 0 {
 		return r.Refusals[0]
@@ -205,7 +209,7 @@ func reportOnFunction(ctx context.Context, cl *client.Client, f *client.Function
 }
 
 func reportOn(ctx context.Context, code []byte, opts wasmengine.ReportOptions) (r *wasmengine.Report, err error) {
-	wasm, err := wasmengine.New(wasmConfig())
+	wasm, err := wasmengine.New(wasmConfig()) //nolint:contextcheck // what it does takes no time that anybody would stop
 	if err != nil {
 		return nil, err
 	}

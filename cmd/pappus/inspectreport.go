@@ -222,7 +222,7 @@ func estimatedRows(r *wasmengine.Report) []row {
 		if len(chain) > listMost {
 			shown += " -> …"
 		}
-		text := ""
+		var text string
 		switch s.Bound {
 		case report.StackUnbounded:
 			text = fmt.Sprintf("unbounded (recursion: %s); chains of calls without it take up to %s", shown, countBytes(s.Bytes))
