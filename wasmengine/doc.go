@@ -10,7 +10,7 @@
 // what they are: hostile bytes.
 //
 // Sub-packages own one idea each: binary the module format, meter the
-// rewriting, canon the NaNs, compiler the processes that compile, codecache what
+// rewriting, canon the NaNs, report what can be said of a module unrun, compiler the processes that compile, codecache what
 // is kept on disk, domain the memory of contexts, abi the structures in it.
 // Package wasmengine knows them, packages engine and data, and wazero, which
 // nobody else knows but compiler.

@@ -19,7 +19,7 @@ func (d *decoder) codeSection() {
 		d.fn = d.m.ImportedFuncs + i
 		size := d.u32()
 		if int64(size) > int64(d.caps.Body) {
-			d.over(false, at, "body of %d bytes, at most %d are allowed", size, d.caps.Body)
+			d.over(hopeless(int64(size), d.caps.Body/2), at, "body of %d bytes, at most %d are allowed", size, d.caps.Body)
 		}
 		start := d.pos
 		raw := d.bytes(size)

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -158,6 +159,26 @@ func TestStacks(t *testing.T) {
 		r.Entries("a")
 		if s := r.Stacks[0]; s.Bound != c.bound || s.Bytes != c.bytes || strings.Join(s.Chain, " ") != c.chain {
 			t.Errorf("%s: %+v, want %s, %d, %s", c.name, s, c.bound, c.bytes, c.chain)
+		}
+	}
+}
+
+// What is made to cost much in later stages does not here, though nothing is
+// refused.
+func TestReportsOfBombsStaySmall(t *testing.T) {
+	for _, size := range []int{1 << 16, 1 << 20} {
+		for _, bomb := range slices.Concat(binarytest.Bombs(size), binarytest.CompileBombs()) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			r, err := report.Of(binary.Explore(bomb.Code, binary.DefaultCaps()))
+			if err != nil {
+				t.Fatalf("%s: %v", bomb.Name, err)
+			}
+			r.Entries("_start")
+			runtime.ReadMemStats(&after)
+			if used, most := after.TotalAlloc-before.TotalAlloc, uint64(200*len(bomb.Code)+1<<20); used > most {
+				t.Errorf("%s: %d bytes are allocated for %d", bomb.Name, used, len(bomb.Code))
+			}
 		}
 	}
 }
