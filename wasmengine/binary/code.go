@@ -18,7 +18,7 @@ func (d *decoder) codeSection() {
 		at := d.pos
 		d.fn = d.m.ImportedFuncs + i
 		size := d.u32()
-		if int64(size) > int64(d.caps.Body) {
+		if int64(size) > int64(d.caps.Body) { // who plans a body takes many times its size: a survey ends at twice the cap
 			d.over(hopeless(int64(size), d.caps.Body/2), at, "body of %d bytes, at most %d are allowed", size, d.caps.Body)
 		}
 		start := d.pos

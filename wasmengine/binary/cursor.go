@@ -30,8 +30,7 @@ func (c *cursor) fail(kind error, at int, format string, args ...any) {
 }
 
 // over is what happens where a cap is exceeded: an error, or, in a survey, a
-// note of it, once for each place that calls it only once. hopeless says that it
-// is exceeded by so much that even a survey ends.
+// note of it. hopeless says that it is exceeded by so much that a survey ends too.
 func (c *cursor) over(hopeless bool, at int, format string, args ...any) {
 	if c.err == nil && c.past != nil {
 		c.past.add(&Error{Kind: ErrLimit, Offset: c.base + at, Section: c.section, Func: c.fn, Reason: fmt.Sprintf(format, args...)})
