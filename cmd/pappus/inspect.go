@@ -35,7 +35,8 @@ code is looked at here, by the rules of a server that has the defaults.
 
 Of a file that a server would refuse, all reasons are shown, each with what to do,
 and the exit code is 5. One that would not be refused is compiled, initialised and
-called once on empty inputs, isolated like any function: --no-run leaves that out.
+called once on empty inputs, isolated like any function; with --no-run it is only
+compiled.
 docs/inspect.md says how to read the rest.
 
 What has a / in it, begins with a dot, ends in .wasm or .wat, or is - (standard

@@ -111,7 +111,7 @@ func printReport(w io.Writer, head []row, r *wasmengine.Report, show inspection)
 		most = max(len(r.Imports), len(r.Exports), len(r.Customs), len(r.Functions), len(r.Sections), most)
 		show.functions = most
 	}
-	p := &reportPrinter{w: w, most: most}
+	p := &reportPrinter{w: w, most: most, all: show.all}
 	p.rows("", append(head, moduleRows(r)...))
 	p.refusals(r)
 	p.table("imports", len(r.Imports), func(i int) []any {
@@ -217,11 +217,14 @@ func memoryText(r *wasmengine.Report) string {
 func estimatedRows(r *wasmengine.Report) []row {
 	var rows []row
 	for _, s := range r.Stacks {
-		chain := s.Chain
-		shown := strings.Join(chain[:min(len(chain), listMost)], " -> ")
-		if len(chain) > listMost {
-			shown += " -> …"
+		var chain []string
+		for _, name := range s.Chain[:min(len(s.Chain), listMost)] {
+			chain = append(chain, shorten(name))
 		}
+		if len(s.Chain) > listMost {
+			chain = append(chain, "…")
+		}
+		shown := strings.Join(chain, " -> ")
 		var text string
 		switch s.Bound {
 		case report.StackUnbounded:
@@ -272,6 +275,7 @@ func measuredRows(r *wasmengine.Report, show inspection) []row {
 type reportPrinter struct {
 	w    io.Writer
 	most int
+	all  bool
 	err  error
 }
 
@@ -319,7 +323,7 @@ func (p *reportPrinter) table(title string, n int, line func(i int) []any) {
 	p.printf("\n%s:\n", title)
 	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	for i := range min(n, p.most) {
-		printCells(table, line(i))
+		p.cells(table, line(i))
 	}
 	if err := table.Flush(); p.err == nil {
 		p.err = err
@@ -329,12 +333,25 @@ func (p *reportPrinter) table(title string, n int, line func(i int) []any) {
 	}
 }
 
-func printCells(w io.Writer, cells []any) {
+func (p *reportPrinter) cells(w io.Writer, cells []any) {
 	texts := make([]string, len(cells))
 	for i, cell := range cells {
 		texts[i] = oneLine(fmt.Sprint(cell))
+		if !p.all {
+			texts[i] = shorten(texts[i])
+		}
 	}
 	_, _ = fmt.Fprintln(w, strings.Join(texts, "\t")) // Flush has the error
+}
+
+// shorten cuts a name that would fill lines: compilers make such, and who means
+// to be a nuisance makes longer ones.
+func shorten(name string) string {
+	const most = 80 // characters
+	if runes := []rune(name); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return name
 }
 
 // functions prints the largest functions.
@@ -349,7 +366,7 @@ func (p *reportPrinter) functions(r *wasmengine.Report, most int) {
 		return
 	}
 	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
-	printCells(table, []any{"INDEX", "NAME", "SIZE", "SHARE", "INSTRUCTIONS", "FRAME", "ONCE", "CALLS", "LOOPS", "USES"})
+	p.cells(table, []any{"INDEX", "NAME", "SIZE", "SHARE", "INSTRUCTIONS", "FRAME", "ONCE", "CALLS", "LOOPS", "USES"})
 	for i := range list[:min(len(list), most)] {
 		f := &list[i]
 		var uses []string
@@ -365,7 +382,7 @@ func (p *reportPrinter) functions(r *wasmengine.Report, most int) {
 		if f.IndirectCalls > 0 {
 			calls += fmt.Sprintf("+%d indirect", f.IndirectCalls)
 		}
-		printCells(table, []any{f.Index, f.Label(), f.Size, fmt.Sprintf("%.1f%%", f.Percent), f.Instructions, f.Frame, f.Fuel, calls, f.Loops, strings.Join(uses, ", ")})
+		p.cells(table, []any{f.Index, f.Label(), f.Size, fmt.Sprintf("%.1f%%", f.Percent), f.Instructions, f.Frame, f.Fuel, calls, f.Loops, strings.Join(uses, ", ")})
 	}
 	if err := table.Flush(); p.err == nil {
 		p.err = err
