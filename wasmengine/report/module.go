@@ -21,7 +21,7 @@ type Module struct {
 	Elements  []Element  `json:"element_segments"`
 	Features  []string   `json:"features"`        // see features.go
 	Start     *int       `json:"start,omitempty"` // index of the start function
-	Named     int        `json:"named_functions"` // functions that the name section names
+	Named     int        `json:"named_functions"` // functions that are defined and that the name section names
 	CodeSize  int        `json:"code_size"`       // bytes of all functions
 	Functions []Function `json:"functions"`       // those that are defined, in the order of their indices
 	Stacks    []Stack    `json:"stacks"`          // of the entries
@@ -190,9 +190,9 @@ func (r *Module) functions(m *binary.Module, used features) error {
 		}
 	}
 	for index, name := range m.FuncNames() {
-		r.Named++
 		if i := int(index) - m.ImportedFuncs; i >= 0 && i < len(r.Functions) && name != "" {
 			r.Functions[i].Name = name
+			r.Named++
 		}
 	}
 	return nil
