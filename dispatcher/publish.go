@@ -170,14 +170,8 @@ func (d *Dispatcher) merge(pub Publication, known engine.Inspection) (registry.R
 	if err := pub.Limits.Check(d.config.Maximum); err != nil {
 		return reg, &InputError{Reason: err.Error(), Err: err}
 	}
-	if err := reg.Limits.Check(d.config.Maximum); err != nil {
-		return reg, &engine.RejectedError{Reason: "its manifest asks for too much: " + err.Error(), Hint: "lower the limit in the manifest or in the request", Err: err}
-	}
-	if known.Memory > int64(reg.Limits.Memory) {
-		return reg, &engine.RejectedError{
-			Reason: fmt.Sprintf("its initial memory is %s, and its memory limit %s", engine.Bytes(known.Memory), reg.Limits.Memory),
-			Hint:   "raise the memory limit, or build it with less initial memory",
-		}
+	for refused := range known.Refusals(reg.Limits, d.config.Maximum) {
+		return reg, refused
 	}
 	return reg, nil
 }

@@ -5,6 +5,6 @@
 // know everything. A verb reads its flags into values, calls the client (or,
 // without a server, the engine), and prints; what several verbs share is in
 // inputs.go (the syntax of --in), outputs.go (how items are shown and written),
-// terminal.go (what may reach a terminal), flags.go and errors.go (hints and
+// inspectreport.go (what is shown of a module), terminal.go (what may reach a terminal), flags.go and errors.go (hints and
 // exit codes, which docs/exit-codes.md lists).
 package main

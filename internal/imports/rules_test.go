@@ -30,7 +30,7 @@ var rules = map[string]rule{
 	"data":              {},
 
 	"wasmengine": {
-		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/domain", "wasmengine/meter", "engine", "data"},
+		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/domain", "wasmengine/meter", "wasmengine/report", "engine", "data"},
 		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
 	"wasmengine/abi":       {may: []string{"engine", "data"}},
@@ -46,6 +46,10 @@ var rules = map[string]rule{
 	},
 	"wasmengine/meter": {
 		may:   []string{"wasmengine/binary", "wasmengine/canon"},
+		tests: []string{"wasmengine/binary/binarytest"},
+	},
+	"wasmengine/report": {
+		may:   []string{"wasmengine/binary", "wasmengine/meter"},
 		tests: []string{"wasmengine/binary/binarytest"},
 	},
 	"wasmengine/spectest":          {tests: []string{"wasmengine/binary", "wasmengine/meter"}},
