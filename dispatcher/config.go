@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -59,6 +60,31 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 		return def
 	}
 	return v
+}
+
+// Check returns an error if a dispatcher would refuse the configuration.
+func (c Config) Check() error {
+	_, err := c.settle(slog.New(slog.DiscardHandler))
+	return err
+}
+
+// shares divides the memory budget into what bodies and contexts have.
+func (c Config) shares() (bodies, contexts int64) {
+	bodies = c.MemoryBudget / bodyShare
+	return bodies, c.MemoryBudget - bodies
+}
+
+// settle returns the configuration that holds: with defaults, and with limits
+// that the memory budget can keep.
+func (c Config) settle(log *slog.Logger) (Config, error) {
+	c = c.withDefaults()
+	if _, contexts := c.shares(); int64(c.Maximum.Memory) > contexts {
+		c.Maximum.Memory = engine.Bytes(contexts / engine.PageSize * engine.PageSize)
+		c.Defaults.Memory = min(c.Defaults.Memory, c.Maximum.Memory)
+		log.Info("the memory budget lowers the largest memory limit of functions",
+			slog.String("budget", engine.Bytes(c.MemoryBudget).String()), slog.String("limit", c.Maximum.Memory.String()))
+	}
+	return c, c.check()
 }
 
 func (c Config) check() error {

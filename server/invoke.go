@@ -61,11 +61,11 @@ func (x *exchange) readInputs(sig *engine.Signature, q *invokeQuery) ([]data.Set
 	if kind == bodyRaw {
 		return x.readRaw(sig, q)
 	}
-	body, err := x.readBody(x.server.config.BodyLimit, false)
+	body, err := x.readBody(x.policy.BodyLimit, false)
 	if err != nil {
 		return nil, err
 	}
-	c := collector{signature: sig, limit: x.server.config.ItemLimit}
+	c := collector{signature: sig, limit: x.policy.ItemLimit}
 	if kind == bodyJSON {
 		err = readJSON(body, &c)
 	} else {
@@ -83,7 +83,7 @@ func (x *exchange) readRaw(sig *engine.Signature, q *invokeQuery) ([]data.Set, e
 	if err != nil {
 		return nil, err
 	}
-	body, err := x.readBody(x.server.config.BodyLimit, false)
+	body, err := x.readBody(x.policy.BodyLimit, false)
 	if err != nil {
 		return nil, err
 	}

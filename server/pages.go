@@ -45,7 +45,7 @@ func (s *Server) healthz(x *exchange) error { return x.writePage(typeText, []byt
 func (s *Server) readyz(x *exchange) error {
 	if err := s.dispatcher.Ready(); err != nil {
 		p := problem.New(problem.NotReady, err.Error())
-		p.RetryAfter = s.config.MemoryWait
+		p.RetryAfter = x.policy.MemoryWait
 		return p
 	}
 	return x.writePage(typeText, []byte("ready\n"))
@@ -54,7 +54,7 @@ func (s *Server) readyz(x *exchange) error {
 func (s *Server) openAPI(x *exchange) error { return x.writePage(typeYAML, openAPIDocument) }
 
 func (s *Server) showMetrics(x *exchange) error {
-	x.writeDeadline(time.Now().Add(s.config.Grace))
+	x.writeDeadline(time.Now().Add(x.policy.Grace))
 	promhttp.HandlerFor(s.gatherer, promhttp.HandlerOpts{}).ServeHTTP(x.Response(), x.r)
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,7 +17,6 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher"
-	"pappus/engine"
 	"pappus/registry"
 	"pappus/server/problem"
 )
@@ -51,14 +50,13 @@ var (
 
 // Server answers HTTP requests. It is safe for concurrent use.
 type Server struct {
-	config     Config
+	policy     atomic.Pointer[policy]
 	dispatcher Dispatcher
 	registry   Registry
 	memory     *dispatcher.Budget
 	gatherer   prometheus.Gatherer
 	metrics    *metrics
 	log        *slog.Logger
-	guard      guard
 	ids        *requestIDs
 	echo       *echo.Echo
 	pages      map[problem.Code][]byte
@@ -68,36 +66,26 @@ type Server struct {
 // New makes a server. It registers its metrics with registerer, and /metrics
 // shows those of gatherer.
 func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, registerer prometheus.Registerer, log *slog.Logger) (*Server, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	p, err := newPolicy(cfg, d.Memory(), log)
+	if err != nil {
 		return nil, err
-	}
-	for _, limit := range []*int64{&cfg.BodyLimit, &cfg.CodeLimit} {
-		if largest := d.Memory().Largest(); *limit > largest {
-			log.Warn("bodies are limited to what the memory budget has room for", "wanted", engine.Bytes(*limit).String(), "limit", engine.Bytes(largest).String())
-			*limit = largest
-		}
 	}
 	m, err := newMetrics(registerer)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	s := &Server{
-		config:     cfg,
 		dispatcher: d,
 		registry:   reg,
 		memory:     d.Memory(),
 		gatherer:   gatherer,
 		metrics:    m,
 		log:        log,
-		guard:      guard{remote: cfg.AllowRemote, origins: cfg.Origins},
 		ids:        newRequestIDs(),
 		echo:       echo.New(),
 		pages:      errorPages(),
 	}
-	for _, h := range cfg.Hosts {
-		s.guard.hosts = append(s.guard.hosts, strings.ToLower(h))
-	}
+	s.policy.Store(p)
 	s.exchanges.New = func() any {
 		x := &exchange{server: s, Context: s.echo.NewContext(nil, nil)}
 		x.items[0] = &x.item
@@ -165,10 +153,10 @@ func (s *Server) serve(x *exchange) error {
 	if x.r.ContentLength == 0 {
 		x.unhurried()
 	}
-	if err := s.guard.check(x.r, x.w.Header()); err != nil {
+	if err := x.policy.guard.check(x.r, x.w.Header()); err != nil {
 		return err
 	}
-	if x.r.Method == http.MethodOptions && s.guard.preflight(x.r, x.Response()) {
+	if x.r.Method == http.MethodOptions && x.policy.guard.preflight(x.r, x.Response()) {
 		return nil
 	}
 	s.echo.Router().Find(x.r.Method, echo.GetPath(x.r), x.Context)
@@ -195,7 +183,7 @@ func (s *Server) finish(x *exchange) {
 	}
 	s.metrics.inFlight.Dec()
 	x.route.count(x.Response().Status)
-	if s.config.AccessLog {
+	if x.policy.AccessLog {
 		s.log.LogAttrs(context.Background(), slog.LevelInfo, "request",
 			slog.String("request", x.id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path),
 			slog.Int("status", x.Response().Status), slog.Int64("bytes", x.Response().Size),
@@ -213,7 +201,8 @@ func (s *Server) finish(x *exchange) {
 // It closes ln, and refuses one that other machines can reach unless the
 // configuration allows it.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	if err := s.config.CheckListen(ln.Addr()); err != nil {
+	config := s.policy.Load()
+	if err := config.CheckListen(ln.Addr()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	// What still runs when the time is over ends with this context.
@@ -221,10 +210,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer abandon()
 	hs := &http.Server{
 		Handler:           s,
-		ReadHeaderTimeout: s.config.HeaderTimeout,
-		ReadTimeout:       s.config.Grace, // readBody moves it along
-		IdleTimeout:       s.config.IdleTimeout,
-		MaxHeaderBytes:    s.config.MaxHeaderBytes,
+		ReadHeaderTimeout: config.HeaderTimeout,
+		ReadTimeout:       config.Grace, // readBody moves it along
+		IdleTimeout:       config.IdleTimeout,
+		MaxHeaderBytes:    config.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ConnContext:       boundUnsent,
@@ -236,12 +225,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return fmt.Errorf("server: %w", err)
 	case <-ctx.Done():
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Shutdown)
+	patience := s.policy.Load().Shutdown
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	err := hs.Shutdown(bounded)
 	if err != nil {
 		abandon()
-		err = errors.Join(fmt.Errorf("server: requests were still running after %s: %w", s.config.Shutdown.Round(time.Millisecond), err), hs.Close())
+		err = errors.Join(fmt.Errorf("server: requests were still running after %s: %w", patience.Round(time.Millisecond), err), hs.Close())
 	}
 	<-stopped //nolint:errcheck // it is http.ErrServerClosed
 	return err

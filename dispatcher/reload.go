@@ -1,0 +1,23 @@
+package dispatcher
+
+// Reload puts other limits in force for what is published and invoked from now
+// on: Defaults, Maximum, MaxCode, QueueTimeout, Waiting and ProgramBytes. The
+// other fields of cfg are not looked at. What runs or waits keeps what it began
+// with, and versions keep the limits that they were published with. After an
+// error everything is as before.
+func (d *Dispatcher) Reload(cfg Config) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	next := *d.config.Load()
+	next.Defaults, next.Maximum, next.MaxCode = cfg.Defaults, cfg.Maximum, cfg.MaxCode
+	next.QueueTimeout, next.Waiting, next.ProgramBytes = cfg.QueueTimeout, cfg.Waiting, cfg.ProgramBytes
+	next, err := next.settle(d.log)
+	if err != nil {
+		return err
+	}
+	d.config.Store(&next)
+	d.permits.bound(next.QueueTimeout, next.Waiting)
+	d.bodies.bound(next.QueueTimeout, next.Waiting)
+	d.programs.bound(next.CompileTimeout+next.QueueTimeout, next.ProgramBytes)
+	return nil
+}
