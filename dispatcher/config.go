@@ -55,6 +55,16 @@ func (c Config) withDefaults() Config {
 // else: Go ends a process that has 10,000.
 const MaxWorkers = 1024
 
+// MinMemoryBudget is the smallest memory budget, in bytes.
+const MinMemoryBudget = 4 << 20
+
+// HighestLimits are those above which no Maximum can be; zero ones can be any.
+// Beyond them no engine could keep its word.
+func HighestLimits() engine.Limits {
+	highest := engine.MaxLimits()
+	return engine.Limits{Memory: highest.Memory, Stack: highest.Stack}
+}
+
 func orDefault[T int | int64 | time.Duration](v, def T) T {
 	if v == 0 {
 		return def
@@ -105,12 +115,10 @@ func (c Config) check() error {
 	if c.Workers > MaxWorkers {
 		return fmt.Errorf("workers is %d; the most is %d", c.Workers, MaxWorkers)
 	}
-	if c.MemoryBudget < 4<<20 {
-		return fmt.Errorf("memory budget is %s; the least is 4MiB", engine.Bytes(c.MemoryBudget))
+	if c.MemoryBudget < MinMemoryBudget {
+		return fmt.Errorf("memory budget is %s; the least is %s", engine.Bytes(c.MemoryBudget), engine.Bytes(MinMemoryBudget))
 	}
-	// Beyond these no engine could keep its word.
-	highest := engine.MaxLimits()
-	if err := (engine.Limits{Memory: c.Maximum.Memory, Stack: c.Maximum.Stack}).Check(engine.Limits{Memory: highest.Memory, Stack: highest.Stack}); err != nil {
+	if err := (engine.Limits{Memory: c.Maximum.Memory, Stack: c.Maximum.Stack}).Check(HighestLimits()); err != nil {
 		return fmt.Errorf("maximum limits: %w", err)
 	}
 	if err := c.Defaults.Check(c.Maximum); err != nil {

@@ -36,15 +36,18 @@ func newPolicy(cfg Config, memory *dispatcher.Budget, log *slog.Logger) (*policy
 }
 
 // Reload puts another configuration in force for requests that come from now
-// on; those that have begun keep theirs. What belongs to the listener and its
-// connections stays as it was: AllowRemote, HeaderTimeout, IdleTimeout and
-// MaxHeaderBytes. The slices of cfg must not be changed afterwards. After an
-// error everything is as before.
+// on; those that have begun keep theirs. Of cfg it takes Hosts, Origins, the
+// limits of bodies and items, Grace, Rate, MemoryWait, Shutdown and AccessLog;
+// the other fields, which belong to the listener and its connections, stay as
+// they were. The slices of cfg must not be changed afterwards. After an error
+// everything is as before.
 func (s *Server) Reload(cfg Config) error {
-	running := s.policy.Load()
-	cfg.AllowRemote = running.AllowRemote
-	cfg.HeaderTimeout, cfg.IdleTimeout, cfg.MaxHeaderBytes = running.HeaderTimeout, running.IdleTimeout, running.MaxHeaderBytes
-	p, err := newPolicy(cfg, s.memory, s.log)
+	next := s.policy.Load().Config
+	next.Hosts, next.Origins = cfg.Hosts, cfg.Origins
+	next.BodyLimit, next.CodeLimit, next.ItemLimit = cfg.BodyLimit, cfg.CodeLimit, cfg.ItemLimit
+	next.Grace, next.Rate, next.MemoryWait, next.Shutdown = cfg.Grace, cfg.Rate, cfg.MemoryWait, cfg.Shutdown
+	next.AccessLog = cfg.AccessLog
+	p, err := newPolicy(next, s.memory, s.log)
 	if err != nil {
 		return err
 	}

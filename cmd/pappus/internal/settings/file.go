@@ -2,12 +2,14 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -198,6 +200,7 @@ func (s *Set) loadFile(f *File) Errors {
 		setting.place = Place{Kind: FromFile, File: f.Name, Line: e.key.Line}
 		r.load(setting, e.value)
 	}
+	slices.SortStableFunc(r.errs, func(a, b *Error) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
 	return r.errs
 }
 

@@ -18,7 +18,11 @@ func (s *Set) YAML() []byte {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "# %s\n# default: %s; this is from: %s\n", setting.Usage, setting.defaultText(), setting.place)
+		fmt.Fprintf(&b, "# %s\n# default: %s", setting.Usage, setting.defaultText())
+		if setting.place.Kind != FromDefault {
+			fmt.Fprintf(&b, "; set by %s", setting.place)
+		}
+		b.WriteByte('\n')
 		c := setting.Content()
 		if setting.Value.form() == Scalar && c.Text == "" {
 			b.WriteString("# not known before the server starts\n") // see Show

@@ -19,7 +19,7 @@ type Setting struct {
 	Usage string // what it does, in a few words
 	Value Value  // which has its default when the setting is made
 
-	Computed string // what the default is, where it is found out when the server starts
+	Computed string // what the default is, where it is no value that could be written: a scalar that is found out when the server starts
 	Example  string // a value, as a flag would say it; needed where the default is none
 	Live     bool   // a running server can take another value
 
@@ -40,7 +40,7 @@ func (s *Setting) Content() Content {
 	switch {
 	case s.shown != nil:
 		return *s.shown
-	case s.Computed != "" && s.place.Kind == FromDefault:
+	case s.Computed != "" && s.place.Kind == FromDefault && s.Value.form() == Scalar:
 		return Content{}
 	}
 	return s.Value.content()
