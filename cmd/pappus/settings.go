@@ -131,8 +131,11 @@ func (s *serving) parts() (server.Config, dispatcher.Config) {
 func (s *serving) check() error {
 	var errs settings.Errors
 	v, d := s.parts()
-	if err := d.Check(); err != nil {
-		errs = append(errs, s.mistake("default-limits", err.Error(), "lower the default, or raise max-limits"))
+	var refused *engine.LimitError
+	if err := d.Check(); errors.As(err, &refused) { // a maximum by itself has been checked
+		errs = append(errs, s.mistake("default-limits", refused.Limit+" "+refused.Reason, "lower the default, or raise max-limits"))
+	} else if err != nil {
+		errs = append(errs, s.mistake("", err.Error(), ""))
 	}
 	if err := v.Check(); err != nil {
 		errs = append(errs, s.mistake("", err.Error(), ""))
@@ -243,7 +246,8 @@ func checkHost(text string) error {
 	if _, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
 		return fmt.Errorf("%.80q is an address; those of this machine are always allowed, and allow-remote allows the others", text)
 	}
-	if name, _, err := net.SplitHostPort(text); err == nil && checkName(name) == nil {
+	name, port, _ := strings.Cut(text, ":")
+	if _, err := strconv.ParseUint(port, 10, 16); err == nil && checkName(name) == nil {
 		return fmt.Errorf("%.80q has a port; give the name alone: %s", text, name)
 	}
 	if strings.HasSuffix(text, ".") && checkName(strings.TrimSuffix(text, ".")) == nil {
@@ -278,7 +282,7 @@ func checkOrigin(text string) error {
 		if err != nil || n == 0 {
 			return fmt.Errorf("%.20q is not a port: a number from 1 to 65535", port)
 		}
-		if !(u.Scheme == "http" && n == 80) && !(u.Scheme == "https" && n == 443) {
+		if usual := u.Scheme == "http" && n == 80 || u.Scheme == "https" && n == 443; !usual {
 			host += ":" + strconv.FormatUint(n, 10)
 		}
 	}
