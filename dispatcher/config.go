@@ -74,7 +74,7 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 
 // Check returns an error if a dispatcher would refuse the configuration.
 func (c Config) Check() error {
-	_, err := c.settle(slog.New(slog.DiscardHandler))
+	_, _, err := c.settle()
 	return err
 }
 
@@ -85,16 +85,20 @@ func (c Config) shares() (bodies, contexts int64) {
 }
 
 // settle returns the configuration that holds: with defaults, and with limits
-// that the memory budget can keep.
-func (c Config) settle(log *slog.Logger) (Config, error) {
+// that the memory budget can keep, and whether it lowers one.
+func (c Config) settle() (settled Config, lowered bool, err error) {
 	c = c.withDefaults()
 	if _, contexts := c.shares(); int64(c.Maximum.Memory) > contexts {
+		lowered = true
 		c.Maximum.Memory = engine.Bytes(contexts / engine.PageSize * engine.PageSize)
 		c.Defaults.Memory = min(c.Defaults.Memory, c.Maximum.Memory)
-		log.Info("the memory budget lowers the largest memory limit of functions",
-			slog.String("budget", engine.Bytes(c.MemoryBudget).String()), slog.String("limit", c.Maximum.Memory.String()))
 	}
-	return c, c.check()
+	return c, lowered, c.check()
+}
+
+func (c Config) tellLowered(log *slog.Logger) {
+	log.Info("the memory budget lowers the largest memory limit of functions",
+		slog.String("budget", engine.Bytes(c.MemoryBudget).String()), slog.String("limit", c.Maximum.Memory.String()))
 }
 
 func (c Config) check() error {

@@ -54,9 +54,12 @@ type Dispatcher struct {
 // reg stay the caller's, who closes them after the dispatcher. Maximum.Memory
 // is lowered to what the memory budget has for one context.
 func New(cfg Config, reg Functions, engines []engine.Engine, registerer prometheus.Registerer, log *slog.Logger) (*Dispatcher, error) {
-	cfg, err := cfg.settle(log)
+	cfg, lowered, err := cfg.settle()
 	if err != nil {
 		return nil, err
+	}
+	if lowered {
+		cfg.tellLowered(log)
 	}
 	if len(engines) == 0 {
 		return nil, errors.New("a dispatcher needs an engine")

@@ -8,12 +8,16 @@ package dispatcher
 func (d *Dispatcher) Reload(cfg Config) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	next := *d.config.Load()
+	running := d.config.Load()
+	next := *running
 	next.Defaults, next.Maximum, next.MaxCode = cfg.Defaults, cfg.Maximum, cfg.MaxCode
 	next.QueueTimeout, next.Waiting, next.ProgramBytes = cfg.QueueTimeout, cfg.Waiting, cfg.ProgramBytes
-	next, err := next.settle(d.log)
+	next, lowered, err := next.settle()
 	if err != nil {
 		return err
+	}
+	if lowered && next.Maximum.Memory != running.Maximum.Memory {
+		next.tellLowered(d.log)
 	}
 	d.config.Store(&next)
 	d.permits.bound(next.QueueTimeout, next.Waiting)

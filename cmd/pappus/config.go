@@ -168,7 +168,7 @@ be used. It makes and starts nothing, and prints every mistake that it finds.`,
 			}
 			s.findOut()
 			var mistakes, some settings.Errors
-			for _, err := range []error{s.check(), s.checkFolders()} {
+			for _, err := range []error{s.check(), s.checkFiles()} {
 				if errors.As(err, &some) {
 					mistakes = append(mistakes, some...)
 				}

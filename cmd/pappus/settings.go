@@ -171,9 +171,9 @@ func (s *serving) mistake(name, message, hint string) *settings.Error {
 	return e
 }
 
-// checkFolders finds what keeps the data folder from being used, as far as it
-// can be known without making it.
-func (s *serving) checkFolders() error {
+// checkFiles finds what keeps the files and folders that the settings name from
+// being used, as far as it can be known without making any.
+func (s *serving) checkFiles() error {
 	dir, err := filepath.Abs(s.data)
 	for err == nil {
 		var info os.FileInfo

@@ -192,11 +192,11 @@ func TestCheckFindsContradictions(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "",
 		"default-limits: {memory: 64MiB}\nmax-limits: {memory: 32MiB}": "f:1: default-limits: memory is 64MiB; the most that is allowed is 32MiB; lower the default, or raise max-limits",
-		"listen: 0.0.0.0:80":                                           "f:1: listen: server: 0.0.0.0:80 can be reached from other machines",
-		"listen: ':80'":                                                "f:1: listen: server: [::]:80 can be reached",
-		"listen: 0.0.0.0:80\nallow-remote: true":                       "",
-		"listen: localhost:80":                                         "",
-		"listen: somewhere.example:80":                                 "", // not known without asking
+		"listen: 0.0.0.0:80":                     "f:1: listen: server: 0.0.0.0:80 can be reached from other machines",
+		"listen: ':80'":                          "f:1: listen: server: [::]:80 can be reached",
+		"listen: 0.0.0.0:80\nallow-remote: true": "",
+		"listen: localhost:80":                   "",
+		"listen: somewhere.example:80":           "", // not known without asking
 	} {
 		s := newServing()
 		if err := s.settings.Load(settings.Sources{File: settings.Parse("f", []byte(text))}); err != nil {
@@ -207,7 +207,7 @@ func TestCheckFindsContradictions(t *testing.T) {
 	}
 }
 
-func TestCheckFolders(t *testing.T) {
+func TestCheckFiles(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -218,7 +218,7 @@ func TestCheckFolders(t *testing.T) {
 	} {
 		s := newServing()
 		s.data = data
-		wantMessage(t, data, s.checkFolders(), want)
+		wantMessage(t, data, s.checkFiles(), want)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
