@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -206,6 +207,10 @@ func (s *Set) Load(from Sources) error {
 	return errs.orNil()
 }
 
+// orchestrators matches what Kubernetes, for one, puts behind the name of a
+// service in the variables that tell where it is.
+var orchestrators = regexp.MustCompile(`(^|_)(PORT(_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)?|SERVICE_(HOST|PORT(_.*)?))$`)
+
 func (s *Set) loadVariables(environ, others []string) (errs Errors) {
 	known := append(s.names(), others...)
 	for _, entry := range slices.Sorted(slices.Values(environ)) {
@@ -223,10 +228,9 @@ func (s *Set) loadVariables(environ, others []string) (errs Errors) {
 			if err := setting.Value.Set(text); err != nil {
 				errs = append(errs, &Error{Variable: variable, Key: name, Message: err.Error(), Hint: "correct or unset the variable"})
 			}
-		case slices.Contains(others, name):
+		case slices.Contains(others, name), orchestrators.MatchString(suffix):
 		default:
-			// What is not close to anything is somebody else's: orchestrators
-			// set PAPPUS_PORT and the like for a service of that name.
+			// What is not close to anything is somebody else's.
 			if meant, ok := suggest.Closest(name, known); ok {
 				errs = append(errs, &Error{
 					Variable: printable(variable), Message: "there is no such variable",

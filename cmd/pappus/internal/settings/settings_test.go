@@ -295,7 +295,8 @@ func TestVariables(t *testing.T) {
 		"PAPPUS_CONFG=x": {"did you mean PAPPUS_CONFIG?"}, "PAPPUS_MAX_SIZ\n=x": {`"PAPPUS_MAX_SIZ\n"`},
 		// what is for something else, or somebody else's
 		"PAPPUS_SERVER=x": nil, "PAPPUS_CONFIG=x": nil, "PAPPUS_LIS=": nil, "pappus_list=x": nil, "PAPPUS_": nil, "PAPPUS_=x": nil, "": nil,
-		"PAPPUS_PORT=tcp://10.0.0.1:80": nil, "PAPPUS_PORT_8080_TCP_ADDR=x": nil, "PAPPUS_SERVICE_HOST=x": nil, "PAPPUS_SERVICE_PORT_HTTP=x": nil,
+		"PAPPUS_PORT=tcp://10.0.0.1:80": nil, "PAPPUS_PORT_8080_TCP_ADDR=x": nil, "PAPPUS_SERVICE_HOST=x": nil, "PAPPUS_PORT_8080_TCP=x": nil,
+		"PAPPUS_LIST_PORT=x": nil, "PAPPUS_ON_SERVICE_PORT=x": nil, "PAPPUS_SERVICE_PORT_HTTP=x": nil,
 	} {
 		c, set := newConfig()
 		err := set.Load(settings.Sources{Environ: []string{variable}, Others: []string{"config", "server"}})
