@@ -43,8 +43,9 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	if err := registry.CheckName(pub.Name); err != nil {
 		return nil, false, fmt.Errorf("publish: %w", err)
 	}
-	if size := int64(len(pub.Code)); size > d.config.MaxCode {
-		return nil, false, &TooLargeError{What: "code", Size: size, Limit: d.config.MaxCode}
+	config := d.config.Load()
+	if size := int64(len(pub.Code)); size > config.MaxCode {
+		return nil, false, &TooLargeError{What: "code", Size: size, Limit: config.MaxCode}
 	}
 	e, err := d.engineFor(pub.Code, pub.ContentType)
 	if err != nil {
@@ -54,7 +55,7 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	if err != nil {
 		return nil, false, fmt.Errorf("inspect %s: %w", pub.Name, err)
 	}
-	reg, err := d.merge(pub, known)
+	reg, err := d.merge(config, pub, known)
 	if err != nil {
 		return nil, false, err
 	}
@@ -103,14 +104,15 @@ func (d *Dispatcher) prepareNew(ctx context.Context, key programKey, prepare fun
 // inspect has the engine look at code when it is its turn: looking takes memory
 // in proportion to the code, but many times as much.
 func (d *Dispatcher) inspect(ctx context.Context, e engine.Engine, code []byte) (engine.Inspection, error) {
-	timer := time.NewTimer(d.config.QueueTimeout)
+	wait := d.config.Load().QueueTimeout
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case d.inspecting <- struct{}{}:
 	case <-ctx.Done():
 		return engine.Inspection{}, gone(ctx)
 	case <-timer.C:
-		return engine.Inspection{}, overload(fmt.Sprintf("the code could not be looked at within %s; try again later", d.config.QueueTimeout), nil)
+		return engine.Inspection{}, overload(fmt.Sprintf("the code could not be looked at within %s; try again later", wait), nil)
 	}
 	defer func() { <-d.inspecting }()
 	return e.Inspect(code)
@@ -147,12 +149,12 @@ func (d *Dispatcher) engineFor(code []byte, contentType string) (engine.Engine, 
 
 // merge makes a registration, without the code, of what the request, the
 // manifest and the operator say, in this order.
-func (d *Dispatcher) merge(pub Publication, known engine.Inspection) (registry.Registration, error) {
+func (d *Dispatcher) merge(c *Config, pub Publication, known engine.Inspection) (registry.Registration, error) {
 	m := known.Manifest
 	reg := registry.Registration{
 		Tenant: pub.Tenant, Name: pub.Name,
 		Signature:   m.Signature(),
-		Limits:      pub.Limits.Or(m.Limits).Or(d.config.Defaults),
+		Limits:      pub.Limits.Or(m.Limits).Or(c.Defaults),
 		Layout:      known.Layout,
 		Memo:        cmp.Or(pub.Memo, m.Memo, engine.MemoAuto),
 		Description: m.Description,
@@ -167,10 +169,10 @@ func (d *Dispatcher) merge(pub Publication, known engine.Inspection) (registry.R
 	if reg.Memo != engine.MemoAuto && reg.Memo != engine.MemoOff {
 		return reg, &InputError{Reason: fmt.Sprintf("memo is %.40q; it can be %q or %q", reg.Memo, engine.MemoAuto, engine.MemoOff)}
 	}
-	if err := pub.Limits.Check(d.config.Maximum); err != nil {
+	if err := pub.Limits.Check(c.Maximum); err != nil {
 		return reg, &InputError{Reason: err.Error(), Err: err}
 	}
-	for refused := range known.Refusals(reg.Limits, d.config.Maximum) {
+	for refused := range known.Refusals(reg.Limits, c.Maximum) {
 		return reg, refused
 	}
 	return reg, nil

@@ -16,7 +16,8 @@ const suite = "engine/enginetest"
 // dispatcher, dispatcher knows registry and iofuncs, all of these know engine,
 // and engine knows data. Nobody but cmd knows an engine.
 var rules = map[string]rule{
-	"cmd/pappus": {may: []string{anything}},
+	"cmd/pappus":                   {may: []string{anything}},
+	"cmd/pappus/internal/settings": {may: []string{"internal/suggest", "engine"}},
 
 	"server":         {may: []string{"server/problem", "server/viewer", "dispatcher", "registry", "engine", "data"}},
 	"server/viewer":  {},
@@ -65,6 +66,7 @@ var rules = map[string]rule{
 	"docs":                {},
 	"internal/hammer":     {tests: []string{"dispatcher", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
+	"internal/suggest":    {},
 	"internal/testreport": {},
 }
 
@@ -98,10 +100,14 @@ var dependencies = map[string]dependency{
 		only: []string{"cmd/..."},
 		why:  "flags are read in cmd and handed on as values",
 	},
-	"gopkg.in/yaml.v3": {
-		only:  []string{"server", "cmd/..."},
+	"go.yaml.in/yaml/v3": {
+		only:  []string{"cmd/pappus/internal/settings"},
 		tests: true,
-		why:   "YAML is the API description's format",
+		why:   "YAML is the format of the configuration file, and in tests of the API description",
+	},
+	"github.com/agnivade/levenshtein": {
+		only: []string{"internal/suggest"},
+		why:  "one package decides what a mistyped name means",
 	},
 	"golang.org/x/sys": {
 		only:  []string{"wasmengine/...", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
