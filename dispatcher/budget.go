@@ -18,14 +18,14 @@ import (
 // byte is read, or use Grow, which never waits. Work that holds bytes here may
 // wait for a context, since contexts are charged elsewhere.
 type Budget struct {
-	what    string
-	limit   int64
-	timeout time.Duration
-	most    int // claims that may wait
+	what  string
+	limit int64
 
-	mu    sync.Mutex
-	used  int64
-	queue list.List // of *claim
+	mu      sync.Mutex
+	timeout time.Duration // of claims that wait
+	most    int           // claims that may wait
+	used    int64
+	queue   list.List // of *claim
 }
 
 // claim is a wait for bytes.
@@ -36,6 +36,14 @@ type claim struct {
 
 func newBudget(what string, limit int64, timeout time.Duration, most int) *Budget {
 	return &Budget{what: what, limit: limit, timeout: timeout, most: most}
+}
+
+// bound sets how long and how many claims may wait, for those that begin to
+// wait from now on.
+func (b *Budget) bound(timeout time.Duration, most int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timeout, b.most = timeout, most
 }
 
 // Reservation is bytes charged to a budget. The zero value holds nothing. It
@@ -61,15 +69,16 @@ func (b *Budget) Reserve(ctx context.Context, n int64) (Reservation, error) {
 		b.mu.Unlock()
 		return Reservation{b, n}, nil
 	}
-	if b.queue.Len() >= b.most {
+	if most := b.most; b.queue.Len() >= most {
 		b.mu.Unlock()
-		return Reservation{}, overload(fmt.Sprintf("%d requests already wait for memory for their %s; try again later", b.most, b.what), nil)
+		return Reservation{}, overload(fmt.Sprintf("%d requests already wait for memory for their %s; try again later", most, b.what), nil)
 	}
 	c := &claim{n: n, granted: make(chan struct{})}
 	e := b.queue.PushBack(c)
+	timeout := b.timeout
 	b.mu.Unlock()
 
-	timer := time.NewTimer(b.timeout)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	var err error
 	select {
@@ -78,7 +87,7 @@ func (b *Budget) Reserve(ctx context.Context, n int64) (Reservation, error) {
 	case <-ctx.Done():
 		err = gone(ctx)
 	case <-timer.C:
-		err = overload(fmt.Sprintf("no memory for a %s of %s within %s; try again later", b.what, engine.Bytes(n), b.timeout), nil)
+		err = overload(fmt.Sprintf("no memory for a %s of %s within %s; try again later", b.what, engine.Bytes(n), timeout), nil)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

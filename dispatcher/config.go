@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -54,11 +55,50 @@ func (c Config) withDefaults() Config {
 // else: Go ends a process that has 10,000.
 const MaxWorkers = 1024
 
+// MinMemoryBudget is the smallest memory budget, in bytes.
+const MinMemoryBudget = 4 << 20
+
+// HighestLimits are those above which no Maximum can be; zero ones can be any.
+// Beyond them no engine could keep its word.
+func HighestLimits() engine.Limits {
+	highest := engine.MaxLimits()
+	return engine.Limits{Memory: highest.Memory, Stack: highest.Stack}
+}
+
 func orDefault[T int | int64 | time.Duration](v, def T) T {
 	if v == 0 {
 		return def
 	}
 	return v
+}
+
+// Check returns an error if a dispatcher would refuse the configuration.
+func (c Config) Check() error {
+	_, _, err := c.settle()
+	return err
+}
+
+// shares divides the memory budget into what bodies and contexts have.
+func (c Config) shares() (bodies, contexts int64) {
+	bodies = c.MemoryBudget / bodyShare
+	return bodies, c.MemoryBudget - bodies
+}
+
+// settle returns the configuration that holds: with defaults, and with limits
+// that the memory budget can keep, and whether it lowers one.
+func (c Config) settle() (settled Config, lowered bool, err error) {
+	c = c.withDefaults()
+	if _, contexts := c.shares(); int64(c.Maximum.Memory) > contexts {
+		lowered = true
+		c.Maximum.Memory = engine.Bytes(contexts / engine.PageSize * engine.PageSize)
+		c.Defaults.Memory = min(c.Defaults.Memory, c.Maximum.Memory)
+	}
+	return c, lowered, c.check()
+}
+
+func (c Config) tellLowered(log *slog.Logger) {
+	log.Info("the memory budget lowers the largest memory limit of functions",
+		slog.String("budget", engine.Bytes(c.MemoryBudget).String()), slog.String("limit", c.Maximum.Memory.String()))
 }
 
 func (c Config) check() error {
@@ -79,12 +119,10 @@ func (c Config) check() error {
 	if c.Workers > MaxWorkers {
 		return fmt.Errorf("workers is %d; the most is %d", c.Workers, MaxWorkers)
 	}
-	if c.MemoryBudget < 4<<20 {
-		return fmt.Errorf("memory budget is %s; the least is 4MiB", engine.Bytes(c.MemoryBudget))
+	if c.MemoryBudget < MinMemoryBudget {
+		return fmt.Errorf("memory budget is %s; the least is %s", engine.Bytes(c.MemoryBudget), engine.Bytes(MinMemoryBudget))
 	}
-	// Beyond these no engine could keep its word.
-	highest := engine.MaxLimits()
-	if err := (engine.Limits{Memory: c.Maximum.Memory, Stack: c.Maximum.Stack}).Check(engine.Limits{Memory: highest.Memory, Stack: highest.Stack}); err != nil {
+	if err := (engine.Limits{Memory: c.Maximum.Memory, Stack: c.Maximum.Stack}).Check(HighestLimits()); err != nil {
 		return fmt.Errorf("maximum limits: %w", err)
 	}
 	if err := c.Defaults.Check(c.Maximum); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,7 +32,7 @@ const bodyShare = 4
 
 // Dispatcher runs functions. It is safe for concurrent use.
 type Dispatcher struct {
-	config   Config
+	config   atomic.Pointer[Config] // replaced by Reload
 	reg      Functions
 	engines  []engine.Engine
 	place    placement
@@ -41,6 +42,7 @@ type Dispatcher struct {
 	bodies   *Budget
 	programs *programs
 
+	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on
 
 	closing atomic.Bool
@@ -52,24 +54,19 @@ type Dispatcher struct {
 // reg stay the caller's, who closes them after the dispatcher. Maximum.Memory
 // is lowered to what the memory budget has for one context.
 func New(cfg Config, reg Functions, engines []engine.Engine, registerer prometheus.Registerer, log *slog.Logger) (*Dispatcher, error) {
-	cfg = cfg.withDefaults()
-	bodies := cfg.MemoryBudget / bodyShare
-	contexts := cfg.MemoryBudget - bodies
-	if int64(cfg.Maximum.Memory) > contexts {
-		cfg.Maximum.Memory = engine.Bytes(contexts / engine.PageSize * engine.PageSize)
-		cfg.Defaults.Memory = min(cfg.Defaults.Memory, cfg.Maximum.Memory)
-		log.Info("the memory budget lowers the largest memory limit of functions",
-			slog.String("budget", engine.Bytes(cfg.MemoryBudget).String()), slog.String("limit", cfg.Maximum.Memory.String()))
-	}
-	if err := cfg.check(); err != nil {
+	cfg, lowered, err := cfg.settle()
+	if err != nil {
 		return nil, err
+	}
+	if lowered {
+		cfg.tellLowered(log)
 	}
 	if len(engines) == 0 {
 		return nil, errors.New("a dispatcher needs an engine")
 	}
+	bodies, contexts := cfg.shares()
 	m, collectors := newMetrics()
 	d := &Dispatcher{
-		config:   cfg,
 		reg:      reg,
 		engines:  engines,
 		place:    preferred,
@@ -82,6 +79,7 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 
 		inspecting: make(chan struct{}, cfg.CompileWorkers),
 	}
+	d.config.Store(&cfg)
 	if err := register(registerer, collectors, d); err != nil {
 		return nil, err
 	}

@@ -109,6 +109,11 @@ type fakeRegistry struct {
 var _ Functions = (*fakeRegistry)(nil)
 
 func (r *fakeRegistry) Put(_ context.Context, reg registry.Registration) (*registry.Version, bool, error) {
+	if reg.Approve != nil {
+		if err := reg.Approve(); err != nil {
+			return nil, false, err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {

@@ -108,7 +108,7 @@ func register(registerer prometheus.Registerer, collectors []prometheus.Collecto
 	gauge := func(name, help string, labels prometheus.Labels, value func() float64) {
 		collectors = append(collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
 	}
-	gauge("pappus_permits", "Permits to run an instance.", nil, func() float64 { return float64(d.config.Workers) })
+	gauge("pappus_permits", "Permits to run an instance.", nil, func() float64 { return float64(d.permits.total) })
 	gauge("pappus_permits_in_use", "Permits that instances hold.", nil, func() float64 { return float64(d.permits.counts().inUse) })
 	for c, name := range map[class]string{classNew: "new", classParked: "parked"} {
 		gauge("pappus_waiting", "Instances that wait for a permit: new ones, and ones that are parked after their quantum.",

@@ -44,8 +44,6 @@ type permits struct {
 	total   int
 	quantum time.Duration
 	turn    time.Duration
-	timeout time.Duration
-	most    int // new instances of one tenant that may wait
 	strict  bool
 	procs   int32         // processors that Go uses
 	memory  int64         // bytes for contexts
@@ -54,12 +52,14 @@ type permits struct {
 	free    atomic.Int32
 	waiting atomic.Int32 // in both queues
 
-	mu     sync.Mutex
-	used   int64 // of memory
-	queues [classes]fairQueue[*waiter]
-	owed   time.Duration  // what parked instances have not got of their share; bounded
-	places map[string]int // new invocations that wait, by tenant
-	spare  []*waiter
+	mu      sync.Mutex
+	timeout time.Duration // of new instances that wait
+	most    int           // new instances of one tenant that may wait
+	used    int64         // of memory
+	queues  [classes]fairQueue[*waiter]
+	owed    time.Duration  // what parked instances have not got of their share; bounded
+	places  map[string]int // new invocations that wait, by tenant
+	spare   []*waiter
 }
 
 // waiter is a place in a queue, and how its owner hears that its turn has come.
@@ -95,6 +95,14 @@ func newPermits(c Config, memory int64) *permits {
 	return p
 }
 
+// bound sets how long and how many new instances may wait, for those that begin
+// to wait from now on.
+func (p *permits) bound(timeout time.Duration, most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timeout, p.most = timeout, most
+}
+
 // errStopped ends instances when the dispatcher can't wait for them.
 var errStopped = errors.New("the server stops")
 
@@ -120,16 +128,17 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 		return err
 	}
 	w := p.enqueue(classNew, i.tenant, bytes)
+	timeout := p.timeout
 	p.mu.Unlock()
 
-	timer := w.clock(p.timeout)
+	timer := w.clock(timeout)
 	var fault *engine.Fault
 	select {
 	case <-w.ready:
 	case <-ctx.Done():
 		fault = gone(ctx)
 	case <-timer:
-		fault = overload(fmt.Sprintf("no worker and memory came free within %s; try again later, or give the server more of them", p.timeout), nil)
+		fault = overload(fmt.Sprintf("no worker and memory came free within %s; try again later, or give the server more of them", timeout), nil)
 	case <-p.stopped:
 		fault = overload("the server is shutting down; try again elsewhere or later", ErrClosed)
 	}

@@ -53,14 +53,14 @@ type programs struct {
 	log     *slog.Logger
 	pool    compilePool
 	timeout time.Duration // for preparing
-	wait    time.Duration // for a flight, queue included
-	limit   int64         // bytes
 	observe func(time.Duration, error)
 
 	base   context.Context // of all flights
 	cancel context.CancelFunc
 
 	mu        sync.Mutex
+	wait      time.Duration // for a flight, queue included
+	limit     int64         // bytes
 	loaded    map[programKey]*program
 	versions  map[versionKey]*program
 	flights   map[programKey]*flight
@@ -92,6 +92,16 @@ func newPrograms(c Config, reg Functions, log *slog.Logger, observe func(time.Du
 		base: base, cancel: cancel,
 		loaded: make(map[programKey]*program), versions: make(map[versionKey]*program), flights: make(map[programKey]*flight),
 	}
+}
+
+// bound sets how long programs are waited for, from now on, and how many bytes
+// may be loaded, at once.
+func (ps *programs) bound(wait time.Duration, limit int64) {
+	ps.mu.Lock()
+	ps.wait, ps.limit = wait, limit
+	idle := ps.evict()
+	ps.mu.Unlock()
+	ps.closeAll(idle)
 }
 
 // lookup is the loaded program of v for e, or nil. The caller releases it.
@@ -178,18 +188,19 @@ func (ps *programs) load(ctx context.Context, key programKey, prepare func(conte
 		ps.flights[key] = f
 	}
 	f.waiters++
+	wait := ps.wait
 	ps.mu.Unlock()
 	if !running {
 		if err := ps.pool.submit(f); err != nil { //nolint:contextcheck // a flight is for all who wait, so it has a context of its own
 			f.finish(nil, err)
 		}
 	}
-	return ps.await(ctx, f)
+	return ps.await(ctx, f, wait)
 }
 
-// await waits for a flight; it has been counted as waiting.
-func (ps *programs) await(ctx context.Context, f *flight) (*program, error) {
-	timer := time.NewTimer(ps.wait)
+// await waits for a flight, for a bounded time; it has been counted as waiting.
+func (ps *programs) await(ctx context.Context, f *flight, wait time.Duration) (*program, error) {
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	var err error
 	select {
@@ -198,7 +209,7 @@ func (ps *programs) await(ctx context.Context, f *flight) (*program, error) {
 	case <-ctx.Done():
 		err = gone(ctx)
 	case <-timer.C:
-		err = overload(fmt.Sprintf("the function could not be prepared within %s; try again later", ps.wait), nil)
+		err = overload(fmt.Sprintf("the function could not be prepared within %s; try again later", wait), nil)
 	}
 	ps.mu.Lock()
 	select {

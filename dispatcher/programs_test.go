@@ -267,7 +267,7 @@ func TestIdleProgramsMakeRoom(t *testing.T) {
 	if _, err := b.call(t.Context(), versions[1]); err != nil || b.reg.reads != 1 {
 		t.Errorf("loading it again: %v, read %d times", err, b.reg.reads)
 	}
-	if loaded, bytes, evictions := b.programs.counts(); bytes > b.config.ProgramBytes || evictions < 2 || int64(loaded) != b.engine.open.Load() {
+	if loaded, bytes, evictions := b.programs.counts(); bytes > b.config.Load().ProgramBytes || evictions < 2 || int64(loaded) != b.engine.open.Load() {
 		t.Errorf("%d loaded with %d bytes, %d evictions, %d open", loaded, bytes, evictions, b.engine.open.Load())
 	}
 	b.finish(t)

@@ -43,8 +43,9 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	if err := registry.CheckName(pub.Name); err != nil {
 		return nil, false, fmt.Errorf("publish: %w", err)
 	}
-	if size := int64(len(pub.Code)); size > d.config.MaxCode {
-		return nil, false, &TooLargeError{What: "code", Size: size, Limit: d.config.MaxCode}
+	config := d.config.Load()
+	if size := int64(len(pub.Code)); size > config.MaxCode {
+		return nil, false, &TooLargeError{What: "code", Size: size, Limit: config.MaxCode}
 	}
 	e, err := d.engineFor(pub.Code, pub.ContentType)
 	if err != nil {
@@ -54,41 +55,64 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	if err != nil {
 		return nil, false, fmt.Errorf("inspect %s: %w", pub.Name, err)
 	}
-	reg, err := d.merge(pub, known)
+	reg, err := d.merge(config, pub, known)
 	if err != nil {
 		return nil, false, err
 	}
-	reg.Code = map[string][]byte{e.Name(): pub.Code}
-
-	key, err := keyOf(pub.Tenant, e, data.Sum(pub.Code), reg.Signature, reg.Limits)
+	digest := data.Sum(pub.Code)
+	reg.Code, reg.Digests = map[string][]byte{e.Name(): pub.Code}, map[string]data.Digest{e.Name(): digest}
+	key, err := keyOf(pub.Tenant, e, digest, reg.Signature, reg.Limits)
 	if err != nil {
 		return nil, false, err
 	}
-	p, err := d.programs.load(ctx, key, func(ctx context.Context) (engine.Program, error) {
+	// The code goes to the disk while it is prepared. It is of use to nobody, and
+	// goes again, if that fails.
+	prepared := make(chan error, 1)
+	work := func(ctx context.Context) (engine.Program, error) {
 		return e.Prepare(ctx, pub.Code, reg.Signature, reg.Limits)
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("prepare %s: %w", pub.Name, err)
 	}
-	d.programs.release(p) // it stays loaded for the first invocation
-	v, created, err = d.reg.Put(ctx, reg)
+	go func() { prepared <- d.prepareNew(ctx, key, work) }()
+	waited := false
+	approved := reg
+	approved.Approve = func() error {
+		waited = true
+		return <-prepared
+	}
+	v, created, err = d.reg.Put(ctx, approved)
+	if !waited {
+		if prepareErr := <-prepared; prepareErr != nil {
+			err = prepareErr // it says more of the code than that it was not stored
+		}
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("publish %s: %w", pub.Name, err)
 	}
 	return v, created, nil
 }
 
+// prepareNew prepares code that is being published. It stays loaded for the first
+// invocation.
+func (d *Dispatcher) prepareNew(ctx context.Context, key programKey, prepare func(context.Context) (engine.Program, error)) error {
+	p, err := d.programs.load(ctx, key, prepare)
+	if err != nil {
+		return fmt.Errorf("prepare it: %w", err)
+	}
+	d.programs.release(p)
+	return nil
+}
+
 // inspect has the engine look at code when it is its turn: looking takes memory
 // in proportion to the code, but many times as much.
 func (d *Dispatcher) inspect(ctx context.Context, e engine.Engine, code []byte) (engine.Inspection, error) {
-	timer := time.NewTimer(d.config.QueueTimeout)
+	wait := d.config.Load().QueueTimeout
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case d.inspecting <- struct{}{}:
 	case <-ctx.Done():
 		return engine.Inspection{}, gone(ctx)
 	case <-timer.C:
-		return engine.Inspection{}, overload(fmt.Sprintf("the code could not be looked at within %s; try again later", d.config.QueueTimeout), nil)
+		return engine.Inspection{}, overload(fmt.Sprintf("the code could not be looked at within %s; try again later", wait), nil)
 	}
 	defer func() { <-d.inspecting }()
 	return e.Inspect(code)
@@ -125,12 +149,12 @@ func (d *Dispatcher) engineFor(code []byte, contentType string) (engine.Engine, 
 
 // merge makes a registration, without the code, of what the request, the
 // manifest and the operator say, in this order.
-func (d *Dispatcher) merge(pub Publication, known engine.Inspection) (registry.Registration, error) {
+func (d *Dispatcher) merge(c *Config, pub Publication, known engine.Inspection) (registry.Registration, error) {
 	m := known.Manifest
 	reg := registry.Registration{
 		Tenant: pub.Tenant, Name: pub.Name,
 		Signature:   m.Signature(),
-		Limits:      pub.Limits.Or(m.Limits).Or(d.config.Defaults),
+		Limits:      pub.Limits.Or(m.Limits).Or(c.Defaults),
 		Layout:      known.Layout,
 		Memo:        cmp.Or(pub.Memo, m.Memo, engine.MemoAuto),
 		Description: m.Description,
@@ -145,17 +169,11 @@ func (d *Dispatcher) merge(pub Publication, known engine.Inspection) (registry.R
 	if reg.Memo != engine.MemoAuto && reg.Memo != engine.MemoOff {
 		return reg, &InputError{Reason: fmt.Sprintf("memo is %.40q; it can be %q or %q", reg.Memo, engine.MemoAuto, engine.MemoOff)}
 	}
-	if err := pub.Limits.Check(d.config.Maximum); err != nil {
+	if err := pub.Limits.Check(c.Maximum); err != nil {
 		return reg, &InputError{Reason: err.Error(), Err: err}
 	}
-	if err := reg.Limits.Check(d.config.Maximum); err != nil {
-		return reg, &engine.RejectedError{Reason: "its manifest asks for too much: " + err.Error(), Hint: "lower the limit in the manifest or in the request", Err: err}
-	}
-	if known.Memory > int64(reg.Limits.Memory) {
-		return reg, &engine.RejectedError{
-			Reason: fmt.Sprintf("its initial memory is %s, and its memory limit %s", engine.Bytes(known.Memory), reg.Limits.Memory),
-			Hint:   "raise the memory limit, or build it with less initial memory",
-		}
+	for refused := range known.Refusals(reg.Limits, c.Maximum) {
+		return reg, refused
 	}
 	return reg, nil
 }

@@ -172,7 +172,7 @@ func TestPublishRefuses(t *testing.T) {
 			engine: func(e *fakeEngine) {
 				e.prepare = func(context.Context, []byte) error { return &engine.RejectedError{Reason: "no"} }
 			},
-			as: &rejected, says: []string{"prepare f"},
+			as: &rejected, says: []string{"prepare it"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

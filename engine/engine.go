@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"iter"
 	"time"
 
 	"pappus/data"
@@ -65,6 +67,24 @@ type Inspection struct {
 	Layout   string   // where inputs are placed: "dandelion", "grow", "fixed"; "" where there is no choice
 	Memory   int64    // initial memory in bytes; the memory limit can't be lower
 	Exports  []string // names, in the order of the code
+}
+
+// Refusals yields why the code can't be registered under limits, maximum being
+// the highest that it may have.
+func (i Inspection) Refusals(lim, maximum Limits) iter.Seq[*RejectedError] {
+	return func(yield func(*RejectedError) bool) {
+		for err := range lim.Violations(maximum) {
+			if !yield(&RejectedError{Reason: "its manifest asks for too much: " + err.Error(), Hint: "lower the limit in the manifest or in the request", Err: err}) {
+				return
+			}
+		}
+		if i.Memory > int64(lim.Memory) {
+			yield(&RejectedError{
+				Reason: fmt.Sprintf("its initial memory is %s, and its memory limit %s", Bytes(i.Memory), lim.Memory),
+				Hint:   "raise the memory limit, or build it with less initial memory",
+			})
+		}
+	}
 }
 
 // Result is what a run left. Outputs may point into the run's context: they

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"strconv"
 	"strings"
@@ -141,32 +142,45 @@ func (e *LimitError) Error() string { return "limit " + e.Limit + " " + e.Reason
 // Check returns a *LimitError for the first limit that is negative, above the
 // maximum, or too small to be useful.
 func (l Limits) Check(maximum Limits) error {
-	for _, c := range []struct {
-		name         string
-		value, limit int64
-		text         func(int64) string
-	}{
-		{"memory", int64(l.Memory), int64(maximum.Memory), bytesText},
-		{"stack", int64(l.Stack), int64(maximum.Stack), bytesText},
-		{"output", int64(l.Output), int64(maximum.Output), bytesText},
-		{"items", int64(l.Items), int64(maximum.Items), decimal},
-		{"fuel", l.Fuel, maximum.Fuel, decimal},
-		{"timeout", int64(l.Timeout), int64(maximum.Timeout), durationText},
-	} {
-		if c.value < 0 {
-			return &LimitError{c.name, "is negative: " + c.text(c.value)}
-		}
-		if c.limit > 0 && c.value > c.limit {
-			return &LimitError{c.name, "is " + c.text(c.value) + "; the most that is allowed is " + c.text(c.limit)}
-		}
-	}
-	if l.Memory != 0 && l.Memory < PageSize {
-		return &LimitError{"memory", "is " + l.Memory.String() + "; the least is one page of 64KiB"}
-	}
-	if l.Stack != 0 && l.Stack < minStack {
-		return &LimitError{"stack", "is " + l.Stack.String() + "; the least is " + Bytes(minStack).String()}
+	for e := range l.Violations(maximum) {
+		return e
 	}
 	return nil
+}
+
+// Violations yields what Check looks for, all of it.
+func (l Limits) Violations(maximum Limits) iter.Seq[*LimitError] {
+	return func(yield func(*LimitError) bool) {
+		for _, c := range []struct {
+			name         string
+			value, limit int64
+			text         func(int64) string
+		}{
+			{"memory", int64(l.Memory), int64(maximum.Memory), bytesText},
+			{"stack", int64(l.Stack), int64(maximum.Stack), bytesText},
+			{"output", int64(l.Output), int64(maximum.Output), bytesText},
+			{"items", int64(l.Items), int64(maximum.Items), decimal},
+			{"fuel", l.Fuel, maximum.Fuel, decimal},
+			{"timeout", int64(l.Timeout), int64(maximum.Timeout), durationText},
+		} {
+			reason := ""
+			switch {
+			case c.value < 0:
+				reason = "is negative: " + c.text(c.value)
+			case c.limit > 0 && c.value > c.limit:
+				reason = "is " + c.text(c.value) + "; the most that is allowed is " + c.text(c.limit)
+			}
+			if reason != "" && !yield(&LimitError{c.name, reason}) {
+				return
+			}
+		}
+		if l.Memory > 0 && l.Memory < PageSize && !yield(&LimitError{"memory", "is " + l.Memory.String() + "; the least is one page of 64KiB"}) {
+			return
+		}
+		if l.Stack > 0 && l.Stack < minStack {
+			yield(&LimitError{"stack", "is " + l.Stack.String() + "; the least is " + Bytes(minStack).String()})
+		}
+	}
 }
 
 // minStack holds some calls, in bytes: with less nothing could run.

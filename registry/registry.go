@@ -94,7 +94,7 @@ func (r *Registry) update(ctx context.Context, f func(records) error) error {
 // then created is false. It moves the tags that the registration names, or
 // latest. When it returns without error all of that is durable; when it fails
 // nothing of it is visible. Errors: *NameError, ErrReservedName, ErrOtherKind,
-// ErrClosed, and the system's.
+// ErrClosed, that of Approve, and the system's.
 func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, created bool, err error) {
 	if err := errors.Join(ctx.Err(), checkRegistration(reg)); err != nil {
 		return nil, false, err
@@ -105,7 +105,11 @@ func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, creat
 		Created: r.now().UTC().Truncate(time.Millisecond),
 	}
 	for name, code := range reg.Code {
-		v.Code[name] = CodeRef{Digest: data.Sum(code), Size: int64(len(code))}
+		digest, known := reg.Digests[name]
+		if !known {
+			digest = data.Sum(code)
+		}
+		v.Code[name] = CodeRef{Digest: digest, Size: int64(len(code))}
 	}
 	if v.Digest, err = digestOf(v.Code, v.Signature, v.Limits, v.Layout, v.Memo); err != nil {
 		return nil, false, err
@@ -121,6 +125,11 @@ func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, creat
 	}()
 	for name, code := range reg.Code {
 		if err := r.files.write(reg.Tenant, held[name].Digest, code); err != nil {
+			return nil, false, err
+		}
+	}
+	if reg.Approve != nil {
+		if err := reg.Approve(); err != nil {
 			return nil, false, err
 		}
 	}

@@ -245,6 +245,33 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Code that is stored and then not approved leaves nothing.
+func TestNotApproved(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	reg := registration("f", "code")
+	no := errors.New("no")
+	stored := 0
+	reg.Approve = func() error {
+		stored = len(codeFiles(t, dir))
+		return no
+	}
+	if _, _, err := r.Put(t.Context(), reg); !errors.Is(err, no) || stored != 1 {
+		t.Errorf("%v, with %d files stored before", err, stored)
+	}
+	if left := codeFiles(t, dir); len(left) != 0 {
+		t.Errorf("%q are left", left)
+	}
+	var missing *NotFoundError
+	if _, err := r.Resolve(t.Context(), reg.Tenant, Ref{Name: "f"}); !errors.As(err, &missing) {
+		t.Errorf("resolved: %v", err)
+	}
+	reg.Approve = func() error { return nil }
+	if v := put(t, r, reg); v.Number != 1 {
+		t.Errorf("it is version %d", v.Number)
+	}
+}
+
 func TestTenantsAreApart(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)

@@ -41,12 +41,17 @@ type CodeRef struct {
 // Registration is what Put makes a version of.
 type Registration struct {
 	Tenant, Name string
-	Code         map[string][]byte // by engine name
+	Code         map[string][]byte      // by engine name
+	Digests      map[string]data.Digest // of Code, where the caller knows them
 	Signature    engine.Signature
 	Limits       engine.Limits
 	Layout, Memo string
 	Description  string
 	Tags         []string // tags to move; none: latest
+
+	// Approve, if it is not nil, is called once the code is stored and before
+	// the version is. Its error ends Put, and nothing is visible.
+	Approve func() error
 }
 
 // Ref names a version: by tag, by number, by digest, or, with none of them, by

@@ -85,7 +85,7 @@ func (x *exchange) fill(buf []byte, length, limit int64) (int, []byte, error) {
 			if start.IsZero() {
 				start = time.Now()
 			}
-			x.readDeadline(start.Add(x.server.config.allowed(int64(n))))
+			x.readDeadline(start.Add(x.policy.allowed(int64(n))))
 		}
 		m, err := x.r.Body.Read(buf[n:])
 		n += m
@@ -150,7 +150,7 @@ func tooLarge(limit int64) error {
 
 func (x *exchange) bodyError(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c := &x.server.config
+		c := x.policy
 		return problem.New(problem.TooSlow, fmt.Sprintf("after %s the body must arrive at %s a second on average", c.Grace, engine.Bytes(c.Rate)))
 	}
 	if err := context.Cause(x.r.Context()); err != nil {

@@ -90,6 +90,9 @@ func (c Config) check() error {
 	return nil
 }
 
+// Check returns an error if a server would refuse the configuration.
+func (c Config) Check() error { return c.withDefaults().check() }
+
 // CheckListen returns an error if the server must not listen on addr, because
 // other machines could reach it and AllowRemote is not set. Serve checks the
 // address of its listener; this is for those who want to know before.

@@ -24,6 +24,7 @@ import (
 type exchange struct {
 	echo.Context
 	server *Server
+	policy *policy // what held when the request came
 	w      http.ResponseWriter
 	r      *http.Request
 	route  *routeMetrics
@@ -56,6 +57,7 @@ const (
 func (x *exchange) begin(w http.ResponseWriter, r *http.Request) {
 	x.Reset(r, w)
 	x.w, x.r = w, r
+	x.policy = x.server.policy.Load()
 	x.route = x.server.metrics.unrouted
 	x.id = x.server.ids.of(r)
 	x.setHeader("X-Request-Id", slotID, x.id)

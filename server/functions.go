@@ -50,7 +50,7 @@ func (s *Server) putFunction(x *exchange) error {
 	if err := checkEncoding(x.r); err != nil {
 		return err
 	}
-	body, err := x.readBody(s.config.CodeLimit, true)
+	body, err := x.readBody(x.policy.CodeLimit, true)
 	if err != nil {
 		return err
 	}

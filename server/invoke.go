@@ -44,7 +44,7 @@ func (s *Server) invokeByQuery(x *exchange) error {
 	if x.r.ContentLength != 0 {
 		return problem.New(problem.BadRequest, "a GET has its inputs in the query, as in.SET=TEXT, and no body; use POST to send one")
 	}
-	c := collector{signature: &version.Signature, limit: s.config.ItemLimit}
+	c := collector{signature: &version.Signature, limit: x.policy.ItemLimit}
 	if err := readQuery(x.r.URL.RawQuery, &c); err != nil {
 		return err
 	}
@@ -95,11 +95,11 @@ func (x *exchange) readInputs(sig *engine.Signature, q *invokeQuery) ([]data.Set
 	if kind == bodyRaw {
 		return x.readRaw(sig, q)
 	}
-	body, err := x.readBody(x.server.config.BodyLimit, false)
+	body, err := x.readBody(x.policy.BodyLimit, false)
 	if err != nil {
 		return nil, err
 	}
-	c := collector{signature: sig, limit: x.server.config.ItemLimit}
+	c := collector{signature: sig, limit: x.policy.ItemLimit}
 	if kind == bodyJSON {
 		err = readJSON(body, &c)
 	} else {
@@ -117,7 +117,7 @@ func (x *exchange) readRaw(sig *engine.Signature, q *invokeQuery) ([]data.Set, e
 	if err != nil {
 		return nil, err
 	}
-	body, err := x.readBody(x.server.config.BodyLimit, false)
+	body, err := x.readBody(x.policy.BodyLimit, false)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func (s *Server) healthz(x *exchange) error { return x.writePage(typeText, []byt
 func (s *Server) readyz(x *exchange) error {
 	if err := s.dispatcher.Ready(); err != nil {
 		p := problem.New(problem.NotReady, err.Error())
-		p.RetryAfter = s.config.MemoryWait
+		p.RetryAfter = x.policy.MemoryWait
 		return p
 	}
 	return x.writePage(typeText, []byte("ready\n"))
@@ -113,7 +113,7 @@ func takesGzip(values []string) bool {
 }
 
 func (s *Server) showMetrics(x *exchange) error {
-	x.writeDeadline(time.Now().Add(s.config.Grace))
+	x.writeDeadline(time.Now().Add(x.policy.Grace))
 	promhttp.HandlerFor(s.gatherer, promhttp.HandlerOpts{}).ServeHTTP(x.Response(), x.r)
 	return nil
 }

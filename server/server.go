@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -18,7 +19,6 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher"
-	"pappus/engine"
 	"pappus/registry"
 	"pappus/server/problem"
 	"pappus/server/viewer"
@@ -53,14 +53,13 @@ var (
 
 // Server answers HTTP requests. It is safe for concurrent use.
 type Server struct {
-	config     Config
+	policy     atomic.Pointer[policy]
 	dispatcher Dispatcher
 	registry   Registry
 	memory     *dispatcher.Budget
 	gatherer   prometheus.Gatherer
 	metrics    *metrics
 	log        *slog.Logger
-	guard      guard
 	ids        *requestIDs
 	echo       *echo.Echo
 	pages      map[problem.Code][]byte
@@ -73,30 +72,21 @@ type Server struct {
 // New makes a server. It registers its metrics with registerer, and /metrics
 // shows those of gatherer.
 func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, registerer prometheus.Registerer, log *slog.Logger) (*Server, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	p, err := newPolicy(cfg, d.Memory(), log)
+	if err != nil {
 		return nil, err
-	}
-	for _, limit := range []*int64{&cfg.BodyLimit, &cfg.CodeLimit} {
-		// More could never be had, so it is refused at once.
-		if largest := d.Memory().Limit(); *limit > largest {
-			log.Warn("bodies are limited to what the memory budget has room for", "wanted", engine.Bytes(*limit).String(), "limit", engine.Bytes(largest).String())
-			*limit = largest
-		}
 	}
 	m, err := newMetrics(registerer)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	s := &Server{
-		config:     cfg,
 		dispatcher: d,
 		registry:   reg,
 		memory:     d.Memory(),
 		gatherer:   gatherer,
 		metrics:    m,
 		log:        log,
-		guard:      guard{remote: cfg.AllowRemote, origins: cfg.Origins},
 		ids:        newRequestIDs(),
 		echo:       echo.New(),
 		pages:      errorPages(),
@@ -107,9 +97,7 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 	if s.viewerFiles, err = viewer.Files(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	for _, h := range cfg.Hosts {
-		s.guard.hosts = append(s.guard.hosts, strings.ToLower(h))
-	}
+	s.policy.Store(p)
 	s.exchanges.New = func() any {
 		x := &exchange{server: s, Context: s.echo.NewContext(nil, nil)}
 		x.items[0] = &x.item
@@ -195,10 +183,10 @@ func (s *Server) serve(x *exchange) error {
 	if x.r.ContentLength == 0 {
 		x.unhurried()
 	}
-	if err := s.guard.check(x.r, x.w.Header()); err != nil {
+	if err := x.policy.guard.check(x.r, x.w.Header()); err != nil {
 		return err
 	}
-	if x.r.Method == http.MethodOptions && s.guard.preflight(x.r, x.Response()) {
+	if x.r.Method == http.MethodOptions && x.policy.guard.preflight(x.r, x.Response()) {
 		return nil
 	}
 	s.echo.Router().Find(x.r.Method, echo.GetPath(x.r), x.Context)
@@ -225,7 +213,7 @@ func (s *Server) finish(x *exchange) {
 	}
 	s.metrics.inFlight.Dec()
 	x.route.count(x.Response().Status)
-	if s.config.AccessLog {
+	if x.policy.AccessLog {
 		s.log.LogAttrs(context.Background(), slog.LevelInfo, "request",
 			slog.String("request", x.id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path),
 			slog.Int("status", x.Response().Status), slog.Int64("bytes", x.Response().Size),
@@ -243,7 +231,8 @@ func (s *Server) finish(x *exchange) {
 // It closes ln, and refuses one that other machines can reach unless the
 // configuration allows it.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	if err := s.config.CheckListen(ln.Addr()); err != nil {
+	config := s.policy.Load()
+	if err := config.CheckListen(ln.Addr()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	// What still runs when the time is over ends with this context.
@@ -251,18 +240,18 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer abandon()
 	hs := &http.Server{
 		Handler:           s,
-		ReadHeaderTimeout: s.config.HeaderTimeout,
-		ReadTimeout:       s.config.Grace, // readBody moves it along
-		IdleTimeout:       s.config.IdleTimeout,
-		MaxHeaderBytes:    s.config.MaxHeaderBytes,
+		ReadHeaderTimeout: config.HeaderTimeout,
+		ReadTimeout:       config.Grace, // readBody moves it along
+		IdleTimeout:       config.IdleTimeout,
+		MaxHeaderBytes:    config.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ConnContext:       boundUnsent,
-		Protocols:         protocols(ln.Addr(), s.config.Certificate != nil),
+		Protocols:         protocols(ln.Addr(), config.Certificate != nil),
 	}
 	serve := hs.Serve
-	if s.config.Certificate != nil {
-		hs.TLSConfig = &tls.Config{GetCertificate: s.config.Certificate, MinVersion: tls.VersionTLS12}
+	if config.Certificate != nil {
+		hs.TLSConfig = &tls.Config{GetCertificate: config.Certificate, MinVersion: tls.VersionTLS12}
 		serve = func(ln net.Listener) error { return hs.ServeTLS(ln, "", "") }
 	}
 	stopped := make(chan error, 1)
@@ -272,12 +261,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return fmt.Errorf("server: %w", err)
 	case <-ctx.Done():
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Shutdown)
+	patience := s.policy.Load().Shutdown
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	err := hs.Shutdown(bounded)
 	if err != nil {
 		abandon()
-		err = errors.Join(fmt.Errorf("server: requests were still running after %s: %w", s.config.Shutdown.Round(time.Millisecond), err), hs.Close())
+		err = errors.Join(fmt.Errorf("server: requests were still running after %s: %w", patience.Round(time.Millisecond), err), hs.Close())
 	}
 	<-stopped //nolint:errcheck // it is http.ErrServerClosed
 	return err

@@ -114,7 +114,7 @@ func (s *sink) write(b []byte) {
 			s.start = time.Now()
 		}
 		s.n += int64(len(part))
-		s.x.writeDeadline(s.start.Add(s.x.server.config.allowed(s.n)))
+		s.x.writeDeadline(s.start.Add(s.x.policy.allowed(s.n)))
 		_, s.err = s.x.Response().Write(part)
 	}
 }

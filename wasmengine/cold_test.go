@@ -98,7 +98,7 @@ func cold(b *testing.B, name string, code []byte, lim engine.Limits) {
 			once(p)
 			took = append(took, time.Since(from))
 		}
-		report(b, took)
+		reportTimes(b, took)
 		b.ReportMetric(float64(len(code))/1024, "KB")
 		b.ReportMetric(float64(p.Size())/1024, "loaded-KB")
 	})
@@ -116,7 +116,7 @@ func cold(b *testing.B, name string, code []byte, lim engine.Limits) {
 				b.Error(err)
 			}
 		}
-		report(b, took)
+		reportTimes(b, took)
 		b.ReportAllocs()
 	})
 	if n := e.compiled.here.Load() + e.compiled.child.Load(); n != 1 {
@@ -124,8 +124,8 @@ func cold(b *testing.B, name string, code []byte, lim engine.Limits) {
 	}
 }
 
-// report says how long calls took.
-func report(b *testing.B, took []time.Duration) {
+// reportTimes says how long calls took.
+func reportTimes(b *testing.B, took []time.Duration) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2])/1e3, "p50-µs")
 	b.ReportMetric(float64(took[len(took)*99/100])/1e3, "p99-µs")

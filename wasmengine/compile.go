@@ -36,8 +36,21 @@ func DefaultClass() Class {
 
 // admits reports whether a module may be compiled in this process.
 func (c Class) admits(metered *meter.Metered) bool {
-	return len(metered.Code) <= c.Code && metered.LargestBody <= c.Body && metered.MostBlocks <= c.Blocks &&
-		metered.MostCalls <= c.Calls && metered.MostLocals <= c.Locals && metered.Work <= c.Work
+	most := meter.Size{Body: metered.LargestBody, Blocks: metered.MostBlocks, Calls: metered.MostCalls, Locals: metered.MostLocals}
+	return len(metered.Code) <= c.Code && metered.Work <= c.Work && c.above(most) == ""
+}
+
+// above says which bound a function is above, or "".
+func (c Class) above(s meter.Size) string {
+	for _, b := range [...]struct {
+		what         string
+		value, bound int
+	}{{"bytes", s.Body, c.Body}, {"blocks", s.Blocks, c.Blocks}, {"calls", s.Calls, c.Calls}, {"locals", s.Locals, c.Locals}} {
+		if b.value > b.bound {
+			return fmt.Sprintf("it has %d %s once it is metered; the most is %d", b.value, b.what, b.bound)
+		}
+	}
+	return ""
 }
 
 // fromCode makes a program from a module's code, and keeps what that took.
@@ -49,27 +62,18 @@ func (e *Engine) fromCode(ctx context.Context, key codecache.Key, code []byte, s
 	if err := m.fits(lim); err != nil {
 		return nil, err
 	}
-	metered, err := meter.Options{Image: !e.config.NoImages, Globals: m.Initializes}.Rewrite(m.decoded)
+	metered, err := e.meter(m)
 	if err != nil {
-		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "split the function that is too large", Err: err}
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &runnable{
-		Facts:  m.facts,
-		Names:  exportNames{metered.Fuel, metered.Stack, metered.Reset, metered.Start, metered.Globals},
-		Imaged: metered.Image,
-		code:   metered.Code,
-		frames: metered.Frames,
-	}
-	p, f, err := e.compile(ctx, r, sig, e.config.Interpreter || e.config.Class.admits(metered))
+	r := m.runnable(metered)
+	p, f, err := e.build(ctx, r, sig, lim, e.here(metered))
 	defer f.remove()
 	if err != nil {
 		return nil, err
-	}
-	if err := r.Facts.fits(lim); err != nil { // of the stack it was not known before
-		return nil, errors.Join(err, p.Close())
 	}
 	s, err := p.prepare(ctx, dataOf(m.decoded), lim)
 	if err != nil {
@@ -83,6 +87,44 @@ func (e *Engine) fromCode(ctx context.Context, key codecache.Key, code []byte, s
 		}
 	}
 	return p, nil
+}
+
+// meter rewrites a module.
+func (e *Engine) meter(m *module) (*meter.Metered, error) {
+	metered, err := meter.Options{Image: !e.config.NoImages, Globals: m.Initializes}.Rewrite(m.decoded)
+	if err != nil {
+		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "split the function that is too large", Err: err}
+	}
+	return metered, nil
+}
+
+// here reports whether a module is compiled in this process.
+func (e *Engine) here(metered *meter.Metered) bool {
+	return e.config.Interpreter || e.config.Class.admits(metered)
+}
+
+// runnable is the module in its metered form.
+func (m *module) runnable(metered *meter.Metered) *runnable {
+	return &runnable{
+		Facts:  m.facts,
+		Names:  exportNames{metered.Fuel, metered.Stack, metered.Reset, metered.Start, metered.Globals},
+		Imaged: metered.Image,
+		code:   metered.Code,
+		frames: metered.Frames,
+	}
+}
+
+// build compiles a metered module, here or in a child process, and checks what
+// only its machine code tells. The caller removes the folder, which may be nil.
+func (e *Engine) build(ctx context.Context, r *runnable, sig engine.Signature, lim engine.Limits, here bool) (*Program, *folder, error) {
+	p, f, err := e.compile(ctx, r, sig, here)
+	if err != nil {
+		return nil, f, err
+	}
+	if err := r.Facts.fits(lim); err != nil { // of the stack it was not known before
+		return nil, f, errors.Join(err, p.Close())
+	}
+	return p, f, nil
 }
 
 // compile compiles a metered module here or in a child process. The caller

@@ -64,16 +64,34 @@ func (e *Engine) examine(code []byte) (*module, error) {
 	if err != nil {
 		return nil, rejectDecoding(err)
 	}
-	m := &module{decoded: decoded, facts: facts{Layout: layoutDandelion}}
-	for _, check := range []func() error{m.checkImports, m.readManifest, m.checkMemory, m.checkData, m.checkElements, m.checkEntry, m.checkSystem, m.checkHeap} {
-		if err := check(); err != nil {
-			return nil, err
-		}
+	m := newModule(decoded)
+	for refused := range m.refusals {
+		return nil, refused
 	}
 	return m, nil
 }
 
-func rejectDecoding(err error) error {
+func newModule(decoded *binary.Module) *module {
+	return &module{decoded: decoded, facts: facts{Layout: layoutDandelion}}
+}
+
+// A refuser takes a reason for which a module is refused, and tells whether others
+// are wanted.
+type refuser = func(*engine.RejectedError) (more bool)
+
+// refusals gives every reason for which the binary interface refuses the
+// module, in the order in which registration looks for them: who needs one only
+// takes the first. It finds out the facts besides, which are complete if there
+// is no reason.
+func (m *module) refusals(refuse refuser) {
+	for _, check := range []func(refuser) bool{m.checkImports, m.readManifest, m.checkMemory, m.checkData, m.checkElements, m.checkEntry, m.checkSystem, m.checkHeap} {
+		if !check(refuse) {
+			return
+		}
+	}
+}
+
+func rejectDecoding(err error) *engine.RejectedError {
 	hint := "the file is damaged or was built by a broken tool; build it again"
 	switch {
 	case errors.Is(err, binary.ErrNotWasm):
@@ -86,7 +104,7 @@ func rejectDecoding(err error) error {
 	return &engine.RejectedError{Reason: err.Error(), Hint: hint, Err: err}
 }
 
-func (m *module) checkImports() error {
+func (m *module) checkImports(refuse refuser) bool {
 	var refused []string
 	wasi := true
 	for _, i := range m.decoded.Imports {
@@ -97,7 +115,7 @@ func (m *module) checkImports() error {
 		wasi = wasi && i.Module == "wasi_snapshot_preview1"
 	}
 	if len(refused) == 0 {
-		return nil
+		return true
 	}
 	hint := "a function gets its inputs and leaves its outputs in memory; link it without imports"
 	if wasi {
@@ -107,14 +125,14 @@ func (m *module) checkImports() error {
 	if len(shown) > 20 {
 		shown = shown[:20]
 	}
-	return &engine.RejectedError{
+	return refuse(&engine.RejectedError{
 		Reason:  fmt.Sprintf("the module has imports, and a pure function can have none but a memory: %d refused (%s)", len(refused), strings.Join(shown, ", ")),
 		Hint:    hint,
 		Imports: refused,
-	}
+	})
 }
 
-func (m *module) readManifest() error {
+func (m *module) readManifest(refuse refuser) bool {
 	sections := 0
 	for _, c := range m.decoded.Customs {
 		if c.Name == manifestSection {
@@ -122,84 +140,92 @@ func (m *module) readManifest() error {
 		}
 	}
 	if sections == 0 {
-		return nil
+		return true
 	}
 	if sections > 1 {
-		return reject(fmt.Sprintf("the module has %d custom sections %q", sections, manifestSection), "a module has one manifest: link only one")
+		return refuse(reject(fmt.Sprintf("the module has %d custom sections %q", sections, manifestSection), "a module has one manifest: link only one"))
 	}
 	section, _ := m.decoded.Custom(manifestSection)
 	manifest, err := engine.ParseManifest(section)
 	if err != nil {
-		return &engine.RejectedError{Reason: err.Error(), Hint: `correct the JSON in the custom section "pappus"`, Err: err}
+		return refuse(&engine.RejectedError{Reason: err.Error(), Hint: `correct the JSON in the custom section "pappus"`, Err: err})
 	}
 	switch manifest.Layout {
 	case "":
 	case layoutDandelion, layoutGrow, layoutFixed:
 		m.Layout = manifest.Layout
 	default:
-		return reject(fmt.Sprintf("manifest: layout is %.40q", manifest.Layout), "it can be grow, fixed, or absent")
+		return refuse(reject(fmt.Sprintf("manifest: layout is %.40q", manifest.Layout), "it can be grow, fixed, or absent"))
 	}
 	m.manifest = manifest
-	return nil
+	return true
 }
 
-func (m *module) checkMemory() error {
+func (m *module) checkMemory(refuse refuser) bool {
 	if m.decoded.Memory == nil {
-		return reject("the module has no memory", "a function needs one memory, exported as \"memory\"")
-	}
-	x, ok := m.decoded.Export(exportMemory)
-	if !m.decoded.Memory.Imported && (!ok || x.Kind != binary.ExternMemory) {
-		return reject("the module does not export its memory", "export it under the name \"memory\"")
+		return refuse(reject("the module has no memory", "a function needs one memory, exported as \"memory\""))
 	}
 	m.MinPages, m.MaxPages = m.decoded.Memory.Min, engine.MaxPages
 	if m.decoded.Memory.HasMax {
 		m.MaxPages = min(m.decoded.Memory.Max, m.MaxPages)
 	}
-	return nil
+	x, ok := m.decoded.Export(exportMemory)
+	if !m.decoded.Memory.Imported && (!ok || x.Kind != binary.ExternMemory) {
+		return refuse(reject("the module does not export its memory", "export it under the name \"memory\""))
+	}
+	return true
 }
 
-func (m *module) checkData() error {
-	size := uint64(m.decoded.Memory.Min) * engine.PageSize
+// initial is the size of the initial memory in bytes; 0 without a memory.
+func (m *module) initial() uint64 { return uint64(m.MinPages) * engine.PageSize }
+
+func (m *module) checkData(refuse refuser) bool {
+	size := m.initial()
 	for i := range m.decoded.Data {
 		d := &m.decoded.Data[i]
 		if end := uint64(d.Offset) + uint64(len(d.Bytes)); d.Mode == binary.Active && d.Known && end > size {
-			return reject(fmt.Sprintf("data segment %d reaches to %#x, outside of the initial memory of %d bytes", i, end, size),
-				"give the module a larger initial memory")
+			if !refuse(reject(fmt.Sprintf("data segment %d reaches to %#x, outside of the initial memory of %d bytes", i, end, size),
+				"give the module a larger initial memory")) {
+				return false
+			}
 		}
 	}
-	return nil
+	return true
 }
 
 // checkElements refuses what must trap when a module is instantiated.
-func (m *module) checkElements() error {
+func (m *module) checkElements(refuse refuser) bool {
 	for i := range m.decoded.Elements {
 		e := &m.decoded.Elements[i]
 		if e.Mode != binary.Active || !e.Known {
 			continue
 		}
 		if size, end := uint64(m.decoded.Tables[e.Table].Min), uint64(e.Offset)+uint64(e.Count); end > size {
-			return reject(fmt.Sprintf("element segment %d reaches to entry %d of table %d, which has %d", i, end, e.Table, size),
-				"give the table a larger initial size")
+			if !refuse(reject(fmt.Sprintf("element segment %d reaches to entry %d of table %d, which has %d", i, end, e.Table, size),
+				"give the table a larger initial size")) {
+				return false
+			}
 		}
 	}
-	return nil
+	return true
 }
 
-func (m *module) checkEntry() error {
-	if err := m.checkFunction(exportStart); err != nil {
-		return err
+func (m *module) checkEntry(refuse refuser) bool {
+	if err := m.checkFunction(exportStart); err != nil && !refuse(err) {
+		return false
 	}
-	if _, ok := m.decoded.Export(exportStart); !ok {
-		return reject("the module does not export _start", "build a command, not a library, or export the entry as _start")
+	if _, ok := m.decoded.Export(exportStart); !ok && !refuse(reject("the module does not export _start", "build a command, not a library, or export the entry as _start")) {
+		return false
 	}
 	_, m.Initialize = m.decoded.Export(exportInitialize)
 	m.Initializes = m.Initialize || m.decoded.Start >= 0
-	return m.checkFunction(exportInitialize)
+	err := m.checkFunction(exportInitialize)
+	return err == nil || refuse(err)
 }
 
 // checkFunction refuses an export of that name that is not a function of type
 // () -> ().
-func (m *module) checkFunction(name string) error {
+func (m *module) checkFunction(name string) *engine.RejectedError {
 	x, ok := m.decoded.Export(name)
 	if !ok {
 		return nil
@@ -214,46 +240,45 @@ func (m *module) checkFunction(name string) error {
 	return reject(fmt.Sprintf("the export %s is not a function without parameters and results", name), "give it the type () -> ()")
 }
 
-func (m *module) checkSystem() error {
+func (m *module) checkSystem(refuse refuser) bool {
 	address, ok, err := m.address(exportSystem)
 	if err != nil {
-		return err
+		return refuse(err)
 	}
 	if !ok {
-		return reject("the module does not export "+exportSystem, "link the runtime of a Pappus or Dandelion SDK, and export that global")
+		return refuse(reject("the module does not export "+exportSystem, "link the runtime of a Pappus or Dandelion SDK, and export that global"))
 	}
-	memory := uint64(m.decoded.Memory.Min) * engine.PageSize
-	if uint64(address)+abi.SystemSize > memory {
-		return reject(fmt.Sprintf("%s is at %#x, and its %d bytes reach outside of the initial memory of %d bytes", exportSystem, address, abi.SystemSize, memory),
-			"the global must hold the address of the system struct in the module's data")
+	if memory := m.initial(); uint64(address)+abi.SystemSize > memory {
+		return refuse(reject(fmt.Sprintf("%s is at %#x, and its %d bytes reach outside of the initial memory of %d bytes", exportSystem, address, abi.SystemSize, memory),
+			"the global must hold the address of the system struct in the module's data"))
 	}
 	m.System = address
-	return nil
+	return true
 }
 
-func (m *module) checkHeap() error {
-	var err error
-	if m.HeapBase, m.HasHeap, err = m.address(exportHeapBase); err != nil {
-		return err
+func (m *module) checkHeap(refuse refuser) bool {
+	var bad, badEnd *engine.RejectedError
+	if m.HeapBase, m.HasHeap, bad = m.address(exportHeapBase); bad != nil && !refuse(bad) {
+		return false
 	}
 	if m.Layout != layoutFixed {
-		return nil
+		return true
 	}
-	end, ok, err := m.address(exportHeapEnd)
-	if err != nil {
-		return err
+	end, ok, badEnd := m.address(exportHeapEnd)
+	if badEnd != nil {
+		return refuse(badEnd)
 	}
-	memory := uint64(m.decoded.Memory.Min) * engine.PageSize
-	if !m.HasHeap || !ok || m.HeapBase > end || uint64(end) > memory {
-		return reject(fmt.Sprintf("layout fixed: %s and %s must be exported and lie within the initial memory of %d bytes, the first not above the second", exportHeapBase, exportHeapEnd, memory),
-			"build the module with the tool that gave it this layout")
+	memory := m.initial()
+	if bad == nil && (!m.HasHeap || !ok || m.HeapBase > end || uint64(end) > memory) {
+		return refuse(reject(fmt.Sprintf("layout fixed: %s and %s must be exported and lie within the initial memory of %d bytes, the first not above the second", exportHeapBase, exportHeapEnd, memory),
+			"build the module with the tool that gave it this layout"))
 	}
 	m.HeapEnd = end
-	return nil
+	return true
 }
 
 // address is the value of an exported immutable i32 global.
-func (m *module) address(name string) (uint32, bool, error) {
+func (m *module) address(name string) (uint32, bool, *engine.RejectedError) {
 	x, ok := m.decoded.Export(name)
 	if !ok {
 		return 0, false, nil
@@ -266,24 +291,31 @@ func (m *module) address(name string) (uint32, bool, error) {
 	return 0, false, reject(fmt.Sprintf("the export %s is not an immutable i32 global with a constant value", name), "export the address as the linker does (--export="+name+")")
 }
 
-// fits reports, as an error, that a module can't start under a memory limit.
+// fits reports, as an error, that a module can't start under limits.
 func (m *facts) fits(lim engine.Limits) error {
-	if need := int64(m.MinPages) * engine.PageSize; need > int64(lim.Memory) {
-		return &engine.RejectedError{
-			Reason: fmt.Sprintf("the module's initial memory of %s is above its memory limit of %s", engine.Bytes(need), lim.Memory),
-			Hint:   "raise the memory limit or build the module with less initial memory",
-		}
-	}
-	if m.Layout == layoutDandelion && m.HasHeap && int64(m.HeapBase) >= int64(lim.Memory) {
-		return reject(fmt.Sprintf("%s is %#x, at or above the memory limit of %s", exportHeapBase, m.HeapBase, lim.Memory), "raise the memory limit, or export the linker's value")
-	}
-	if m.MaxStack != 0 && lim.Stack > m.MaxStack {
-		return reject(fmt.Sprintf("with a stack limit of %s its calls could use up the machine's stack: a function keeps so many values over its calls; the most is %s", lim.Stack, m.MaxStack),
-			"lower the stack limit, or build the module with size optimisation (-Os)")
-	}
-	return nil
+	var first error
+	m.unfit(lim, func(refused *engine.RejectedError) bool { first = refused; return false })
+	return first
 }
 
-func reject(reason, hint string) error {
+// unfit gives every reason for which a module can't start under limits.
+func (m *facts) unfit(lim engine.Limits, refuse refuser) {
+	if need := int64(m.MinPages) * engine.PageSize; need > int64(lim.Memory) && !refuse(reject(
+		fmt.Sprintf("the module's initial memory of %s is above its memory limit of %s", engine.Bytes(need), lim.Memory),
+		"raise the memory limit or build the module with less initial memory")) {
+		return
+	}
+	if m.Layout == layoutDandelion && m.HasHeap && int64(m.HeapBase) >= int64(lim.Memory) && !refuse(reject(
+		fmt.Sprintf("%s is %#x, at or above the memory limit of %s", exportHeapBase, m.HeapBase, lim.Memory),
+		"raise the memory limit, or export the linker's value")) {
+		return
+	}
+	if m.MaxStack != 0 && lim.Stack > m.MaxStack {
+		refuse(reject(fmt.Sprintf("with a stack limit of %s its calls could use up the machine's stack: a function keeps so many values over its calls; the most is %s", lim.Stack, m.MaxStack),
+			"lower the stack limit, or build the module with size optimisation (-Os)"))
+	}
+}
+
+func reject(reason, hint string) *engine.RejectedError {
 	return &engine.RejectedError{Reason: reason, Hint: hint}
 }

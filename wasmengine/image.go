@@ -149,7 +149,10 @@ func (p *Program) makeImage(ctx context.Context, data []run, lim engine.Limits) 
 	if err != nil {
 		return state{}, err
 	}
-	defer p.give(i, true)
+	defer func() {
+		p.initFuel = i.initFuel
+		p.give(i, true)
+	}()
 	if !p.imaged {
 		if size := sizeOf(data); size > maxCopied && !p.engine.config.NoImages {
 			return state{}, reject(fmt.Sprintf("no image can be made of it, since it changes tables, drops segments, or initialises globals that are too many or vectors: so its %d bytes of data are copied for every call; the most is %s", size, engine.Bytes(maxCopied)),

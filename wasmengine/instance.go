@@ -26,6 +26,7 @@ type instance struct {
 	machine     reflect.Value // the stack that wazero keeps with entry, see machineStack
 	reset       api.Function  // nil before the second call
 	init        []api.Function
+	initFuel    int64               // that init used
 	globals     []api.MutableGlobal // of the module, if an image has their values
 
 	run        running
@@ -198,7 +199,9 @@ func (i *instance) begin(ctx context.Context, lim engine.Limits) error {
 func (i *instance) initialize(ctx context.Context, lim engine.Limits) error {
 	lim.Fuel, lim.Timeout = initFuel, engine.Duration(initTimeout)
 	for _, f := range i.init {
-		if _, err := i.call(ctx, f, lim); err != nil {
+		usage, err := i.call(ctx, f, lim)
+		i.initFuel += usage.Fuel
+		if err != nil {
 			return verdict(err, -1, i)
 		}
 	}

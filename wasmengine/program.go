@@ -35,6 +35,8 @@ type Program struct {
 	size    int64
 	image   *image // with imaged, once it is made
 
+	initFuel int64 // that initialisation used when prepare ran it
+
 	runtime  wazero.Runtime
 	cache    wazero.CompilationCache // nil without files of machine code
 	compiled wazero.CompiledModule

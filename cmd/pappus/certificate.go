@@ -7,29 +7,22 @@ import (
 )
 
 // certificate is what a server that encrypts shows of itself: a chain and its
-// key, in files that can be read again while it serves. It may be used from many
+// key, in files that are read again while it serves. It may be used from many
 // goroutines.
 type certificate struct {
-	chain, key string // files, in PEM
-	current    atomic.Pointer[tls.Certificate]
+	current atomic.Pointer[tls.Certificate]
 }
 
-// given reports whether the server is to encrypt.
-func (c *certificate) given() bool { return c.chain != "" || c.key != "" }
-
-// load reads the files. If it fails, what was loaded before stays.
-func (c *certificate) load() error {
-	if c.chain == "" || c.key == "" {
-		return usage("give the other one too, or neither", "--tls-cert and --tls-key need each other")
-	}
-	pair, err := tls.LoadX509KeyPair(c.chain, c.key)
+// readCertificate reads a chain and its key from files in PEM.
+func readCertificate(chain, key string) (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(chain, key)
 	if err != nil {
-		return fail(exitFile, fmt.Errorf("certificate %s with key %s: %w", c.chain, c.key, err),
-			"give a PEM file with the certificate and those that sign it to --tls-cert, and one with its key to --tls-key")
+		return nil, fmt.Errorf("certificate %s with key %s: %w", chain, key, err)
 	}
-	c.current.Store(&pair)
-	return nil
+	return &pair, nil
 }
+
+const certificateHint = "name a PEM file with the certificate and those that sign it as tls-cert, and one with its key as tls-key"
 
 // get is what the server calls at the beginning of a connection.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {

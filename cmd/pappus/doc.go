@@ -5,6 +5,9 @@
 // know everything. A verb reads its flags into values, calls the client (or,
 // without a server, the engine), and prints; what several verbs share is in
 // inputs.go (the syntax of --in), outputs.go (how items are shown and written),
-// terminal.go (what may reach a terminal), flags.go and errors.go (hints and
-// exit codes, which docs/exit-codes.md lists).
+// inspectreport.go (what is shown of a module), terminal.go (what may reach a
+// terminal), flags.go and errors.go (hints and exit codes, which
+// docs/exit-codes.md lists). The settings of a server are in settings.go, bound
+// to the configurations of the parts; config.go reads them from where they are
+// written, and reload.go does so again while a server runs.
 package main

@@ -126,9 +126,30 @@ func TestEncrypted(t *testing.T) {
 	if resp, err := ask("http://"+address+"/healthz", "localhost"); err != nil || resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("without encryption: %v %v", resp, err)
 	}
+	// Files that are replaced are taken with SIGHUP, if they are good.
+	now := func() *big.Int {
+		conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber
+	}
+	first := now()
+	awaitLog(t, p.log, "msg=serving")
+	p.hangUp(t, key, "no key", "the configuration is not changed")
+	if now().Cmp(first) != 0 {
+		t.Error("a bad file changed the certificate")
+	}
+	p.log.take()
+	_, _, roots = certify(t, filepath.Dir(chain), "localhost")
+	p.hangUp(t, filepath.Join(t.TempDir(), "nothing"), "", "the configuration was read again")
+	if now().Cmp(first) == 0 {
+		t.Error("the certificate is the old one")
+	}
 	for _, flags := range [][]string{{"--tls-cert", chain}, {"--tls-key", key}, {"--tls-cert", chain, "--tls-key", chain}, {"--tls-cert", "/nothing", "--tls-key", key}} {
 		r := command(t.Context(), t, "", append([]string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, flags...)...)
-		if r.exit == 0 || !strings.Contains(r.stderr, "--tls-") {
+		if r.exit == 0 || !strings.Contains(r.stderr, "tls-cert") {
 			t.Errorf("%v: %d %s", flags, r.exit, r.stderr)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"pappus/client"
+	"pappus/cmd/pappus/internal/settings"
 	"pappus/engine"
 	"pappus/server/problem"
 )
@@ -44,6 +45,8 @@ type failure struct {
 	Usage    *usageOf `json:"usage,omitempty"`   // of the function until it failed
 	Request  string   `json:"request,omitempty"` // the server's id of it
 	Hint     string   `json:"hint"`
+
+	Mistakes settings.Errors `json:"mistakes,omitempty"` // in the configuration
 
 	err error
 }
@@ -184,6 +187,11 @@ func (f *failure) print(w io.Writer, asJSON bool) {
 		}
 		for _, line := range lines {
 			fmt.Fprintf(&b, "  %s\n", oneLine(line))
+		}
+	}
+	if len(f.Mistakes) > 1 {
+		for _, m := range f.Mistakes {
+			fmt.Fprintf(&b, "  %s\n", oneLine(m.Error()))
 		}
 	}
 	list("imports", f.Imports)

@@ -1,85 +1,25 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"pappus/cmd/pappus/internal/settings"
 	"pappus/engine"
 )
-
-// bytesFlag is a flag like "64MiB".
-type bytesFlag struct{ to *int64 }
-
-func (f bytesFlag) String() string {
-	if f.to == nil || *f.to == 0 {
-		return ""
-	}
-	return engine.Bytes(*f.to).String()
-}
-
-func (f bytesFlag) Set(text string) error {
-	n, err := engine.ParseBytes(text)
-	*f.to = int64(n)
-	return err
-}
-
-func (f bytesFlag) Type() string { return "SIZE" }
-
-// pairsFlag is a flag like "memory=64MiB,timeout=2s", which may be repeated.
-type pairsFlag struct {
-	set   func(name, value string) error
-	given *string
-}
-
-func newPairsFlag(set func(name, value string) error) pairsFlag {
-	return pairsFlag{set, new(string)}
-}
-
-func (f pairsFlag) String() string {
-	if f.given == nil {
-		return ""
-	}
-	return *f.given
-}
-
-func (f pairsFlag) Set(text string) error {
-	for pair := range strings.SplitSeq(text, ",") {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			return fmt.Errorf("%.40q is not NAME=VALUE", pair)
-		}
-		if err := f.set(name, value); err != nil {
-			return fmt.Errorf("%.40s: %w", name, err)
-		}
-		*f.given = strings.TrimPrefix(*f.given+","+pair, ",")
-	}
-	return nil
-}
-
-func (f pairsFlag) Type() string { return "NAME=VALUE" }
-
-// environmentPrefix begins the variables that stand for flags.
-const environmentPrefix = "PAPPUS_"
-
-// environmentName is the variable that stands for a flag: PAPPUS_MAX_BODY for
-// --max-body.
-func environmentName(flag string) string {
-	return environmentPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
 
 // fromEnvironment sets the flags that the command line does not from their
 // variables.
 func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool), names ...string) error {
 	for _, name := range names {
 		f := flags.Lookup(name)
-		value, ok := lookup(environmentName(name))
+		value, ok := lookup(settings.Variable(name))
 		if f.Changed || !ok || value == "" {
 			continue
 		}
 		if err := flags.Set(name, value); err != nil {
-			return usage("correct or unset the variable", "%s: %w", environmentName(name), err)
+			return usage("correct or unset the variable", "%s: %w", settings.Variable(name), err)
 		}
 	}
 	return nil

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -18,64 +24,73 @@ import (
 )
 
 func (c *commandLine) inspectCommand() *cobra.Command {
-	return &cobra.Command{
+	var show inspection
+	cmd := &cobra.Command{
 		Use:   "inspect REF|FILE",
 		Short: "Show what is known of a function, or of a file before it is pushed",
-		Long: `Shows the signature, limits and digests of a function on the server, or of the
-code in a file, which is checked as the server would check it. What has a / in it
-or ends in .wasm is a file.`,
+		Long: `Shows all that can be known of the code in FILE, or of a function on the server
+and its code: signature, limits and digests, imports and exports, memory, features,
+what its calls can take of the stack, and its functions, the largest first. The
+code is looked at here, by the rules of a server that has the defaults.
+
+Of a file that a server would refuse, all reasons are shown, each with what to do,
+and the exit code is 5. One that would not be refused is compiled, initialised and
+called once on empty inputs, isolated like any function; with --no-run it is only
+compiled.
+docs/inspect.md says how to read the rest.
+
+What has a / in it, begins with a dot, ends in .wasm or .wat, or is - (standard
+input) is a file.`,
 		Example: `  pappus inspect wordcount@2
-  pappus inspect ./wordcount.wasm`,
+  pappus inspect ./wordcount.wasm
+  pappus inspect wordcount.wasm --functions 50 --no-run
+  pappus inspect wordcount --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if show.functions < 0 {
+				return usage("--functions takes a number from 0 on", "--functions: %d is negative", show.functions)
+			}
 			if isFile(args[0]) {
-				return c.inspectFile(args[0])
+				return c.inspectFile(cmd.Context(), args[0], show)
 			}
-			cl, err := c.client()
-			if err != nil {
-				return err
-			}
-			f, err := cl.GetFunction(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(f)
-			}
-			return printFunction(c.stdout, f)
+			return c.inspectFunction(cmd.Context(), args[0], show)
 		},
 	}
+	flags := cmd.Flags()
+	flags.IntVar(&show.functions, "functions", 10, "how many functions of the code to list")
+	flags.BoolVar(&show.all, "all", false, "list everything, however long")
+	flags.BoolVar(&show.noRun, "no-run", false, "don't run any of the code")
+	flags.BoolVar(&show.noCode, "no-code", false, "of a function on the server: its record only")
+	return cmd
 }
 
-// isFile reports whether an argument means a file: no reference has a slash,
-// and ".wasm" is no end of one that anybody would choose.
+// inspection is what of a module is to be found out and shown.
+type inspection struct {
+	functions          int
+	all, noRun, noCode bool
+}
+
+// isFile reports whether an argument means a file: no reference has a slash or
+// begins with a dot, and ".wasm" is no end of one that anybody would choose.
 func isFile(arg string) bool {
-	return strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".wasm")
+	return arg == "-" || strings.HasPrefix(arg, ".") || strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".wasm") || strings.HasSuffix(arg, ".wat")
 }
 
-func (c *commandLine) inspectFile(path string) (err error) {
-	code, err := readCode(path)
+func (c *commandLine) inspectFile(ctx context.Context, path string, show inspection) error {
+	code, err := c.readInspected(path)
 	if err != nil {
 		return err
 	}
-	wasm, err := wasmengine.New(wasmConfig())
+	if err := recognise(path, code); err != nil {
+		return err
+	}
+	r, err := reportOn(ctx, code, wasmengine.ReportOptions{NoRun: show.noRun})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closeErr := wasm.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	insp, err := wasm.Inspect(code)
-	if err != nil {
-		return err
-	}
-	sig := insp.Manifest.Signature()
-	limits := insp.Manifest.Limits.Or(engine.DefaultLimits())
 	digest := data.Sum(code)
 	if c.json {
-		return c.printJSON(struct {
+		err = c.printJSON(struct {
 			File        string         `json:"file"`
 			Engine      string         `json:"engine"`
 			CodeDigest  string         `json:"code_digest"`
@@ -86,31 +101,149 @@ func (c *commandLine) inspectFile(path string) (err error) {
 			Open        bool           `json:"open,omitempty"`
 			Limits      engine.Limits  `json:"limits"`
 			Layout      string         `json:"layout,omitempty"`
-			Memory      int64          `json:"initial_memory"`
-			Exports     []string       `json:"exports"`
+			Memo        string         `json:"memo,omitempty"`
+			moduleReport
 		}{
-			path, wasm.Name(), digest.String(), len(code), insp.Manifest.Description,
-			sig.Inputs, sig.Outputs, sig.Open, limits, insp.Layout, insp.Memory, insp.Exports,
+			path, wasmengine.Name, digest.String(), len(code), r.Manifest.Description,
+			orEmpty(r.Signature.Inputs), orEmpty(r.Signature.Outputs), r.Signature.Open, r.Limits, r.Layout, r.Manifest.Memo, reportOf(r),
 		})
+	} else {
+		head := []row{
+			{"file", path},
+			{"engine", wasmengine.Name},
+			{"code", fmt.Sprintf("%s (%s)", digest, countBytes(int64(len(code))))},
+			{"about", r.Manifest.Description},
+		}
+		if !r.Broken { // the manifest, which says this, is most often at the end
+			head = append(head,
+				row{"inputs", paramList(r.Signature.Inputs, r.Signature.Open)},
+				row{"outputs", paramList(r.Signature.Outputs, r.Signature.Open)},
+				row{"limits", limitList(r.Limits.Memory.String(), r.Limits.Stack.String(), r.Limits.Output.String(), r.Limits.Timeout.String(), r.Limits.Items, r.Limits.Fuel)},
+				row{"layout", r.Layout},
+				row{"memo", r.Manifest.Memo})
+		}
+		err = printReport(c.stdout, head, r, show)
 	}
-	return printRows(c.stdout, []row{
-		{"file", path},
-		{"engine", wasm.Name()},
-		{"code", fmt.Sprintf("%s (%s)", digest, countBytes(int64(len(code))))},
-		{"about", insp.Manifest.Description},
-		{"inputs", paramList(sig.Inputs, sig.Open)},
-		{"outputs", paramList(sig.Outputs, sig.Open)},
-		{"limits", limitList(limits.Memory.String(), limits.Stack.String(), limits.Output.String(), limits.Timeout.String(), limits.Items, limits.Fuel)},
-		{"layout", insp.Layout},
-		{"memory", countBytes(insp.Memory) + " at first"},
-		{"exports", strings.Join(insp.Exports, ", ")},
-	})
+	if err == nil && len(r.Refusals) > 0 {
+		return r.Refusals[0]
+	}
+	return err
 }
 
-func printFunction(w io.Writer, f *client.Function) error {
-	return printRows(w, []row{
+func (c *commandLine) inspectFunction(ctx context.Context, ref string, show inspection) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	f, err := cl.GetFunction(ctx, ref)
+	if err != nil {
+		return err
+	}
+	const most = 100 // versions that are counted
+	versions, err := cl.Versions(ctx, f.Name, "", most)
+	if err != nil {
+		return err
+	}
+	count := fmt.Sprint(len(versions.Items))
+	if versions.Next != "" {
+		count += " or more"
+	}
+	var r *wasmengine.Report
+	if !show.noCode && f.Engine == wasmengine.Name {
+		if r, err = reportOnFunction(ctx, cl, f, show); err != nil {
+			return err
+		}
+	}
+	if c.json {
+		out := struct {
+			*client.Function
+			Versions int           `json:"versions"`
+			More     bool          `json:"more_versions,omitempty"` // than were counted
+			Report   *moduleReport `json:"report,omitempty"`
+		}{Function: f, Versions: len(versions.Items), More: versions.Next != ""}
+		if r != nil {
+			report := reportOf(r)
+			out.Report = &report
+		}
+		return c.printJSON(out)
+	}
+	if r == nil {
+		return printRows(c.stdout, functionRows(f, count))
+	}
+	return printReport(c.stdout, functionRows(f, count), r, show)
+}
+
+// reportOnFunction fetches a function's code and looks at it under the
+// signature and limits that the function was registered with.
+func reportOnFunction(ctx context.Context, cl *client.Client, f *client.Function, show inspection) (r *wasmengine.Report, err error) {
+	if f.Size > codeLimit {
+		return nil, fail(exitFile, fmt.Errorf("the code of %s has %d bytes, more than %s", f.Name, f.Size, engine.Bytes(codeLimit)), "see its record alone with --no-code")
+	}
+	body, err := cl.Code(ctx, f.Name+"@"+strconv.FormatInt(f.Version, 10))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	code, err := io.ReadAll(io.LimitReader(body, f.Size+1))
+	if err != nil {
+		return nil, err
+	}
+	if digest := data.Sum(code).String(); digest != f.CodeDigest {
+		return nil, fail(exitInternal, fmt.Errorf("the code of %s that came has the digest %s, and not %s", f.Name, digest, f.CodeDigest),
+			"something between here and the server changes it; see the record alone with --no-code")
+	}
+	opts := wasmengine.ReportOptions{NoRun: show.noRun, Signature: &engine.Signature{Open: f.Open}}
+	for _, p := range f.Inputs {
+		opts.Signature.Inputs = append(opts.Signature.Inputs, engine.Param(p))
+	}
+	for _, p := range f.Outputs {
+		opts.Signature.Outputs = append(opts.Signature.Outputs, engine.Param(p))
+	}
+	text, err := json.Marshal(f.Limits)
+	if err == nil {
+		err = json.Unmarshal(text, &opts.Limits) // they are written alike
+	}
+	if err != nil {
+		return nil, fmt.Errorf("limits of %s: %w", f.Name, err)
+	}
+	return reportOn(ctx, code, opts)
+}
+
+func reportOn(ctx context.Context, code []byte, opts wasmengine.ReportOptions) (r *wasmengine.Report, err error) {
+	wasm, err := wasmengine.New(wasmConfig()) //nolint:contextcheck // what it does takes no time that anybody would stop
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, wasm.Close()) }()
+	return wasm.Report(ctx, code, opts)
+}
+
+// recognise refuses what is not WebAssembly, and says what it is.
+func recognise(path string, code []byte) error {
+	what, hint := "it is none that one knows", "build the program for WebAssembly (wasm32), and give the .wasm file"
+	text := bytes.TrimLeft(code[:min(len(code), 1<<10)], " \t\r\n")
+	switch {
+	case bytes.HasPrefix(code, []byte("\x00asm")):
+		return nil
+	case len(code) == 0:
+		what, hint = "it is empty", "build it again, and give the .wasm file"
+	case bytes.HasPrefix(code, []byte("\x7fELF")):
+		what = "it is a native program (ELF)"
+	case bytes.HasPrefix(code, []byte("#!")):
+		what = "it is a script"
+	case bytes.HasPrefix(text, []byte("(")), bytes.HasPrefix(text, []byte(";;")):
+		what, hint = "it is WebAssembly text", fmt.Sprintf("convert it with: wat2wasm %s (of wabt), or wasm-tools parse %[1]s -o FILE.wasm", path)
+	case bytes.HasPrefix(code, []byte("\x1f\x8b")), bytes.HasPrefix(code, []byte("\x28\xb5\x2f\xfd")):
+		what, hint = "it is compressed", "decompress it first"
+	}
+	return &engine.RejectedError{Reason: fmt.Sprintf("%s is no WebAssembly module: %s", path, what), Hint: hint}
+}
+
+func functionRows(f *client.Function, versions string) []row {
+	return []row{
 		{"name", f.Name},
 		{"version", fmt.Sprint(f.Version)},
+		{"versions", versions},
 		{"tags", tagsOf(*f)},
 		{"digest", f.Digest},
 		{"engine", f.Engine},
@@ -122,7 +255,7 @@ func printFunction(w io.Writer, f *client.Function) error {
 		{"layout", f.Layout},
 		{"memo", f.Memo},
 		{"created", f.Created.Local().Format(time.RFC3339)},
-	})
+	}
 }
 
 // row is a line of a description; those without a value are left out.
@@ -166,7 +299,7 @@ func countBytes(n int64) string {
 	if b := engine.Bytes(n); n >= 1<<10 && n%(1<<10) == 0 {
 		return b.String()
 	}
-	return fmt.Sprintf("%d bytes", n)
+	return countOf(int(n), "byte")
 }
 
 // codeLimit is the largest file that run and inspect read.
@@ -179,12 +312,28 @@ func readCode(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	code, err := io.ReadAll(io.LimitReader(f, codeLimit+1))
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fail(exitFile, &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}, "name the .wasm file in it")
+	}
+	return readAll(path, f)
+}
+
+// readInspected is readCode, or reads standard input.
+func (c *commandLine) readInspected(path string) ([]byte, error) {
+	if path == "-" {
+		return readAll(path, c.stdin)
+	}
+	return readCode(path)
+}
+
+func readAll(path string, r io.Reader) ([]byte, error) {
+	code, err := io.ReadAll(io.LimitReader(r, codeLimit+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(code) > codeLimit {
-		return nil, fail(exitFile, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %s", engine.Bytes(codeLimit))}, "build a smaller module")
+		return nil, fail(exitFile, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %s", engine.Bytes(codeLimit))},
+			"build a smaller module: without debug information, with size optimisation (-Os)")
 	}
 	return code, nil
 }

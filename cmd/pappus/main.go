@@ -17,7 +17,7 @@ func main() {
 	// that a second one ends the process at once.
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, restore)
-	c := &commandLine{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookupEnv: os.LookupEnv}
+	c := &commandLine{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookupEnv: os.LookupEnv, environ: os.Environ}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }
 
@@ -28,6 +28,7 @@ type commandLine struct {
 	stdout    io.Writer
 	stderr    io.Writer
 	lookupEnv func(string) (string, bool)
+	environ   func() []string
 
 	server  string
 	json    bool
@@ -83,7 +84,7 @@ isolate of its own.`,
 	root.PersistentFlags().StringVar(&c.server, "server", "http://127.0.0.1:8080", "address of the server; also PAPPUS_SERVER")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON, errors too")
 	root.AddCommand(
-		c.serveCommand(), c.pushCommand(), c.invokeCommand(), c.runCommand(), c.lsCommand(), c.inspectCommand(),
+		c.serveCommand(), c.configCommand(), c.pushCommand(), c.invokeCommand(), c.runCommand(), c.lsCommand(), c.inspectCommand(),
 		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.versionCommand(), c.compileWorkerCommand(),
 	)
 	return root

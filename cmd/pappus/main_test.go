@@ -115,6 +115,15 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// take is what was written since the last call, of which String does not tell
+// any more.
+func (o *output) take() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer o.text.Reset()
+	return o.text.String()
+}
+
 // serve starts a server on a free port. It is stopped when the test ends, and
 // must then end well.
 func serve(t testing.TB, dir string, flags ...string) *process {

@@ -6,43 +6,30 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"pappus/dispatcher"
 	"pappus/engine"
 	"pappus/registry"
 	"pappus/server"
 	"pappus/wasmengine"
-	"pappus/wasmengine/binary"
 	"pappus/wasmengine/codecache"
 )
 
-// serving is what serve's flags say.
-type serving struct {
-	listen, data        string
-	logFormat, logLevel string
-	codeCache           int64 // bytes; 0: none
-	tls                 certificate
-
-	server   server.Config
-	dispatch dispatcher.Config
-	wasm     wasmengine.Config
-}
-
 func (c *commandLine) serveCommand() *cobra.Command {
-	var s serving
+	config := c.newConfiguration()
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a server",
@@ -54,18 +41,21 @@ and logs to stderr. It listens for this machine only: there are no keys yet, so
 whoever reaches it may do everything. It speaks HTTP/1.1 and HTTP/2; with
 --tls-cert and --tls-key connections are encrypted.
 
-Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
+Each flag can also be set by a variable, PAPPUS_MAX_BODY for --max-body, and in
+the file that --config names, as max-body: the flag wins over the variable, and
+that over the file. SIGHUP reads the file again; "pappus config print" shows what
+holds, and "pappus config check" whether a file is good.`,
 		Example: `  pappus serve
   pappus serve --listen 127.0.0.1:0 --data /var/lib/pappus --access-log
+  pappus serve --config /etc/pappus.yaml
   PAPPUS_MEMORY_BUDGET=4GiB pappus serve --log-format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var names []string
-			cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-			if err := fromEnvironment(cmd.Flags(), c.lookupEnv, names...); err != nil {
-				return err
-			}
-			log, err := s.logger(c.stderr)
+			// From here on SIGHUP ends nothing: it waits until there is a server.
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
+			s, err := config.load(cmd)
 			if err != nil {
 				return err
 			}
@@ -74,8 +64,9 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 				ballast := make([]byte, gcBallast)
 				defer runtime.KeepAlive(ballast)
 			}
-			if s.dispatch.MemoryBudget == 0 {
-				s.dispatch.MemoryBudget = memoryBudget(os.DirFS("/"))
+			s.findOut()
+			if err := s.check(); err != nil {
+				return configFailure(err)
 			}
 			if _, ok := c.lookupEnv("GOMEMLIMIT"); !ok {
 				debug.SetMemoryLimit(s.heapLimit())
@@ -83,11 +74,14 @@ Each flag can also be set by a variable: PAPPUS_MAX_BODY for --max-body.`,
 			if _, ok := c.lookupEnv("GOMAXPROCS"); !ok {
 				s.spareProcessors()
 			}
-			return s.run(cmd.Context(), c.stdout, log)
+			log, level := s.logger(c.stderr)
+			return s.run(cmd.Context(), c.stdout, log, func(ctx context.Context, disp *dispatcher.Dispatcher, srv *server.Server) {
+				r := &reloader{config: config, running: s, level: level, log: log, dispatcher: disp, server: srv}
+				r.watch(ctx, hangups)
+			})
 		},
 	}
-	s.wasm = wasmConfig()
-	s.bind(cmd.Flags())
+	config.bind(cmd.Flags())
 	return cmd
 }
 
@@ -111,77 +105,43 @@ func (s *serving) heapLimit() int64 {
 // compute at once: one where no function runs, on which requests are read and
 // answers written. The operating system shares the real ones.
 func (s *serving) spareProcessors() {
-	if s.dispatch.Workers == 0 {
-		s.dispatch.Workers = runtime.GOMAXPROCS(0)
-	}
-	if n := s.dispatch.Workers; n > 0 && n <= dispatcher.MaxWorkers { // anything else is refused with the rest
-		runtime.GOMAXPROCS(max(s.dispatch.Workers, runtime.GOMAXPROCS(0)) + 1)
-	}
+	runtime.GOMAXPROCS(max(s.dispatch.Workers, runtime.GOMAXPROCS(0)) + 1)
 }
 
-func (s *serving) bind(flags *pflag.FlagSet) {
-	flags.SortFlags = false
-	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
-	flags.StringVar(&s.data, "data", "pappus-data", "folder for all that is kept; made if it is not there")
-	flags.StringVar(&s.tls.chain, "tls-cert", "", "file of the certificate to encrypt connections with, and of those that sign it (PEM)")
-	flags.StringVar(&s.tls.key, "tls-key", "", "file of its key (PEM)")
-
-	d := &s.dispatch
-	flags.IntVar(&d.Workers, "workers", 0, "functions that compute at once (default: one for each processor)")
-	flags.Var(bytesFlag{&d.MemoryBudget}, "memory-budget", "memory for contexts, bodies and answers together (default: half of the machine's)")
-	flags.IntVar(&d.Waiting, "waiting", 1024, "invocations that may wait")
-	flags.DurationVar(&d.QueueTimeout, "queue-timeout", 5*time.Second, "how long one may wait to start")
-	flags.DurationVar(&d.CompileTimeout, "compile-timeout", 30*time.Second, "how long compiling a function may take")
-	flags.Var(newPairsFlag(d.Defaults.Set), "default-limits", "limits of functions that ask for none, like memory=64MiB,timeout=2s")
-	flags.Var(newPairsFlag(d.Maximum.Set), "max-limits", "highest limits that a function may ask for; names as for --default-limits")
-	flags.Var(newPairsFlag(capSetter(&s.wasm.Caps)), "module-limits", "what a wasm module may have, like functions=1000,body=1MiB")
-	s.codeCache = codecache.DefaultBytes
-	flags.Var(bytesFlag{&s.codeCache}, "code-cache", "how much compiled code is kept in the data folder; 0: none")
-	d.ProgramBytes = dispatcher.DefaultProgramBytes
-	flags.Var(bytesFlag{&d.ProgramBytes}, "loaded-code", "how much compiled code is kept in memory while nothing runs it; 0: none")
-
-	v := &s.server
-	v.BodyLimit, v.CodeLimit = 64<<20, 64<<20
-	flags.Var(bytesFlag{&v.BodyLimit}, "max-body", "largest request body")
-	flags.Var(bytesFlag{&v.CodeLimit}, "max-code", "largest upload of a function")
-	flags.StringSliceVar(&v.Origins, "origin", nil, "origin of web pages that may use the server, like https://example.org")
-	flags.StringSliceVar(&v.Hosts, "host", nil, "name by which clients may call the server, besides localhost")
-	flags.BoolVar(&v.AllowRemote, "allow-remote", false, "listen for other machines too, without keys")
-	flags.DurationVar(&v.Shutdown, "shutdown", 30*time.Second, "how long what runs may take to finish when the server stops")
-
-	flags.BoolVar(&v.AccessLog, "access-log", false, "log every request")
-	flags.StringVar(&s.logFormat, "log-format", "text", "text or json")
-	flags.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
-}
-
-// logger makes the log that the flags describe. Lines have no control
-// characters that are not escaped.
-func (s *serving) logger(w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return nil, usage("use debug, info, warn or error", "--log-level %s: there is no such level", s.logLevel)
-	}
+// logger makes the log that the settings describe, whose level can be changed.
+// Lines have no control characters that are not escaped.
+func (s *serving) logger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(s.level())
 	opts := &slog.HandlerOptions{Level: level}
-	switch s.logFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(newEscaper(w), opts)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(newEscaper(w), opts)), nil
+	if s.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(newEscaper(w), opts)), level
 	}
-	return nil, usage("use text or json", "--log-format %s: there is no such format", s.logFormat)
+	return slog.New(slog.NewTextHandler(newEscaper(w), opts)), level
+}
+
+// level is the level of the log.
+func (s *serving) level() (level slog.Level) {
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return slog.LevelInfo // the setting takes no such word
+	}
+	return level
 }
 
 // run puts the parts together, serves until ctx ends, and takes them apart in
-// the opposite order.
-func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
-	s.dispatch.MaxCode = s.server.CodeLimit
-	s.dispatch.ProgramBytes = max(s.dispatch.ProgramBytes, 1) // less than any program has; 0 would be the default
+// the opposite order. While it serves, manage runs beside, until its context
+// ends.
+func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, manage func(context.Context, *dispatcher.Dispatcher, *server.Server)) (err error) {
+	serverConfig, dispatcherConfig := s.parts()
 	scheme := "http"
-	if s.tls.given() {
-		if err := s.tls.load(); err != nil {
-			return err
+	if s.tlsCert != "" {
+		pair, err := readCertificate(s.tlsCert, s.tlsKey)
+		if err != nil {
+			return fail(exitFile, err, certificateHint)
 		}
-		scheme, s.server.Certificate = "https", s.tls.get
+		s.certificate = new(certificate)
+		s.certificate.current.Store(pair)
+		scheme, serverConfig.Certificate = "https", s.certificate.get
 	}
 	listener, err := s.openListener(ctx)
 	if err != nil {
@@ -225,7 +185,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 		}
 	}
 
-	disp, err := dispatcher.New(s.dispatch, reg, []engine.Engine{wasm}, metrics, log)
+	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm}, metrics, log)
 	if err != nil {
 		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")
 	}
@@ -237,7 +197,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 		err = errors.Join(err, disp.Close(bounded))
 	}()
 
-	srv, err := server.New(s.server, disp, reg, metrics, metrics, log)
+	srv, err := server.New(serverConfig, disp, reg, metrics, metrics, log)
 	if err != nil {
 		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")
 	}
@@ -247,7 +207,12 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger) (
 	log.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("version", version),
 		slog.String("address", listener.Addr().String()), slog.String("data", s.data),
 		slog.String("memory_budget", engine.Bytes(s.dispatch.MemoryBudget).String()))
+	managed, stop := context.WithCancel(ctx)
+	var manager sync.WaitGroup
+	manager.Go(func() { manage(managed, disp, srv) })
 	err = srv.Serve(ctx, listener)
+	stop()
+	manager.Wait()
 	log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "stopped")
 	return err
 }
@@ -259,7 +224,7 @@ func (s *serving) openListener(ctx context.Context) (net.Listener, error) {
 		return nil, fail(exitUsage, err, "name a free address of this machine with --listen, like 127.0.0.1:8081")
 	}
 	if err := s.server.CheckListen(listener.Addr()); err != nil {
-		return nil, errors.Join(fail(exitUsage, err, "listen on 127.0.0.1, or add --allow-remote if the network itself keeps strangers out"), listener.Close())
+		return nil, errors.Join(fail(exitUsage, err, listenHint), listener.Close())
 	}
 	return listener, nil
 }
@@ -289,35 +254,4 @@ func (s *serving) openCodeCache(log *slog.Logger) (*codecache.Cache, error) {
 		return nil, fail(exitFile, err, "check that the folder can be written, or do without it: --code-cache 0")
 	}
 	return cache, nil
-}
-
-// wasmConfig is that of an engine whose compile processes are this program.
-func wasmConfig() wasmengine.Config {
-	return wasmengine.Config{Compiler: []string{self, compileWorker}, Caps: binary.DefaultCaps()}
-}
-
-// self names this very program, also when its file has been replaced since.
-const self = "/proc/self/exe"
-
-// capSetter sets caps of modules by their names.
-func capSetter(caps *binary.Caps) func(name, value string) error {
-	return func(name, value string) error {
-		var names []string
-		var to *int
-		caps.Each(func(n string, bound *int) {
-			names = append(names, n)
-			if n == name {
-				to = bound
-			}
-		})
-		if to == nil {
-			return fmt.Errorf("there is no such limit; there are %s", strings.Join(names, ", "))
-		}
-		n, err := engine.ParseBytes(value)
-		if err != nil || n > math.MaxInt32 {
-			return fmt.Errorf("%.40q is not a number or size up to 2GiB", value)
-		}
-		*to = int(n)
-		return nil
-	}
 }

@@ -8,7 +8,7 @@ type label struct {
 
 func (d *decoder) codeSection() {
 	at := d.pos
-	n := d.count("bodies", 3, d.caps.Functions)
+	n := d.count("bodies", 3, max(d.caps.Functions, len(d.m.FuncTypes))) // a survey has told it of the functions
 	if d.err == nil && n != len(d.m.FuncTypes) {
 		d.malformed(at, "%d functions declared, %d have code", len(d.m.FuncTypes), n)
 		return
@@ -18,8 +18,8 @@ func (d *decoder) codeSection() {
 		at := d.pos
 		d.fn = d.m.ImportedFuncs + i
 		size := d.u32()
-		if int64(size) > int64(d.caps.Body) {
-			d.fail(ErrLimit, at, "body of %d bytes, at most %d are allowed", size, d.caps.Body)
+		if int64(size) > int64(d.caps.Body) { // who plans a body takes many times its size: a survey ends at twice the cap
+			d.over(hopeless(int64(size), d.caps.Body/2), at, "body of %d bytes, at most %d are allowed", size, d.caps.Body)
 		}
 		start := d.pos
 		raw := d.bytes(size)
@@ -50,7 +50,7 @@ func (c *Counts) add(b *Body, params int) {
 
 // body checks the local declarations and all instructions of one function.
 func (d *decoder) body(b *Body, t *FuncType) *Error {
-	r := Reader{cursor{b: b.Raw, base: int(b.Offset), section: d.section, fn: d.fn}}
+	r := Reader{cursor{b: b.Raw, base: int(b.Offset), section: d.section, fn: d.fn, past: d.past}}
 	d.localDecls(&r.cursor, b, len(t.Params))
 	b.First = uint32(r.pos)
 	if r.err != nil {
@@ -66,8 +66,8 @@ func (d *decoder) body(b *Body, t *FuncType) *Error {
 			b.Blocks++
 			labels = append(labels, d.open(&r.cursor, &in))
 			d.m.Counts.DeepestBlock = max(d.m.Counts.DeepestBlock, len(labels)-1)
-			if len(labels)-1 > d.caps.Nesting {
-				r.fail(ErrLimit, in.Start, "more than %d blocks within each other", d.caps.Nesting)
+			if n := len(labels) - 1; n == d.caps.Nesting+1 || n > d.caps.Nesting && hopeless(int64(n), d.caps.Nesting) {
+				r.over(hopeless(int64(n), d.caps.Nesting), in.Start, "more than %d blocks within each other", d.caps.Nesting)
 			}
 		case OpElse:
 			if top := &labels[len(labels)-1]; top.op != OpIf {
@@ -105,23 +105,24 @@ func (d *decoder) body(b *Body, t *FuncType) *Error {
 
 func (d *decoder) bodyCaps(c *cursor, b *Body) *Error {
 	if int64(b.Blocks) > int64(d.caps.Blocks) {
-		c.fail(ErrLimit, 0, "%d blocks in one function, at most %d are allowed", b.Blocks, d.caps.Blocks)
+		c.over(false, 0, "%d blocks in one function, at most %d are allowed", b.Blocks, d.caps.Blocks)
 	}
 	if int64(b.Calls) > int64(d.caps.Calls) {
-		c.fail(ErrLimit, 0, "%d calls in one function, at most %d are allowed", b.Calls, d.caps.Calls)
+		c.over(false, 0, "%d calls in one function, at most %d are allowed", b.Calls, d.caps.Calls)
 	}
 	return c.err
 }
 
 func (d *decoder) localDecls(c *cursor, b *Body, params int) {
 	n := c.count("local declarations", 2, len(b.Raw))
-	total := int64(params)
+	total, over := int64(params), false
 	for range n {
 		at := c.pos
 		total += int64(c.u32())
 		c.valueType()
-		if total > int64(d.caps.Locals) {
-			c.fail(ErrLimit, at, "%d or more locals in one function, at most %d are allowed", total, d.caps.Locals)
+		if total > int64(d.caps.Locals) && (!over || hopeless(total, d.caps.Locals)) {
+			over = true
+			c.over(hopeless(total, d.caps.Locals), at, "%d or more locals in one function, at most %d are allowed", total, d.caps.Locals)
 		}
 		if c.err != nil {
 			return
@@ -129,8 +130,8 @@ func (d *decoder) localDecls(c *cursor, b *Body, params int) {
 	}
 	b.Locals = uint32(total) - uint32(params)
 	d.allLocals += int(b.Locals)
-	if d.allLocals > d.caps.AllLocals {
-		c.fail(ErrLimit, c.pos, "%d or more locals in all functions, at most %d are allowed", d.allLocals, d.caps.AllLocals)
+	if far := hopeless(int64(d.allLocals), d.caps.AllLocals); d.allLocals > d.caps.AllLocals && (far || d.first(overAllLocals)) {
+		c.over(far, c.pos, "%d or more locals in all functions, at most %d are allowed", d.allLocals, d.caps.AllLocals)
 	}
 }
 
@@ -161,8 +162,8 @@ func (d *decoder) branchTable(c *cursor, in *Instr, labels []label) {
 		}
 		d.branchWork += labels[len(labels)-1-int(depth)].values
 	})
-	if d.branchWork > d.caps.BranchWork {
-		c.fail(ErrLimit, in.Start, "branch tables carry %d values, at most %d are allowed", d.branchWork, d.caps.BranchWork)
+	if d.branchWork > d.caps.BranchWork && d.first(overBranchWork) {
+		c.over(false, in.Start, "branch tables carry %d values, at most %d are allowed", d.branchWork, d.caps.BranchWork)
 	}
 }
 

@@ -13,13 +13,16 @@ type constValue struct {
 // immutable imported globals.
 func (d *decoder) constExpr(want ValueType) (expr []byte, v constValue) {
 	start := d.pos
-	r := Reader{cursor{b: d.b[start:], base: d.base + start, section: d.section, fn: -1}}
+	r := Reader{cursor{b: d.b[start:], base: d.base + start, section: d.section, fn: -1, past: d.past}}
+	over := false
 	var in Instr
 	stack := d.consts[:0]
 	for r.Next(&in) {
-		if in.End > d.caps.ConstExpr {
-			r.fail(ErrLimit, 0, "constant expression over %d bytes", d.caps.ConstExpr)
-			break
+		if in.End > d.caps.ConstExpr && !over {
+			over = true
+			if r.over(false, 0, "constant expression over %d bytes", d.caps.ConstExpr); r.err != nil {
+				break
+			}
 		}
 		if in.Op == OpEnd {
 			d.pos = start + in.End

@@ -14,6 +14,7 @@ type cursor struct {
 	base int // offset of b in the module
 
 	err     *Error
+	past    *overruns // of a survey; nil: a cap that is exceeded is an error
 	section string
 	fn      int // function index for errors, or -1
 }
@@ -26,6 +27,19 @@ func (c *cursor) fail(kind error, at int, format string, args ...any) {
 		c.err = &Error{Kind: kind, Offset: c.base + at, Section: c.section, Func: c.fn, Reason: fmt.Sprintf(format, args...)}
 	}
 	c.pos = len(c.b)
+}
+
+// over is what happens where a cap is exceeded: an error, or, in a survey, a
+// note of it. hopeless says that it is exceeded by so much that a survey ends too.
+func (c *cursor) over(hopeless bool, at int, format string, args ...any) {
+	if c.err == nil && c.past != nil {
+		c.past.add(&Error{Kind: ErrLimit, Offset: c.base + at, Section: c.section, Func: c.fn, Reason: fmt.Sprintf(format, args...)})
+		if !hopeless {
+			return
+		}
+		format, args = "the module is so far over a limit that the rest was not looked at", nil
+	}
+	c.fail(ErrLimit, at, format, args...)
 }
 
 func (c *cursor) malformed(at int, format string, args ...any) {
@@ -117,8 +131,9 @@ func (c *cursor) count(what string, size, limit int) int {
 		return 0
 	}
 	if int64(n) > int64(limit) {
-		c.fail(ErrLimit, at, "%d %s, at most %d are allowed", n, what, limit)
-		return 0
+		if c.over(hopeless(int64(n), limit), at, "%d %s, at most %d are allowed", n, what, limit); c.err != nil {
+			return 0
+		}
 	}
 	if int64(n)*int64(size) > int64(c.rest()) {
 		c.malformed(at, "%d %s announced in %d bytes", n, what, c.rest())
@@ -132,8 +147,9 @@ func (c *cursor) name(limit int) string {
 	at := c.pos
 	n := c.u32()
 	if int64(n) > int64(limit) {
-		c.fail(ErrLimit, at, "name of %d bytes, at most %d are allowed", n, limit)
-		return ""
+		if c.over(false, at, "name of %d bytes, at most %d are allowed", n, limit); c.err != nil {
+			return ""
+		}
 	}
 	b := c.bytes(n)
 	if !utf8.Valid(b) {

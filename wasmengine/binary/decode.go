@@ -48,6 +48,9 @@ type decoder struct {
 
 	consts []constValue // scratch of constExpr
 	labels []label      // scratch of body
+
+	noted    [overKinds]bool // see first
+	sections []Section       // of a survey
 }
 
 // Decode decodes and checks a module. The error is an *Error that wraps
@@ -76,8 +79,10 @@ func (d *decoder) module() {
 		return
 	}
 	if len(d.b) > d.caps.Module || len(d.b) > math.MaxUint32>>1 {
-		d.fail(ErrLimit, 0, "module of %d bytes, at most %d are allowed", len(d.b), d.caps.Module)
-		return
+		d.over(len(d.b) > math.MaxUint32>>1, 0, "module of %d bytes, at most %d are allowed", len(d.b), d.caps.Module)
+		if d.err != nil {
+			return
+		}
 	}
 	d.pos = 8
 	last := 0
@@ -106,6 +111,9 @@ func (d *decoder) module() {
 		if int64(size) > int64(d.rest()) {
 			d.malformed(at, "%s section of %d bytes, %d left", sectionNames[id], size, d.rest())
 			return
+		}
+		if d.past != nil {
+			d.sections = append(d.sections, Section{sectionNames[id], at, int(size)})
 		}
 		d.inSection(id, int(size))
 	}
@@ -166,9 +174,11 @@ func (d *decoder) finish() {
 }
 
 func (d *decoder) customSection() {
-	if len(d.m.Customs) >= d.caps.Customs {
-		d.fail(ErrLimit, d.pos, "more than %d custom sections", d.caps.Customs)
-		return
+	if n := len(d.m.Customs) + 1; n == d.caps.Customs+1 || n > d.caps.Customs && hopeless(int64(n), d.caps.Customs) {
+		d.over(hopeless(int64(n), d.caps.Customs), d.pos, "more than %d custom sections", d.caps.Customs)
+		if d.err != nil {
+			return
+		}
 	}
 	name := d.name(d.caps.Name)
 	d.m.Customs = append(d.m.Customs, Custom{Name: name, Payload: d.bytes(uint32(d.rest()))})
@@ -294,11 +304,11 @@ func (d *decoder) table() Table {
 	t := Table{Type: d.refType()}
 	t.Min, t.Max, t.HasMax = d.limits(math.MaxUint32)
 	d.tableSize += int(t.Min)
-	if d.tableSize > d.caps.TableSize {
-		d.fail(ErrLimit, at, "tables of %d entries, at most %d are allowed", d.tableSize, d.caps.TableSize)
+	if d.tableSize > d.caps.TableSize && d.first(overTableSize) {
+		d.over(false, at, "tables of %d entries, at most %d are allowed", d.tableSize, d.caps.TableSize)
 	}
-	if len(d.m.Tables) >= d.caps.Tables {
-		d.fail(ErrLimit, at, "more than %d tables", d.caps.Tables)
+	if len(d.m.Tables) >= d.caps.Tables && d.first(overTables) {
+		d.over(false, at, "more than %d tables", d.caps.Tables)
 	}
 	if d.err == nil {
 		d.m.Tables = append(d.m.Tables, t)

@@ -8,6 +8,11 @@ import (
 // frameBytes is what a call costs of the stack.
 func frameBytes(locals, height int) int64 { return 8*(int64(locals)+int64(height)) + 64 }
 
+// frame is what a call of the function costs of the stack.
+func (p *plan) frame(b *binary.Body, t *binary.FuncType) int64 {
+	return frameBytes(len(t.Params)+int(b.Locals), p.height)
+}
+
 // body rewrites one function: the second pass, which emits what the plan says.
 //
 // What is left of the stack is handed on in a global: a function takes its frame
@@ -27,7 +32,7 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 		charges:  p.charges[1:],
 		loops:    p.loops,
 		tmp:      uint32(len(t.Params)) + b.Locals,
-		frame:    frameBytes(len(t.Params)+int(b.Locals), p.height),
+		frame:    p.frame(b, t),
 		nans:     p.nans,
 		returns:  p.calls,
 		guarded:  !p.short(),

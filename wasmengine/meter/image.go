@@ -1,6 +1,10 @@
 package meter
 
-import "pappus/wasmengine/binary"
+import (
+	"fmt"
+
+	"pappus/wasmengine/binary"
+)
 
 // Options say what a rewritten module leaves to its caller.
 type Options struct {
@@ -42,11 +46,16 @@ func (w *rewriter) data(own []binary.Data) []binary.Data {
 // export. It does nothing unless the code changes neither tables nor segments,
 // and memory and globals can be put where they were.
 func (w *rewriter) leaveImage() (globals []uint32) {
-	if !w.options.Image || !w.resettable {
+	if !w.options.Image {
+		return nil
+	}
+	if !w.resettable {
+		w.stats.NoImage = fmt.Sprintf("function %d changes a table or drops a segment", w.keeper)
 		return nil
 	}
 	for i := range w.m.Data {
 		if d := &w.m.Data[i]; d.Mode == binary.Active && !d.Known {
+			w.stats.NoImage = fmt.Sprintf("where data segment %d goes is not known before it is instantiated", i)
 			return nil
 		}
 	}
@@ -56,7 +65,12 @@ func (w *rewriter) leaveImage() (globals []uint32) {
 			if !g.Mutable {
 				continue
 			}
-			if g.Type != binary.I32 && g.Type != binary.I64 && g.Type != binary.F32 && g.Type != binary.F64 || len(globals) == maxImageGlobals {
+			if g.Type != binary.I32 && g.Type != binary.I64 && g.Type != binary.F32 && g.Type != binary.F64 {
+				w.stats.NoImage = fmt.Sprintf("it initialises, and its mutable global %d is of type %v", i, g.Type)
+				return nil
+			}
+			if len(globals) == maxImageGlobals {
+				w.stats.NoImage = fmt.Sprintf("it initialises, and has more than %d mutable globals", maxImageGlobals)
 				return nil
 			}
 			globals = append(globals, uint32(i))

@@ -46,11 +46,14 @@ type Metered struct {
 	Resettable bool
 
 	Image   bool     // active data segments are empty, see Options
+	NoImage string   // why Image is false though the options ask for it
 	Globals []string // mutable globals in their order, with Options.Globals and Image
 
 	// Frames is what a call of each function is charged of the stack, in bytes; 0
 	// for those that were added, which call nothing but the host.
 	Frames []int64
+
+	Sizes []Size // of the module's own functions, metered
 
 	Functions   int // defined functions, those added included
 	LargestBody int // bytes
@@ -58,6 +61,15 @@ type Metered struct {
 	MostCalls   int // call instructions of one function
 	MostLocals  int // locals of one function, parameters included
 	Work        int // sum over functions of (blocks + 1) × (locals + 16), which the time to compile follows
+}
+
+// Size is how large one function is, which is what the time to compile it
+// depends on.
+type Size struct {
+	Body   int // bytes
+	Blocks int // block, loop and if instructions
+	Calls  int // call instructions
+	Locals int // parameters included
 }
 
 // Rewrite meters a module that Decode has accepted. It does not change m, and
@@ -118,6 +130,7 @@ type rewriter struct {
 	bulkList   []bulk            // in the order of those functions
 	types      map[string]uint32 // index of the types that were added
 	resettable bool
+	keeper     int  // index of a function that keeps the module from being resettable
 	empty      bool // the empty data segment is used
 	stats      Metered
 }
@@ -176,10 +189,15 @@ func maxCodeOf(m *binary.Module) int {
 func (w *rewriter) functions() error {
 	total, most := 0, maxCodeOf(w.m)
 	w.out.Bodies = make([]binary.Body, 0, len(w.m.Bodies)+8)
+	w.stats.Sizes = make([]Size, 0, len(w.m.Bodies))
 	for i := range w.m.Bodies {
+		before := w.resettable
 		b, err := w.body(&w.m.Bodies[i], &w.m.Types[w.m.FuncTypes[i]])
 		if err != nil {
 			return fmt.Errorf("function %d: %w", i, err)
+		}
+		if before && !w.resettable {
+			w.keeper = w.m.ImportedFuncs + i
 		}
 		if len(b.Raw) > maxBody {
 			return fmt.Errorf("%w: function %d has %d bytes, at most %d are allowed", ErrTooLarge, i, len(b.Raw), maxBody)
@@ -187,7 +205,9 @@ func (w *rewriter) functions() error {
 		if total += len(b.Raw); total > most {
 			return fmt.Errorf("%w: more than %d bytes of code", ErrTooLarge, most)
 		}
-		w.add(b, len(w.m.Types[w.m.FuncTypes[i]].Params))
+		params := len(w.m.Types[w.m.FuncTypes[i]].Params)
+		w.stats.Sizes = append(w.stats.Sizes, Size{len(b.Raw), int(b.Blocks), int(b.Calls), int(b.Locals) + params})
+		w.add(b, params)
 	}
 	return nil
 }

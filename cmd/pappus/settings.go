@@ -1,0 +1,361 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pappus/cmd/pappus/internal/settings"
+	"pappus/dispatcher"
+	"pappus/engine"
+	"pappus/server"
+	"pappus/wasmengine"
+	"pappus/wasmengine/binary"
+	"pappus/wasmengine/codecache"
+)
+
+// serving is the configuration of a server.
+type serving struct {
+	settings *settings.Set // bound to the fields below
+
+	listen, data        string
+	logFormat, logLevel string
+	codeCache           int64        // bytes; 0: none
+	tlsCert, tlsKey     string       // files; "": connections are not encrypted
+	certificate         *certificate // what is in them, once the server has read them
+
+	server   server.Config
+	dispatch dispatcher.Config
+	wasm     wasmengine.Config
+}
+
+// newServing makes a configuration in which everything has its default.
+func newServing() *serving {
+	s := &serving{
+		listen: "127.0.0.1:8080", data: "pappus-data", logFormat: "text", logLevel: "info",
+		codeCache: codecache.DefaultBytes,
+		server:    server.Config{BodyLimit: 64 << 20, CodeLimit: 64 << 20, Shutdown: 30 * time.Second},
+		dispatch: dispatcher.Config{
+			Waiting: 1024, QueueTimeout: 5 * time.Second, CompileTimeout: 30 * time.Second, ProgramBytes: dispatcher.DefaultProgramBytes,
+		},
+		wasm: wasmConfig(),
+	}
+	d, v := &s.dispatch, &s.server
+	s.settings = settings.New(
+		settings.Setting{Name: "listen", Usage: "address to listen on; port 0 picks a free one", Value: settings.Text(&s.listen, "ADDRESS", checkAddress)},
+		settings.Setting{Name: "data", Usage: "folder for all that is kept; made if it is not there", Value: settings.Text(&s.data, "FOLDER", anyText)},
+		settings.Setting{Name: "tls-cert", Usage: "file of the certificate to encrypt connections with, and of those that sign it (PEM); SIGHUP reads it again", Value: settings.Text(&s.tlsCert, "FILE", anyText), Example: "/etc/pappus/chain.pem"},
+		settings.Setting{Name: "tls-key", Usage: "file of its key (PEM); SIGHUP reads it again", Value: settings.Text(&s.tlsKey, "FILE", anyText), Example: "/etc/pappus/key.pem"},
+
+		settings.Setting{Name: "workers", Usage: "functions that compute at once", Value: settings.Count(&d.Workers, 1, dispatcher.MaxWorkers), Computed: "one for each processor", Example: "4"},
+		settings.Setting{Name: "memory-budget", Usage: "memory for contexts, bodies and answers together", Value: settings.Size(&d.MemoryBudget, dispatcher.MinMemoryBudget), Computed: "half of the machine's", Example: "4GiB"},
+		settings.Setting{Name: "waiting", Usage: "invocations that may wait", Value: settings.Count(&d.Waiting, 1, settings.Unbounded), Live: true},
+		settings.Setting{Name: "queue-timeout", Usage: "how long one may wait to start", Value: settings.Time(&d.QueueTimeout), Live: true},
+		settings.Setting{Name: "compile-timeout", Usage: "how long compiling a function may take", Value: settings.Time(&d.CompileTimeout)},
+		settings.Setting{
+			Name: "default-limits", Usage: "limits of functions that ask for none, like memory=64MiB,timeout=2s", Computed: limitsPage, Example: "memory=64MiB,timeout=2s", Live: true,
+			Value: settings.Named(func() { d.Defaults = engine.Limits{} }, limitSetter(&d.Defaults, engine.Limits{})),
+		},
+		settings.Setting{
+			Name: "max-limits", Usage: "highest limits that a function may ask for; names as for --default-limits", Computed: limitsPage, Example: "memory=1GiB,timeout=1m", Live: true,
+			Value: settings.Named(func() { d.Maximum = engine.Limits{} }, limitSetter(&d.Maximum, dispatcher.HighestLimits())),
+		},
+		settings.Setting{
+			Name: "module-limits", Usage: "what a wasm module may have, like functions=1000,body=1MiB", Computed: limitsPage, Example: "functions=1000,body=1MiB",
+			Value: settings.Named(func() { s.wasm.Caps = binary.DefaultCaps() }, capSetter(&s.wasm.Caps)),
+		},
+		settings.Setting{Name: "code-cache", Usage: "how much compiled code is kept in the data folder; 0: none", Value: settings.Size(&s.codeCache, 0)},
+		settings.Setting{Name: "loaded-code", Usage: "how much compiled code is kept in memory while nothing runs it; 0: none", Value: settings.Size(&d.ProgramBytes, 0), Live: true},
+
+		settings.Setting{Name: "max-body", Usage: "largest request body", Value: settings.Size(&v.BodyLimit, 1), Live: true},
+		settings.Setting{Name: "max-code", Usage: "largest upload of a function", Value: settings.Size(&v.CodeLimit, 1), Live: true},
+		settings.Setting{Name: "origin", Usage: "origin of web pages that may use the server, like https://example.org", Value: settings.Texts(&v.Origins, checkOrigin), Example: "https://example.org", Live: true},
+		settings.Setting{Name: "host", Usage: "name by which clients may call the server, besides localhost", Value: settings.Texts(&v.Hosts, checkHost), Example: "pappus.example.org", Live: true},
+		settings.Setting{Name: "allow-remote", Usage: "listen for other machines too, without keys", Value: settings.Bool(&v.AllowRemote)},
+		settings.Setting{Name: "shutdown", Usage: "how long what runs may take to finish when the server stops", Value: settings.Time(&v.Shutdown), Live: true},
+
+		settings.Setting{Name: "access-log", Usage: "log every request", Value: settings.Bool(&v.AccessLog), Live: true},
+		settings.Setting{Name: "log-format", Usage: "text or json", Value: settings.Choice(&s.logFormat, "text", "json")},
+		settings.Setting{Name: "log-level", Usage: "debug, info, warn or error", Value: settings.Choice(&s.logLevel, "debug", "info", "warn", "error"), Live: true},
+	)
+	return s
+}
+
+// limitsPage has the defaults of limits.
+const limitsPage = "those of docs/limits.md"
+
+// wasmConfig is that of an engine whose compile processes are this program.
+func wasmConfig() wasmengine.Config {
+	return wasmengine.Config{Compiler: []string{self, compileWorker}, Caps: binary.DefaultCaps()}
+}
+
+// self names this very program, also when its file has been replaced since.
+const self = "/proc/self/exe"
+
+// findOut sets what depends on the machine where nobody said it.
+func (s *serving) findOut() {
+	if s.dispatch.MemoryBudget == 0 {
+		s.dispatch.MemoryBudget = memoryBudget(os.DirFS("/"))
+	}
+	if s.dispatch.Workers == 0 {
+		s.dispatch.Workers = min(runtime.GOMAXPROCS(0), dispatcher.MaxWorkers)
+	}
+}
+
+// showFound has the settings shown with what was found out.
+func (s *serving) showFound() {
+	s.settings.Show("memory-budget", engine.Bytes(s.dispatch.MemoryBudget).String())
+	s.settings.Show("workers", strconv.Itoa(s.dispatch.Workers))
+}
+
+// parts are the configurations of the parts, of which some depend on the same
+// setting.
+func (s *serving) parts() (server.Config, dispatcher.Config) {
+	d := s.dispatch
+	d.MaxCode = s.server.CodeLimit
+	d.ProgramBytes = max(d.ProgramBytes, 1) // less than any program has; 0 would be the default
+	return s.server, d
+}
+
+// check finds what is wrong with settings together, each of which is right by
+// itself. The error is settings.Errors.
+func (s *serving) check() error {
+	var errs settings.Errors
+	v, d := s.parts()
+	var refused *engine.LimitError
+	if err := d.Check(); errors.As(err, &refused) { // a maximum by itself has been checked
+		errs = append(errs, s.mistake("default-limits", refused.Limit+" "+refused.Reason, "lower the default, or raise max-limits"))
+	} else if err != nil {
+		errs = append(errs, s.mistake("", err.Error(), ""))
+	}
+	if err := v.Check(); err != nil {
+		errs = append(errs, s.mistake("", err.Error(), ""))
+	}
+	if s.tlsCert == "" && s.tlsKey != "" {
+		errs = append(errs, s.mistake("tls-key", "tls-key needs tls-cert", certificateHint))
+	} else if s.tlsCert != "" && s.tlsKey == "" {
+		errs = append(errs, s.mistake("tls-cert", "tls-cert needs tls-key", certificateHint))
+	}
+	if addr, ok := literalAddress(s.listen); ok {
+		if err := v.CheckListen(addr); err != nil {
+			errs = append(errs, s.mistake("listen", err.Error(), listenHint))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs
+}
+
+const listenHint = "listen on 127.0.0.1, or add --allow-remote if the network itself keeps strangers out"
+
+// mistake is an error of a setting, at the place where its value comes from.
+func (s *serving) mistake(name, message, hint string) *settings.Error {
+	e := &settings.Error{Key: name, Message: message, Hint: hint}
+	setting := s.settings.Lookup(name)
+	if setting == nil {
+		return e
+	}
+	switch p := setting.Place(); p.Kind {
+	case settings.FromFile:
+		e.File, e.Line = p.File, p.Line
+	case settings.FromVariable:
+		e.Variable = p.Name
+	default:
+		e.Flag = "--" + name
+	}
+	return e
+}
+
+// checkFiles finds what keeps the files and folders that the settings name from
+// being used, as far as it can be known without making any.
+func (s *serving) checkFiles() error {
+	var errs settings.Errors
+	if s.tlsCert != "" {
+		if _, err := readCertificate(s.tlsCert, s.tlsKey); err != nil {
+			errs = append(errs, s.mistake("tls-cert", err.Error(), certificateHint))
+		}
+	}
+	if err := s.checkData(); err != nil {
+		errs = append(errs, s.mistake("data", err.Error(), "name a folder that this user can write, or make it possible"))
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs
+}
+
+// checkData finds what keeps the data folder from being made or used.
+func (s *serving) checkData() error {
+	dir, err := filepath.Abs(s.data)
+	for err == nil {
+		var info os.FileInfo
+		switch info, err = os.Stat(dir); {
+		case err == nil && !info.IsDir():
+			err = fmt.Errorf("%s is not a folder", dir)
+		case err == nil:
+			if err = unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK); err == nil {
+				return nil
+			}
+			err = fmt.Errorf("%s can't be written: %w", dir, err)
+		case errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir):
+			dir, err = filepath.Dir(dir), nil // the server makes what is missing
+		}
+	}
+	return err
+}
+
+func anyText(string) error { return nil }
+
+// checkAddress accepts HOST:PORT.
+func checkAddress(text string) error {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return fmt.Errorf("%.80q is not an address with a port, like 127.0.0.1:8080 or [::1]:8080", text)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return fmt.Errorf("%.20q is not a port: a number up to 65535", port)
+	}
+	if host == "" {
+		return nil // all addresses
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	return checkName(host)
+}
+
+// literalAddress is an address to listen on, if it is known without asking for
+// a name.
+func literalAddress(text string) (net.Addr, bool) {
+	if port, ok := strings.CutPrefix(text, ":"); ok {
+		text = "[::]:" + port
+	}
+	addr, err := netip.ParseAddrPort(text)
+	return net.TCPAddrFromAddrPort(addr), err == nil
+}
+
+var label = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+
+// checkName accepts names of machines as they stand in requests.
+func checkName(text string) error {
+	const most = 253
+	if len(text) > most {
+		return fmt.Errorf("%.40q… is longer than a name can be", text)
+	}
+	for part := range strings.SplitSeq(text, ".") {
+		if !label.MatchString(part) {
+			return fmt.Errorf("%.80q is not a name like pappus.example.org; international ones are written in their xn-- form", text)
+		}
+	}
+	return nil
+}
+
+// checkHost accepts names by which clients may call the server.
+func checkHost(text string) error {
+	if strings.Contains(text, "*") {
+		return fmt.Errorf("%.80q is a pattern; give each name", text)
+	}
+	if _, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return fmt.Errorf("%.80q is an address; those of this machine are always allowed, and allow-remote allows the others", text)
+	}
+	name, port, _ := strings.Cut(text, ":")
+	if _, err := strconv.ParseUint(port, 10, 16); err == nil && checkName(name) == nil {
+		return fmt.Errorf("%.80q has a port; give the name alone: %s", text, name)
+	}
+	if strings.HasSuffix(text, ".") && checkName(strings.TrimSuffix(text, ".")) == nil {
+		return fmt.Errorf("%.80q ends in a dot; leave that out", text)
+	}
+	return checkName(text)
+}
+
+// checkOrigin accepts origins exactly as browsers send them.
+func checkOrigin(text string) error {
+	switch {
+	case strings.Contains(text, "*"):
+		return fmt.Errorf("%.80q would let every web page use the server; give each origin, like https://example.org", text)
+	case text == "null":
+		return errors.New("null is what pages without an origin send, anybody's among them; serve the page from an address")
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil {
+		return fmt.Errorf("%.80q is not an origin; browsers send them like https://example.org or http://localhost:3000", text)
+	}
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
+		host = ip.String()
+	} else if err := checkName(host); err != nil {
+		return err
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return fmt.Errorf("%.20q is not a port: a number from 1 to 65535", port)
+		}
+		if usual := u.Scheme == "http" && n == 80 || u.Scheme == "https" && n == 443; !usual {
+			host += ":" + strconv.FormatUint(n, 10)
+		}
+	}
+	if sent := u.Scheme + "://" + host; sent != text {
+		return fmt.Errorf("%.80q is not what browsers send; write %s", text, sent)
+	}
+	return nil
+}
+
+// limitSetter sets limits of functions by their names, within those that are
+// not zero.
+func limitSetter(limits *engine.Limits, highest engine.Limits) func(name, value string) error {
+	return func(name, value string) error {
+		var one engine.Limits
+		if err := one.Set(name, value); err != nil {
+			return err
+		}
+		var refused *engine.LimitError
+		if err := one.Check(highest); errors.As(err, &refused) {
+			return errors.New("it " + refused.Reason)
+		}
+		return limits.Set(name, value)
+	}
+}
+
+// capSetter sets caps of modules by their names.
+func capSetter(caps *binary.Caps) func(name, value string) error {
+	return func(name, value string) error {
+		var names []string
+		var to *int
+		caps.Each(func(n string, bound *int) {
+			names = append(names, n)
+			if n == name {
+				to = bound
+			}
+		})
+		if to == nil {
+			return fmt.Errorf("there is no such limit; there are %s", strings.Join(names, ", "))
+		}
+		n, err := engine.ParseBytes(value)
+		if err != nil || n > math.MaxInt32 {
+			return fmt.Errorf("%.40q is not a number or size up to 2GiB", value)
+		}
+		if n == 0 && slices.Contains([]string{"module", "body", "name"}, name) {
+			return errors.New("with 0 there could be no function at all")
+		}
+		*to = int(n)
+		return nil
+	}
+}
