@@ -58,8 +58,10 @@ var rules = map[string]rule{
 	"samples":             {tests: []string{"cases", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"bench/loopback":      {},
 	"docs":                {},
+	"internal/contexts":   {},
 	"internal/hammer":     {tests: []string{"dispatcher", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
+	"internal/suggest":    {},
 	"internal/testreport": {},
 }
 
@@ -94,9 +96,9 @@ var dependencies = map[string]dependency{
 		why:  "flags are read in cmd and handed on as values",
 	},
 	"gopkg.in/yaml.v3": {
-		only:  []string{"server", "cmd/..."},
+		only:  []string{"server", "cmd/...", "internal/contexts"},
 		tests: true,
-		why:   "YAML is the API description's format",
+		why:   "YAML is the format of the API description, of the files of users, and of what -o yaml prints",
 	},
 	"golang.org/x/sys": {
 		only:  []string{"wasmengine/...", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
@@ -121,6 +123,11 @@ var dependencies = map[string]dependency{
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},
+	"github.com/agnivade/levenshtein": {
+		only: []string{"internal/suggest"},
+		why:  "what is most like a name is for one package to say",
+	},
+	"github.com/creack/pty":           {tests: true, why: "it is a terminal in tests of the command line"},
 	"github.com/rogpeppe/go-internal": {tests: true, why: "it drives the command line in tests"},
 	"go.uber.org/goleak":              {tests: true, why: "it finds goroutines that tests left over"},
 	"pgregory.net/rapid": {
