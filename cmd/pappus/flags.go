@@ -45,11 +45,16 @@ func (f pairsFlag) String() string {
 }
 
 func (f pairsFlag) Set(text string) error {
+	seen := map[string]bool{}
 	for pair := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
 			return fmt.Errorf("%.40q is not NAME=VALUE", pair)
 		}
+		if seen[name] {
+			return fmt.Errorf("%.40s is there twice", name)
+		}
+		seen[name] = true
 		if err := f.set(name, value); err != nil {
 			return fmt.Errorf("%.40s: %w", name, err)
 		}

@@ -18,7 +18,7 @@ import (
 )
 
 func (c *commandLine) inspectCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "inspect REF|FILE",
 		Short: "Show what is known of a function, or of a file before it is pushed",
 		Long: `Shows the signature, limits and digests of a function on the server, or of the
@@ -26,10 +26,14 @@ code in a file, which is checked as the server would check it. What has a / in i
 or ends in .wasm is a file.`,
 		Example: `  pappus inspect wordcount@2
   pappus inspect ./wordcount.wasm`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeFunctionsAndCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if isFile(args[0]) {
 				return c.inspectFile(args[0])
+			}
+			if err := c.reference(args[0]); err != nil {
+				return err
 			}
 			cl, err := c.client()
 			if err != nil {
@@ -39,12 +43,14 @@ or ends in .wasm is a file.`,
 			if err != nil {
 				return err
 			}
-			if c.json {
-				return c.printJSON(f)
-			}
-			return printFunction(c.stdout, f)
+			v := versionView()
+			v.text = printFunction
+			return showOne(c, v, *f)
 		},
 	}
+	c.bindForm(cmd.Flags(), allForms)
+	c.bindQuiet(cmd.Flags(), "print NAME@VERSION only")
+	return cmd
 }
 
 // isFile reports whether an argument means a file: no reference has a slash,
@@ -74,44 +80,62 @@ func (c *commandLine) inspectFile(path string) (err error) {
 	sig := insp.Manifest.Signature()
 	limits := insp.Manifest.Limits.Or(engine.DefaultLimits())
 	digest := data.Sum(code)
-	if c.json {
-		return c.printJSON(struct {
-			File        string         `json:"file"`
-			Engine      string         `json:"engine"`
-			CodeDigest  string         `json:"code_digest"`
-			Size        int            `json:"size"`
-			Description string         `json:"description,omitempty"`
-			Inputs      []engine.Param `json:"inputs"`
-			Outputs     []engine.Param `json:"outputs"`
-			Open        bool           `json:"open,omitempty"`
-			Limits      engine.Limits  `json:"limits"`
-			Layout      string         `json:"layout,omitempty"`
-			Memory      int64          `json:"initial_memory"`
-			Exports     []string       `json:"exports"`
-		}{
-			path, wasm.Name(), digest.String(), len(code), insp.Manifest.Description,
-			sig.Inputs, sig.Outputs, sig.Open, limits, insp.Layout, insp.Memory, insp.Exports,
-		})
-	}
-	return printRows(c.stdout, []row{
-		{"file", path},
-		{"engine", wasm.Name()},
-		{"code", fmt.Sprintf("%s (%s)", digest, countBytes(int64(len(code))))},
-		{"about", insp.Manifest.Description},
-		{"inputs", paramList(sig.Inputs, sig.Open)},
-		{"outputs", paramList(sig.Outputs, sig.Open)},
-		{"limits", limitList(limits.Memory.String(), limits.Stack.String(), limits.Output.String(), limits.Timeout.String(), limits.Items, limits.Fuel)},
-		{"layout", insp.Layout},
-		{"memory", countBytes(insp.Memory) + " at first"},
-		{"exports", strings.Join(insp.Exports, ", ")},
+	return showOne(c, fileView(), inspectedFile{
+		path, wasm.Name(), digest.String(), len(code), insp.Manifest.Description,
+		sig.Inputs, sig.Outputs, sig.Open, limits, insp.Layout, insp.Memory, insp.Exports,
 	})
 }
 
-func printFunction(w io.Writer, f *client.Function) error {
+// inspectedFile is what inspect prints of a file.
+type inspectedFile struct {
+	File        string         `json:"file"`
+	Engine      string         `json:"engine"`
+	CodeDigest  string         `json:"code_digest"`
+	Size        int            `json:"size"`
+	Description string         `json:"description,omitempty"`
+	Inputs      []engine.Param `json:"inputs"`
+	Outputs     []engine.Param `json:"outputs"`
+	Open        bool           `json:"open,omitempty"`
+	Limits      engine.Limits  `json:"limits"`
+	Layout      string         `json:"layout,omitempty"`
+	Memory      int64          `json:"initial_memory"`
+	Exports     []string       `json:"exports"`
+}
+
+func fileView() *view[inspectedFile] {
+	return &view[inspectedFile]{
+		name: func(f inspectedFile) string { return f.File },
+		columns: []column[inspectedFile]{
+			{title: "FILE", value: func(f inspectedFile) string { return f.File }},
+			{title: "ENGINE", value: func(f inspectedFile) string { return f.Engine }},
+			{title: "SIZE", value: func(f inspectedFile) string { return roughBytes(int64(f.Size)) }},
+			{title: "INPUTS", value: func(f inspectedFile) string { return paramList(f.Inputs, f.Open) }},
+			{title: "OUTPUTS", value: func(f inspectedFile) string { return paramList(f.Outputs, f.Open) }},
+			{title: "CODE", only: formWide, value: func(f inspectedFile) string { return f.CodeDigest }},
+		},
+		text: func(w io.Writer, f inspectedFile) error {
+			l := f.Limits
+			return printRows(w, []row{
+				{"file", f.File},
+				{"engine", f.Engine},
+				{"code", fmt.Sprintf("%s (%s)", f.CodeDigest, countBytes(int64(f.Size)))},
+				{"about", f.Description},
+				{"inputs", paramList(f.Inputs, f.Open)},
+				{"outputs", paramList(f.Outputs, f.Open)},
+				{"limits", limitList(l.Memory.String(), l.Stack.String(), l.Output.String(), l.Timeout.String(), l.Items, l.Fuel)},
+				{"layout", f.Layout},
+				{"memory", countBytes(f.Memory) + " at first"},
+				{"exports", strings.Join(f.Exports, ", ")},
+			})
+		},
+	}
+}
+
+func printFunction(w io.Writer, f client.Function) error {
 	return printRows(w, []row{
 		{"name", f.Name},
 		{"version", fmt.Sprint(f.Version)},
-		{"tags", tagsOf(*f)},
+		{"tags", tagsOf(f)},
 		{"digest", f.Digest},
 		{"engine", f.Engine},
 		{"code", fmt.Sprintf("%s (%s)", f.CodeDigest, countBytes(f.Size))},

@@ -11,15 +11,15 @@ import (
 const longest = 256
 
 // Closest returns the one of several names that is most like name, and whether
-// any is like it at all: it differs by one character in three at most, at
-// least one, whatever the case; or name is the beginning of it, of three
+// any is like it at all: it differs by one character in three (rounded
+// up) at most, whatever the case; or name is the beginning of it, of three
 // characters or more. Of several that are equally like it, it is the first.
 func Closest(name string, among []string) (string, bool) {
 	if name == "" || len(name) > longest {
 		return "", false
 	}
 	lower := strings.ToLower(name)
-	best, least := "", max(1, (len(lower)+1)/3)+1
+	best, least := "", (len(lower)+2)/3+1
 	for _, candidate := range among {
 		if candidate == "" || len(candidate) > longest {
 			continue
