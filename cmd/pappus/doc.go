@@ -8,3 +8,5 @@
 // terminal.go (what may reach a terminal), flags.go and errors.go (hints and
 // exit codes, which docs/exit-codes.md lists).
 package main
+
+//go:generate go test -run TestCommandsAreDocumented -update .

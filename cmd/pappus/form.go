@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
@@ -101,18 +103,19 @@ func (c *commandLine) settleForm(flags *pflag.FlagSet) error {
 		flag, _ = f.Value.(formFlag)
 		given = f.Changed
 	}
+	names := slices.Contains(flag.forms, formName) // what --quiet prints
 	switch {
 	case given && c.json && c.output != formJSON:
 		return usage("choose one of them", "--json and -o %s exclude each other", c.output)
-	case given && c.quiet && c.output != formName:
+	case names && given && c.quiet && c.output != formName:
 		return usage("choose one of them", "--quiet and -o %s exclude each other", c.output)
-	case flag.forms != nil && c.quiet && c.json:
+	case names && c.quiet && c.json:
 		return usage("choose one of them", "--quiet and --json exclude each other")
 	case given:
 		return c.settleOutput(flag)
 	case c.json:
 		c.form.kind = formJSON
-	case c.quiet && slices.Contains(flag.forms, formName):
+	case names && c.quiet:
 		c.form.kind = formName
 	}
 	return nil
@@ -180,8 +183,8 @@ func yamlText(value any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doc yaml.Node // JSON is YAML
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(printable(text), &doc); err != nil {
 		return nil, fmt.Errorf("make YAML: %w", err)
 	}
 	block(&doc)
@@ -194,9 +197,26 @@ func yamlText(value any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// block takes the style of JSON off.
+// printable makes YAML of JSON, which it is but for characters that YAML has
+// only escaped.
+func printable(jsonText []byte) []byte {
+	b := make([]byte, 0, len(jsonText))
+	for _, r := range string(jsonText) {
+		if changesText(r) || r == 0xfeff || r == 0xfffe || r == 0xffff {
+			b = fmt.Appendf(b, `\u%04x`, r)
+		} else {
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return b
+}
+
+// block takes the style of JSON off, but for texts that would not be read as
+// they are without quotes: a merge key, and several lines.
 func block(n *yaml.Node) {
-	n.Style = 0
+	if n.Value != "<<" && !strings.ContainsFunc(n.Value, unicode.IsControl) {
+		n.Style = 0
+	}
 	for _, child := range n.Content {
 		block(child)
 	}

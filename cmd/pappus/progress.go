@@ -24,6 +24,7 @@ type progress struct {
 	expected int64 // bytes; -1 if that is not known, 0 if none are counted
 	sent     atomic.Int64
 	begun    time.Time
+	told     bool   // somebody is to read it
 	ended    func() // ends the goroutine that tells, and waits for it
 
 	mu   sync.Mutex
@@ -37,6 +38,7 @@ func (c *commandLine) startProgress(what string) *progress {
 	if c.quiet || c.form.kind != "" && c.form.kind != formTable && c.form.kind != formWide {
 		return p
 	}
+	p.told = true
 	if p.redraw = c.movesCursor(c.stderr); p.redraw {
 		p.width = width(c.stderr)
 	}

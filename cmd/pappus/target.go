@@ -199,6 +199,7 @@ func readCertificates(file string) (*x509.CertPool, error) {
 // advise adds to a failure's hint what only the command line can know: where
 // the server's address came from, and names that are like one that is unknown.
 func (c *commandLine) advise(ctx context.Context, f *failure) {
+	var foreign *client.Problem
 	switch {
 	case f.Exit == exitUnreachable:
 		f.Hint = c.unreachableHint(f)
@@ -206,8 +207,8 @@ func (c *commandLine) advise(ctx context.Context, f *failure) {
 		if like, ok := c.closest(ctx, f.Kind == "unknown-tag"); ok {
 			f.Hint = didYouMean(like, f.Hint)
 		}
-	case strings.Contains(f.Message, "HTTP request to an HTTPS server"):
-		f.Hint = "the server wants https: write its address with https://" + c.comesFrom()
+	case f.Kind == "" && errors.As(f.err, &foreign):
+		f.Hint = "check that the address is that of a Pappus server, and whether it wants http:// or https://" + c.comesFrom()
 	}
 }
 

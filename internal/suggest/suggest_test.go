@@ -17,7 +17,7 @@ func TestClosest(t *testing.T) {
 		among []string
 		want  string
 	}{
-		{"psh", verbs, "push"}, {"nmae", []string{"cases", "name"}, "name"}, {"pusj", verbs, "push"}, {"Invoke", verbs, "invoke"}, {"sevre", verbs, "serve"},
+		{"psh", verbs, "push"}, {"anme", []string{"cases", "name"}, "name"}, {"pusj", verbs, "push"}, {"Invoke", verbs, "invoke"}, {"sevre", verbs, "serve"},
 		{"l", verbs, "ls"}, {"ver", verbs, "verify"}, {"insp", verbs, "inspect"}, {"rn", verbs, "run"},
 		{"fly", verbs, ""}, {"", verbs, ""}, {"x", nil, ""}, {"deploy", verbs, ""},
 		{"word-count", []string{"", "wordcount", "sum"}, "wordcount"}, {"wörtzahl", []string{"wortzahl"}, "wortzahl"},
