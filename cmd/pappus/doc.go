@@ -4,9 +4,12 @@
 // It owns flags, the wiring of the parts, and the verbs, one file each; it may
 // know everything. A verb reads its flags into values, calls the client (or,
 // without a server, the engine), and prints; what several verbs share is in
+// target.go (which server is called, and what to do if it can't be),
 // inputs.go (the syntax of --in), outputs.go (how items are shown and written),
-// terminal.go (what may reach a terminal), flags.go and errors.go (hints and
-// exit codes, which docs/exit-codes.md lists).
+// form.go and records.go (how records are printed: tables, -o), progress.go,
+// terminal.go (what may reach a terminal, and colours), completion.go, flags.go,
+// usage.go (mistakes in how it is called) and errors.go (hints and exit codes,
+// which docs/exit-codes.md lists). docs/commands.md is written from the verbs.
 package main
 
 //go:generate go test -run TestCommandsAreDocumented -update .
