@@ -85,9 +85,6 @@ func (c *commandLine) changeContexts(ctx context.Context, change func(*contexts.
 		changed = file
 		return change(file)
 	})
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return nil, fail(exitFile, err, "end the other command, and try again")
-	}
 	return changed, contextsFailure(err)
 }
 

@@ -138,6 +138,9 @@ func (f *failure) ofProblem(p *client.Problem) {
 	if f.Hint == "" {
 		f.Hint = "docs/errors.md says more about " + f.Kind
 	}
+	if p.RetryAfter > 0 {
+		f.Hint = fmt.Sprintf("%s; the server says to try again in %v", strings.TrimSuffix(f.Hint, "."), p.RetryAfter)
+	}
 }
 
 // hintOf says what to do in the words of the command line, for problems whose

@@ -22,9 +22,9 @@ type callFlags struct {
 }
 
 func (f *callFlags) bind(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.in, "in", nil, "an input, like SET=FILE; may be repeated")
-	flags.StringVar(&f.raw, "raw", "", "one item for the first input set: FILE, - for stdin, or text:WORDS")
-	flags.StringVar(&f.out, "out", "", "write each output item to DIR/SET/ITEM")
+	flags.StringArrayVar(&f.in, "in", nil, "an input, like `SET=FILE`; may be repeated")
+	flags.StringVar(&f.raw, "raw", "", "one item for the first input set: `FILE`, - for stdin, or text:WORDS")
+	flags.StringVar(&f.out, "out", "", "write each output item to `DIR`/SET/ITEM")
 	flags.BoolVar(&f.stats, "stats", false, "print times and fuel to stderr")
 }
 
@@ -99,7 +99,7 @@ or NAME@sha256:DIGEST.
 	}
 	call.bind(cmd.Flags())
 	c.bindQuiet(cmd.Flags(), "tell nothing of progress")
-	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media type of --raw; application/json and multipart/form-data bodies hold named sets")
+	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media `TYPE` of --raw; application/json and multipart/form-data bodies hold named sets")
 	return cmd
 }
 

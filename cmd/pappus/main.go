@@ -68,7 +68,7 @@ func (c *commandLine) run(ctx context.Context, args []string) int {
 	}
 	if !c.started {
 		err = misuse(verb, err)
-		c.json = c.json || slices.Contains(args, "--json") // it may come after what is wrong
+		c.json = c.json || c.output == formJSON || slices.Contains(args, "--json") // which may come after what is wrong
 	}
 	f := failureOf(err)
 	c.advise(ctx, f)

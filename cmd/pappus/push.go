@@ -64,9 +64,9 @@ invoke and other verbs take.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&p.name, "name", "", "name of the function (default: the file's name without .wasm)")
-	flags.StringArrayVar(&p.tags, "tag", nil, "tag to move to this version instead of latest; may be repeated")
-	flags.StringVar(&p.memo, "memo", "", "whether results may be remembered: auto or off")
+	flags.StringVar(&p.name, "name", "", "`NAME` of the function (default: the file's name without .wasm)")
+	flags.StringArrayVar(&p.tags, "tag", nil, "`TAG` to move to this version instead of latest; may be repeated")
+	flags.StringVar(&p.memo, "memo", "", "whether results may be remembered: `auto|off`")
 	p.signature.bind(flags)
 	p.limits.bind(flags)
 	c.bindForm(flags, allForms)

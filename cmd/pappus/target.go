@@ -128,11 +128,19 @@ func readContexts(path string) (*contexts.File, error) {
 
 // contextsFailure says what to do about a file of contexts.
 func contextsFailure(err error) error {
-	var damaged *contexts.DamagedError
-	if errors.As(err, &damaged) {
+	var (
+		damaged *contexts.DamagedError
+		known   *failure
+	)
+	switch {
+	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &damaged):
 		return fail(exitFile, err, "correct the file, or remove it and add the contexts again; --server does without")
+	case errors.Is(err, context.DeadlineExceeded):
+		return fail(exitFile, err, "end the other command, and try again")
 	}
-	return err
+	return fail(exitFile, fmt.Errorf("contexts: %w", err), "check that you may read and write the file and its folder; --server does without")
 }
 
 func unknownContext(file *contexts.File, from, name string) error {

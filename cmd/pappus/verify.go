@@ -59,7 +59,7 @@ are "not comparable", and run compiled only.`,
 			return errors.Join(c.verify(cmd.Context(), v, args[0], list), v.close())
 		},
 	}
-	cmd.Flags().StringVar(&folder, "cases", "", "folder of the cases (default: cases beside FILE)")
+	cmd.Flags().StringVar(&folder, "cases", "", "`FOLDER` of the cases (default: cases beside FILE)")
 	c.bindForm(cmd.Flags(), plainForms)
 	c.bindQuiet(cmd.Flags(), "show only cases that fail, in every form, and no progress")
 	return cmd

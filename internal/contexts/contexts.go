@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,6 +38,10 @@ type DamagedError struct {
 }
 
 func (e *DamagedError) Error() string { return e.Path + ": " + e.Reason }
+
+// ErrNotKept is returned for changes after which the file would not say what it
+// should.
+var ErrNotKept = errors.New("the contexts can't be kept")
 
 // maxFile is how much of a file is read, in bytes; a thousand contexts have a
 // tenth of it.
@@ -142,6 +147,10 @@ func Update(ctx context.Context, path string, change func(*File) error) error {
 	text, err := yaml.Marshal(file)
 	if err != nil {
 		return fmt.Errorf("write contexts: %w", err)
+	}
+	// YAML does not keep every text there is, such as that of a line end alone.
+	if same, err := parse(text); err != nil || !reflect.DeepEqual(same, file) {
+		return fmt.Errorf("%w: %w", ErrNotKept, cmp.Or(err, errors.New("it has characters that YAML does not keep")))
 	}
 	return replace(path, text)
 }

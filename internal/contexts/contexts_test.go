@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -39,6 +40,15 @@ func TestReadAndUpdate(t *testing.T) {
 	})
 	if !errors.Is(err, refused) {
 		t.Error(err)
+	}
+	for _, bad := range []contexts.Context{{}, {Server: "http://x", CA: "\n"}} {
+		err := contexts.Update(t.Context(), path, func(f *contexts.File) error {
+			f.Contexts["bad"] = bad
+			return nil
+		})
+		if !errors.Is(err, contexts.ErrNotKept) {
+			t.Errorf("%+v: %v", bad, err)
+		}
 	}
 	if file, err = contexts.Read(path); err != nil || file.Contexts["a"] != want || file.Current != "a" {
 		t.Errorf("%+v, %v", file, err)
@@ -128,16 +138,24 @@ func TestUpdateWaitsNoLongerThanItMay(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	name := rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{0,20}`)
+	ca := rapid.OneOf(rapid.StringMatching(`/[ -~]{0,20}`), rapid.String())
 	rapid.Check(t, func(t *rapid.T) {
 		want := map[string]contexts.Context{}
 		for range rapid.IntRange(0, 5).Draw(t, "n") {
-			want[name.Draw(t, "name")] = contexts.Context{Server: "http://" + name.Draw(t, "host"), CA: rapid.String().Draw(t, "ca")}
+			want[name.Draw(t, "name")] = contexts.Context{Server: "http://" + name.Draw(t, "host"), CA: ca.Draw(t, "ca")}
 		}
 		path := filepath.Join(dir, "contexts.yaml")
 		err := contexts.Update(context.Background(), path, func(f *contexts.File) error {
 			f.Contexts = want
 			return nil
 		})
+		if errors.Is(err, contexts.ErrNotKept) {
+			for _, c := range want {
+				if strings.ContainsFunc(c.CA, func(r rune) bool { return !unicode.IsPrint(r) }) {
+					t.Skip("YAML does not keep it")
+				}
+			}
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
