@@ -106,8 +106,8 @@ or NAME@sha256:DIGEST.
 // invoke calls a function, and tells how far that is until its answer begins.
 func (c *commandLine) invoke(ctx context.Context, cl *client.Client, ref string, inv client.Invocation) (*client.Answer, error) {
 	p := c.startProgress("running " + ref)
-	defer p.stop()
-	inv.Body.Reader = p.counted(inv.Body.Reader, inv.Body.Size)
+	defer p.Stop()
+	inv.Body.Reader = p.Counted(inv.Body.Reader, inv.Body.Size)
 	return cl.Invoke(ctx, ref, inv)
 }
 

@@ -173,8 +173,8 @@ func (c *commandLine) pushAll(ctx context.Context, cl *client.Client, jobs []pus
 
 func (c *commandLine) pushOne(ctx context.Context, cl *client.Client, job pushJob, opts client.PutOptions) (*client.Function, bool, error) {
 	p := c.startProgress("registering " + job.name)
-	defer p.stop()
-	job.code.Reader = p.counted(job.code.Reader, job.code.Size)
+	defer p.Stop()
+	job.code.Reader = p.Counted(job.code.Reader, job.code.Size)
 	return cl.PutFunction(ctx, job.name, job.code, opts)
 }
 

@@ -90,7 +90,7 @@ func (l *localRun) run(ctx context.Context, c *commandLine, stats io.Writer) (er
 		return err
 	}
 	telling := c.startProgress("preparing")
-	defer telling.stop()
+	defer telling.Stop()
 	start := time.Now()
 	program, err := l.engine.Prepare(ctx, l.code, sig, limits)
 	if err != nil {
@@ -98,9 +98,9 @@ func (l *localRun) run(ctx context.Context, c *commandLine, stats io.Writer) (er
 	}
 	defer func() { err = errors.Join(err, program.Close()) }()
 	prepared := time.Since(start)
-	telling.say("running")
+	telling.Say("running")
 	result, err := program.Run(ctx, inputs, limits)
-	telling.stop()
+	telling.Stop()
 	if err != nil {
 		return err
 	}

@@ -137,9 +137,9 @@ func (c *commandLine) verify(ctx context.Context, v *verification, file string, 
 
 func (c *commandLine) runCases(ctx context.Context, v *verification, list []*cases.Case, all *verifiedFile) error {
 	p := c.startProgress("verifying")
-	defer p.stop()
+	defer p.Stop()
 	for i, one := range list {
-		p.say(fmt.Sprintf("case %d of %d, %s", i+1, len(list), one.Name))
+		p.Say(harmless(fmt.Sprintf("case %d of %d, %s", i+1, len(list), one.Name)))
 		result, err := v.run(ctx, one)
 		if err != nil {
 			return err

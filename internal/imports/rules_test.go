@@ -61,6 +61,7 @@ var rules = map[string]rule{
 	"internal/contexts":   {},
 	"internal/hammer":     {tests: []string{"dispatcher", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
+	"internal/progress":   {},
 	"internal/suggest":    {},
 	"internal/testreport": {},
 }
