@@ -151,7 +151,7 @@ variables and file: syntax, names and values, whether settings contradict each
 other, whether the address is one to listen on, and whether the data folder can
 be used. It makes and starts nothing, and prints every mistake that it finds.`,
 		Example: `  pappus config check pappus.yaml
-  pappus config check /etc/pappus.yaml --data /var/lib/pappus`,
+  pappus config check pappus.yaml --data data`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {

@@ -103,7 +103,7 @@ func failureOf(err error) *failure {
 		}
 		f.catalogueHint(problem.Code(fault.Kind))
 	case errors.Is(err, client.ErrUnreachable):
-		f.Exit, f.Hint = exitUnreachable, "start one with: pappus serve; or name another with --server or PAPPUS_SERVER"
+		f.Exit, f.Hint = exitUnreachable, "start one with: pappus serve; or name another with --server"
 	case errors.Is(err, context.Canceled):
 		f.Exit, f.Message, f.Hint = exitInterrupted, "interrupted", "nothing is left to do; run the command again if its result is wanted"
 	case errors.As(err, &path):
@@ -141,6 +141,9 @@ func (f *failure) ofProblem(p *client.Problem) {
 	if f.Hint == "" {
 		f.Hint = "docs/errors.md says more about " + f.Kind
 	}
+	if p.RetryAfter > 0 {
+		f.Hint = fmt.Sprintf("%s; the server says to try again in %v", strings.TrimSuffix(f.Hint, "."), p.RetryAfter)
+	}
 }
 
 // hintOf says what to do in the words of the command line, for problems whose
@@ -172,15 +175,16 @@ func (f *failure) catalogueHint(code problem.Code) {
 
 // print shows the failure: as JSON on one line, or as text whose last line is
 // the hint. What functions and servers say is escaped by w.
-func (f *failure) print(w io.Writer, asJSON bool) {
+func (f *failure) print(w *escaper, asJSON bool) {
 	if asJSON {
 		if line, err := json.Marshal(f); err == nil {
 			_, _ = fmt.Fprintf(w, "%s\n", line) // nobody is left to tell
 			return
 		}
 	}
+	_ = paint(w, alarm, "pappus:")
 	var b strings.Builder
-	fmt.Fprintf(&b, "pappus: %s\n", oneLine(f.Message))
+	fmt.Fprintf(&b, " %s\n", oneLine(f.Message))
 	list := func(title string, lines []string) {
 		if len(lines) > 0 {
 			fmt.Fprintf(&b, "%s:\n", title)
@@ -206,8 +210,9 @@ func (f *failure) print(w io.Writer, asJSON bool) {
 	if f.Request != "" && f.Exit == exitInternal {
 		fmt.Fprintf(&b, "request: %s\n", oneLine(f.Request))
 	}
-	fmt.Fprintf(&b, "hint: %s\n", oneLine(f.Hint))
-	_, _ = io.WriteString(w, b.String()) // nobody is left to tell
+	_, _ = io.WriteString(w, b.String())
+	_ = paint(w, dim, "hint: "+oneLine(f.Hint))
+	_, _ = io.WriteString(w, "\n") // nobody is left to tell if it fails
 }
 
 // oneLine keeps foreign text from looking like lines of ours.

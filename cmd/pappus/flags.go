@@ -59,8 +59,8 @@ func (f *limitFlag) Set(text string) error {
 type signatureFlags struct{ inputs, outputs []string }
 
 func (s *signatureFlags) bind(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&s.inputs, "input", nil, "an input set, NAME or NAME/item for exactly one item; repeat in order")
-	flags.StringArrayVar(&s.outputs, "output", nil, "an output set; with --input or --output they are the whole signature")
+	flags.StringArrayVar(&s.inputs, "input", nil, "an input set, `NAME` or NAME/item for exactly one item; repeat in order")
+	flags.StringArrayVar(&s.outputs, "output", nil, "an output set, `NAME` or NAME/item; with --input or --output they are the whole signature")
 }
 
 // given reports whether the flags say what the signature is.

@@ -44,14 +44,18 @@ input) is a file.`,
 		Example: `  pappus inspect wordcount@2
   pappus inspect ./wordcount.wasm
   pappus inspect wordcount.wasm --functions 50 --no-run
-  pappus inspect wordcount --json`,
-		Args: cobra.ExactArgs(1),
+  pappus inspect wordcount -o json`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeFunctionsAndCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if show.functions < 0 {
 				return usage("--functions takes a number from 0 on", "--functions: %d is negative", show.functions)
 			}
 			if isFile(args[0]) {
 				return c.inspectFile(cmd.Context(), args[0], show)
+			}
+			if err := c.reference(args[0]); err != nil {
+				return err
 			}
 			return c.inspectFunction(cmd.Context(), args[0], show)
 		},
@@ -61,6 +65,8 @@ input) is a file.`,
 	flags.BoolVar(&show.all, "all", false, "list everything, however long")
 	flags.BoolVar(&show.noRun, "no-run", false, "don't run any of the code")
 	flags.BoolVar(&show.noCode, "no-code", false, "of a function on the server: its record only")
+	c.bindForm(flags, allForms)
+	c.bindQuiet(flags, "print the file, or NAME@VERSION, only")
 	return cmd
 }
 
@@ -88,46 +94,64 @@ func (c *commandLine) inspectFile(ctx context.Context, path string, show inspect
 	if err != nil {
 		return err
 	}
-	digest := data.Sum(code)
-	if c.json {
-		err = c.printJSON(struct {
-			File        string         `json:"file"`
-			Engine      string         `json:"engine"`
-			CodeDigest  string         `json:"code_digest"`
-			Size        int            `json:"size"`
-			Description string         `json:"description,omitempty"`
-			Inputs      []engine.Param `json:"inputs"`
-			Outputs     []engine.Param `json:"outputs"`
-			Open        bool           `json:"open,omitempty"`
-			Limits      engine.Limits  `json:"limits"`
-			Layout      string         `json:"layout,omitempty"`
-			Memo        string         `json:"memo,omitempty"`
-			moduleReport
-		}{
-			path, wasmengine.Name, digest.String(), len(code), r.Manifest.Description,
-			orEmpty(r.Signature.Inputs), orEmpty(r.Signature.Outputs), r.Signature.Open, r.Limits, r.Layout, r.Manifest.Memo, reportOf(r),
-		})
-	} else {
-		head := []row{
-			{"file", path},
-			{"engine", wasmengine.Name},
-			{"code", fmt.Sprintf("%s (%s)", digest, countBytes(int64(len(code))))},
-			{"about", r.Manifest.Description},
-		}
-		if !r.Broken { // the manifest, which says this, is most often at the end
-			head = append(head,
-				row{"inputs", paramList(r.Signature.Inputs, r.Signature.Open)},
-				row{"outputs", paramList(r.Signature.Outputs, r.Signature.Open)},
-				row{"limits", limitList(r.Limits.Memory.String(), r.Limits.Stack.String(), r.Limits.Output.String(), r.Limits.Timeout.String(), r.Limits.Items, r.Limits.Fuel)},
-				row{"layout", r.Layout},
-				row{"memo", r.Manifest.Memo})
-		}
-		err = printReport(c.stdout, head, r, show)
+	f := inspectedFile{
+		path, wasmengine.Name, data.Sum(code).String(), len(code), r.Manifest.Description,
+		orEmpty(r.Signature.Inputs), orEmpty(r.Signature.Outputs), r.Signature.Open, r.Limits, r.Layout, r.Manifest.Memo, reportOf(r),
 	}
+	err = showOne(c, fileView(r, show), f)
 	if err == nil && len(r.Refusals) > 0 {
 		return r.Refusals[0]
 	}
 	return err
+}
+
+// inspectedFile is what inspect prints of a file.
+type inspectedFile struct {
+	File        string         `json:"file"`
+	Engine      string         `json:"engine"`
+	CodeDigest  string         `json:"code_digest"`
+	Size        int            `json:"size"`
+	Description string         `json:"description,omitempty"`
+	Inputs      []engine.Param `json:"inputs"`
+	Outputs     []engine.Param `json:"outputs"`
+	Open        bool           `json:"open,omitempty"`
+	Limits      engine.Limits  `json:"limits"`
+	Layout      string         `json:"layout,omitempty"`
+	Memo        string         `json:"memo,omitempty"`
+	moduleReport
+}
+
+func fileView(r *wasmengine.Report, show inspection) *view[inspectedFile] {
+	return &view[inspectedFile]{
+		name: func(f inspectedFile) string { return f.File },
+		columns: []column[inspectedFile]{
+			{title: "FILE", value: func(f inspectedFile) string { return f.File }},
+			{title: "ACCEPTED", value: func(f inspectedFile) string { return strconv.FormatBool(f.Accepted) }},
+			{title: "ENGINE", value: func(f inspectedFile) string { return f.Engine }},
+			{title: "SIZE", value: func(f inspectedFile) string { return roughBytes(int64(f.Size)) }},
+			{title: "INPUTS", value: func(f inspectedFile) string { return paramList(f.Inputs, f.Open) }},
+			{title: "OUTPUTS", value: func(f inspectedFile) string { return paramList(f.Outputs, f.Open) }},
+			{title: "CODE", only: formWide, value: func(f inspectedFile) string { return f.CodeDigest }},
+		},
+		text: func(w io.Writer, f inspectedFile) error {
+			head := []row{
+				{"file", f.File},
+				{"engine", f.Engine},
+				{"code", fmt.Sprintf("%s (%s)", f.CodeDigest, countBytes(int64(f.Size)))},
+				{"about", f.Description},
+			}
+			if !f.Broken { // the manifest, which says this, is most often at the end
+				l := f.Limits
+				head = append(head,
+					row{"inputs", paramList(f.Inputs, f.Open)},
+					row{"outputs", paramList(f.Outputs, f.Open)},
+					row{"limits", limitList(l.Memory.String(), l.Stack.String(), l.Output.String(), l.Timeout.String(), l.Items, l.Fuel)},
+					row{"layout", f.Layout},
+					row{"memo", f.Memo})
+			}
+			return printReport(w, head, r, show)
+		},
+	}
 }
 
 func (c *commandLine) inspectFunction(ctx context.Context, ref string, show inspection) error {
@@ -154,23 +178,37 @@ func (c *commandLine) inspectFunction(ctx context.Context, ref string, show insp
 			return err
 		}
 	}
-	if c.json {
-		out := struct {
-			*client.Function
-			Versions int           `json:"versions"`
-			More     bool          `json:"more_versions,omitempty"` // than were counted
-			Report   *moduleReport `json:"report,omitempty"`
-		}{Function: f, Versions: len(versions.Items), More: versions.Next != ""}
-		if r != nil {
-			report := reportOf(r)
-			out.Report = &report
-		}
-		return c.printJSON(out)
+	out := inspectedFunction{Function: *f, Versions: len(versions.Items), More: versions.Next != ""}
+	if r != nil {
+		report := reportOf(r)
+		out.Report = &report
 	}
-	if r == nil {
-		return printRows(c.stdout, functionRows(f, count))
+	return showOne(c, functionView(r, count, show), out)
+}
+
+// inspectedFunction is what inspect prints of a function.
+type inspectedFunction struct {
+	client.Function
+	Versions int           `json:"versions"`
+	More     bool          `json:"more_versions,omitempty"` // than were counted
+	Report   *moduleReport `json:"report,omitempty"`
+}
+
+func functionView(r *wasmengine.Report, count string, show inspection) *view[inspectedFunction] {
+	of := versionView()
+	v := &view[inspectedFunction]{
+		name: func(f inspectedFunction) string { return of.name(f.Function) },
+		text: func(w io.Writer, f inspectedFunction) error {
+			if r == nil {
+				return printRows(w, functionRows(&f.Function, count))
+			}
+			return printReport(w, functionRows(&f.Function, count), r, show)
+		},
 	}
-	return printReport(c.stdout, functionRows(f, count), r, show)
+	for _, col := range of.columns {
+		v.columns = append(v.columns, column[inspectedFunction]{col.title, col.only, func(f inspectedFunction) string { return col.value(f.Function) }})
+	}
+	return v
 }
 
 // reportOnFunction fetches a function's code and looks at it under the

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,13 +22,16 @@ type callFlags struct {
 }
 
 func (f *callFlags) bind(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.in, "in", nil, "an input, like SET=FILE; may be repeated")
-	flags.StringVar(&f.raw, "raw", "", "one item for the first input set: FILE, - for stdin, or text:WORDS")
-	flags.StringVar(&f.out, "out", "", "write each output item to DIR/SET/ITEM")
+	flags.StringArrayVar(&f.in, "in", nil, "an input, like `SET=FILE`; may be repeated")
+	flags.StringVar(&f.raw, "raw", "", "one item for the first input set: `FILE`, - for stdin, or text:WORDS")
+	flags.StringVar(&f.out, "out", "", "write each output item to `DIR`/SET/ITEM")
 	flags.BoolVar(&f.stats, "stats", false, "print times and fuel to stderr")
 }
 
 func (f *callFlags) check(asJSON bool) error {
+	if slices.Contains(f.in, "") {
+		return usage("give it a value or leave it out; a variable of the shell may be unset", "--in is empty")
+	}
 	if len(f.in) > 0 && f.raw != "" {
 		return usage("give all inputs with --in", "--in and --raw exclude each other")
 	}
@@ -48,13 +53,20 @@ or NAME@sha256:DIGEST.
 
 ` + inputHelp,
 		Example: `  pappus invoke wordcount --in text=novel.txt
-  pappus invoke sumoccurrence --in logs=/var/log/app --in pattern=text:ERROR
+  pappus invoke sumoccurrence --in logs=logs --in pattern=text:ERROR
   cat novel.txt | pappus invoke wordcount@2 --raw -
   pappus invoke matmul --in matrices=m.bin --out results`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeReferences,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := call.check(c.json); err != nil {
 				return err
+			}
+			if err := c.reference(args[0]); err != nil {
+				return err
+			}
+			if call.raw == "" && cmd.Flags().Changed("type") {
+				return usage("give the body with --raw, or leave --type out", "--type says what --raw is, and there is none")
 			}
 			body, err := c.invocationBody(&call, mediaType)
 			if err != nil {
@@ -71,7 +83,7 @@ or NAME@sha256:DIGEST.
 			case call.out != "":
 				inv.Accept = client.TypeMultipart
 			}
-			answer, err := cl.Invoke(cmd.Context(), args[0], inv)
+			answer, err := c.invoke(cmd.Context(), cl, args[0], inv)
 			if err != nil {
 				return err
 			}
@@ -86,8 +98,17 @@ or NAME@sha256:DIGEST.
 		},
 	}
 	call.bind(cmd.Flags())
-	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media type of --raw; application/json and multipart/form-data bodies hold named sets")
+	c.bindQuiet(cmd.Flags(), "tell nothing of progress")
+	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media `TYPE` of --raw; application/json and multipart/form-data bodies hold named sets")
 	return cmd
+}
+
+// invoke calls a function, and tells how far that is until its answer begins.
+func (c *commandLine) invoke(ctx context.Context, cl *client.Client, ref string, inv client.Invocation) (*client.Answer, error) {
+	p := c.startProgress("running " + ref)
+	defer p.Stop()
+	inv.Body.Reader = p.Counted(inv.Body.Reader, inv.Body.Size)
+	return cl.Invoke(ctx, ref, inv)
 }
 
 // invocationBody makes the body that the flags describe.

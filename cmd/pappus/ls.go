@@ -3,13 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,60 +16,132 @@ import (
 )
 
 func (c *commandLine) lsCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "ls [NAME]",
 		Short: "List functions, or the versions of one",
+		Long: `Lists the functions on the server, each as its latest version is, or the versions
+of one function, the newest first. --quiet prints what other commands take: names
+of functions, or of versions like wordcount@3.`,
 		Example: `  pappus ls
-  pappus ls wordcount
-  pappus ls --json`,
-		Args: cobra.MaximumNArgs(1),
+  pappus ls wordcount -o wide
+  pappus ls -o go-template='{{.name}} {{.digest}}'
+  pappus ls --quiet | xargs -n 1 pappus inspect`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: c.completeNames(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if err := c.functionName(args[0]); err != nil {
+					return err
+				}
+			}
 			cl, err := c.client()
 			if err != nil {
 				return err
 			}
-			page := cl.ListFunctions
 			if len(args) == 1 {
-				page = func(ctx context.Context, cursor string, limit int) (client.Page, error) {
+				return showAll(c, versionView(), functions(cmd.Context(), func(ctx context.Context, cursor string, limit int) (client.Page, error) {
 					return cl.Versions(ctx, args[0], cursor, limit)
+				}))
+			}
+			v := versionView()
+			v.name = func(f client.Function) string { return f.Name }
+			return showAll(c, v, functions(cmd.Context(), cl.ListFunctions))
+		},
+	}
+	c.bindForm(cmd.Flags(), allForms)
+	c.bindQuiet(cmd.Flags(), "print names only")
+	return cmd
+}
+
+// pageFunc returns a page of functions.
+type pageFunc func(ctx context.Context, cursor string, limit int) (client.Page, error)
+
+// functions asks for one page after the other.
+func functions(ctx context.Context, page pageFunc) iter.Seq2[client.Function, error] {
+	return func(yield func(client.Function, error) bool) {
+		for cursor := ""; ; {
+			p, err := page(ctx, cursor, 0)
+			if err != nil {
+				yield(client.Function{}, err)
+				return
+			}
+			for _, f := range p.Items {
+				if !yield(f, nil) {
+					return
 				}
 			}
-			all := []client.Function{}
-			for cursor := ""; ; {
-				p, err := page(cmd.Context(), cursor, 0)
-				if err != nil {
-					return err
-				}
-				all = append(all, p.Items...)
-				if cursor = p.Next; cursor == "" {
-					break
-				}
+			if cursor = p.Next; cursor == "" {
+				return
 			}
-			if c.json {
-				return c.printJSON(all)
-			}
-			return printFunctions(c.stdout, all)
+		}
+	}
+}
+
+// versionView shows versions of functions, each by a reference to it.
+func versionView() *view[client.Function] {
+	return &view[client.Function]{
+		name: func(f client.Function) string { return fmt.Sprintf("%s@%d", f.Name, f.Version) },
+		columns: []column[client.Function]{
+			{title: "NAME", value: func(f client.Function) string { return f.Name }},
+			{title: "VERSION", value: func(f client.Function) string { return fmt.Sprint(f.Version) }},
+			{title: "TAGS", value: tagsOf},
+			{title: "ENGINE", value: func(f client.Function) string { return f.Engine }},
+			{title: "SIZE", value: func(f client.Function) string { return roughBytes(f.Size) }},
+			{title: "AGE", only: formTable, value: func(f client.Function) string { return age(time.Since(f.Created)) }},
+			{title: "DIGEST", only: formTable, value: func(f client.Function) string { return shortDigest(f.Digest) }},
+			{title: "CREATED", only: formWide, value: func(f client.Function) string { return f.Created.Local().Format(time.RFC3339) }},
+			{title: "DIGEST", only: formWide, value: func(f client.Function) string { return f.Digest }},
+			{title: "INPUTS", only: formWide, value: func(f client.Function) string { return paramList(f.Inputs, f.Open) }},
+			{title: "OUTPUTS", only: formWide, value: func(f client.Function) string { return paramList(f.Outputs, f.Open) }},
 		},
 	}
 }
 
-func printFunctions(w io.Writer, list []client.Function) error {
-	if len(list) == 0 {
-		return nil
+// shortDigest is enough of a digest to tell it from others.
+func shortDigest(digest string) string {
+	const enough = len("sha256:") + 12
+	return digest[:min(enough, len(digest))]
+}
+
+// roughBytes is a size with three digits or so.
+func roughBytes(n int64) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%dB", n)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "NAME\tVERSION\tTAGS\tENGINE\tCREATED\tDIGEST") // Flush has the error
-	for _, f := range list {
-		_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", oneLine(f.Name), f.Version, oneLine(tagsOf(f)), oneLine(f.Engine),
-			f.Created.Local().Format("2006-01-02 15:04:05"), oneLine(f.Digest))
+	f, unit := float64(n)/(1<<10), 0
+	units := [...]string{"KiB", "MiB", "GiB", "TiB"}
+	for ; f >= 1<<10 && unit < len(units)-1; unit++ {
+		f /= 1 << 10
 	}
-	return table.Flush()
+	if f < 10 {
+		return fmt.Sprintf("%.1f%s", f, units[unit])
+	}
+	return fmt.Sprintf("%.0f%s", f, units[unit])
+}
+
+// age is how long ago something was, in its largest unit.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", max(0, int(d/time.Second))) // clocks differ
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d/time.Minute))
+	case d < day:
+		return fmt.Sprintf("%dh", int(d/time.Hour))
+	}
+	return fmt.Sprintf("%dd", int(d/day))
+}
+
+// sortedTags lists the names of tags in order.
+func sortedTags(tags map[string]int64) []string {
+	return slices.SortedFunc(maps.Keys(tags), cmp.Compare[string])
 }
 
 // tagsOf lists the tags that name this version.
 func tagsOf(f client.Function) string {
 	var tags []string
-	for _, tag := range slices.SortedFunc(maps.Keys(f.Tags), cmp.Compare[string]) {
+	for _, tag := range sortedTags(f.Tags) {
 		if f.Tags[tag] == f.Version {
 			tags = append(tags, tag)
 		}
@@ -80,8 +151,10 @@ func tagsOf(f client.Function) string {
 
 // printJSON prints a value as indented JSON.
 func (c *commandLine) printJSON(value any) error {
-	enc := json.NewEncoder(c.stdout)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(value)
+	text, err := jsonText(value, "")
+	if err != nil {
+		return err
+	}
+	_, err = c.stdout.Write(text)
+	return err
 }

@@ -5,11 +5,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"pappus/client"
+	"pappus/registry"
 )
 
 func main() {
@@ -17,28 +19,42 @@ func main() {
 	// that a second one ends the process at once.
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, restore)
-	c := &commandLine{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookupEnv: os.LookupEnv, environ: os.Environ}
+	c := &commandLine{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		lookupEnv: os.LookupEnv, environ: os.Environ, configDir: os.UserConfigDir,
+	}
 	os.Exit(c.run(ctx, os.Args[1:]))
 }
 
 // commandLine is what the verbs share: where they read and write, and the
-// flags that all of them have.
+// flags that all or many of them have.
 type commandLine struct {
 	stdin     io.Reader
 	stdout    io.Writer
 	stderr    io.Writer
 	lookupEnv func(string) (string, bool)
 	environ   func() []string
+	configDir func() (string, error) // where users' configuration is
 
-	server  string
-	json    bool
-	started bool // a verb's own code was reached: errors before are of usage
+	global  globalFlags
+	json    bool   // print JSON, errors too
+	output  string // -o
+	quiet   bool
+	form    form         // what --json, -o and --quiet come to
+	started bool         // a verb's own code was reached: errors before are of usage
+	called  registry.Ref // the function that the verb is about, as far as it is known
+	target  target       // the server that the verb calls, as far as it is known
 }
+
+// globalFlags say which server is called. They can come from variables too.
+type globalFlags struct{ server, context, ca string }
 
 // run executes the command line and returns the exit code.
 func (c *commandLine) run(ctx context.Context, args []string) int {
 	stderr := newEscaper(c.stderr)
+	stderr.colours = c.hasColours(c.stderr)
 	stdout := newEscaper(c.stdout)
+	stdout.colours = c.hasColours(c.stdout)
 	if isTerminal(c.stdout) {
 		c.stdout = stdout
 	}
@@ -55,9 +71,11 @@ func (c *commandLine) run(ctx context.Context, args []string) int {
 		return exitOK
 	}
 	if !c.started {
-		err = usage("see: "+verb.CommandPath()+" --help", "%w", err)
+		err = misuse(verb, err)
+		c.json = c.json || c.output == formJSON || slices.Contains(args, "--json") // which may come after what is wrong
 	}
 	f := failureOf(err)
+	c.advise(ctx, f)
 	f.print(stderr, c.json)
 	return f.Exit
 }
@@ -68,33 +86,54 @@ func (c *commandLine) command() *cobra.Command {
 		Short: "A serverless platform for pure WebAssembly functions",
 		Long: `Pappus runs pure WebAssembly functions: code that imports nothing, gets sets of
 items in its memory and leaves sets of items there. Every call gets a fresh
-isolate of its own.`,
+isolate of its own.
+
+Which server is called: what --server or --context says, else PAPPUS_SERVER,
+else the context of PAPPUS_CONTEXT, else the one chosen with "pappus context
+use", else http://127.0.0.1:8080.`,
 		Example: `  pappus serve --data /var/lib/pappus
   pappus push wordcount.wasm
   pappus invoke wordcount --in text=novel.txt`,
-		Args:          cobra.NoArgs,
+		Args:          knownVerb,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.settle(cmd.Flags()); err != nil {
+				return err
+			}
 			c.started = true
-			return fromEnvironment(cmd.Flags(), c.lookupEnv, "server")
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentFlags().StringVar(&c.server, "server", "http://127.0.0.1:8080", "address of the server; also PAPPUS_SERVER")
-	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON, errors too")
+	root.SetFlagErrorFunc(flagError)
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.global.server, "server", "", "`URL` of the server, like http://127.0.0.1:8080; also PAPPUS_SERVER")
+	flags.StringVar(&c.global.context, "context", "", "`NAME` of the context whose server is called; also PAPPUS_CONTEXT")
+	flags.StringVar(&c.global.ca, "ca", "", "`FILE` of the certificates that may sign an https server's, instead of the system's; also PAPPUS_CA")
+	flags.BoolVar(&c.json, "json", false, "print JSON, errors too")
 	root.AddCommand(
 		c.serveCommand(), c.configCommand(), c.pushCommand(), c.invokeCommand(), c.runCommand(), c.lsCommand(), c.inspectCommand(),
-		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.versionCommand(), c.compileWorkerCommand(),
+		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.contextCommand(), c.versionCommand(), c.completionCommand(root),
+		c.compileWorkerCommand(),
 	)
+	c.completeFlags(root)
 	return root
 }
 
-// client makes a client of the server that --server names.
-func (c *commandLine) client() (*client.Client, error) {
-	cl, err := client.New(c.server, nil)
-	if err != nil {
-		return nil, usage("write it like http://127.0.0.1:8080", "--server: %w", err)
+// settle looks at the flags that verbs share, before the verb does anything.
+func (c *commandLine) settle(flags *pflag.FlagSet) error {
+	var empty string
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" {
+			empty = f.Name
+		}
+	})
+	if empty != "" {
+		return usage("give it a value or leave it out; a variable of the shell may be unset", "--%s is empty", empty)
 	}
-	return cl, nil
+	if c.global.server != "" && c.global.context != "" {
+		return usage("choose one of them", "--server and --context exclude each other")
+	}
+	return c.settleForm(flags)
 }

@@ -25,12 +25,22 @@ import (
 	"pappus/internal/contract"
 )
 
+// A program that was built with the race detector waits for a second when it
+// ends, unless this variable says otherwise.
+const (
+	raceVariable = "GORACE"
+	raceOptions  = "atexit_sleep_ms=10"
+)
+
 // program is the path of the command under test: the real one, built once.
 var program string
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	if err := os.Setenv(raceVariable, raceOptions); err != nil {
+		return complain(err)
+	}
 	dir, err := os.MkdirTemp("", "pappus")
 	if err != nil {
 		return complain(err)

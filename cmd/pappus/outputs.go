@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"pappus/client"
+	"pappus/engine"
 )
 
 // writeItems writes every item to DIR/SET/ITEM and names the files on w. Items
@@ -111,53 +112,120 @@ func badFileName(what, name string) error {
 	return fail(exitFile, fmt.Errorf("%s name %q can't be the name of a file", what, name), "get it with --json instead of --out")
 }
 
+// peeked is how much of an item is held to say its size before its bytes. Of
+// larger ones nothing is held.
+const peeked = 1 << 20
+
 // showItems writes what a person or a pipe wants to see: the bytes of a single
-// item as they are, and several ones with a line before each.
+// item as they are, and several ones with a line before each. Whether there are
+// several is found out by holding the first; if that is larger than peeked,
+// there are, unless the caller knows better: a server gives a single item raw.
 func showItems(w io.Writer, outputs iter.Seq2[client.Output, error]) error {
 	next, stop := iter.Pull2(outputs)
 	defer stop()
-	first, err, ok := next()
+	o, err, ok := next()
 	if !ok || err != nil {
 		return err
 	}
-	content, err := io.ReadAll(first.Body)
-	if err != nil {
+	var first shownItem
+	if err := first.peek(o); err != nil {
 		return err
 	}
-	second, err, ok := next()
-	if err != nil {
-		return err
+	if first.size >= 0 {
+		if o, err, ok = next(); err != nil {
+			return err
+		}
+		if !ok {
+			_, err := w.Write(first.begin)
+			return err
+		}
+		if err := first.writeTo(w); err != nil {
+			return err
+		}
+	} else {
+		if err := first.writeTo(w); err != nil {
+			return err
+		}
+		o, err, ok = next()
 	}
-	if !ok {
-		_, err := w.Write(content)
-		return err
-	}
-	if err := showItem(w, first, content); err != nil {
-		return err
-	}
-	for o := second; ok; o, err, ok = next() {
+	for ; ok; o, err, ok = next() {
 		if err != nil {
 			return err
 		}
-		if content, err = io.ReadAll(o.Body); err != nil {
+		var item shownItem
+		if err := item.peek(o); err != nil {
 			return err
 		}
-		if err := showItem(w, o, content); err != nil {
+		if err := item.writeTo(w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func showItem(w io.Writer, o client.Output, content []byte) error {
-	key := ""
-	if o.Key != 0 {
-		key = fmt.Sprintf("@%d", o.Key)
+// shownItem is an item with a line before it.
+type shownItem struct {
+	output client.Output
+	begin  []byte
+	size   int64 // in bytes; -1 if that is more than peeked
+}
+
+// peek reads an item to its end, or as far as it may be held.
+func (s *shownItem) peek(o client.Output) (err error) {
+	s.output = o
+	if s.begin, err = io.ReadAll(io.LimitReader(o.Body, peeked+1)); err != nil {
+		return err
 	}
-	end := ""
-	if len(content) > 0 && content[len(content)-1] != '\n' {
-		end = "\n"
+	if s.size = int64(len(s.begin)); s.size > peeked {
+		s.size = -1
 	}
-	_, err := fmt.Fprintf(w, "== %s/%s%s (%d bytes)\n%s%s", oneLine(o.Set), oneLine(o.Name), key, len(content), content, end)
+	return nil
+}
+
+func (s *shownItem) writeTo(w io.Writer) error {
+	key, size := "", fmt.Sprintf("%d bytes", s.size)
+	if s.output.Key != 0 {
+		key = fmt.Sprintf("@%d", s.output.Key)
+	}
+	if s.size < 0 {
+		size = "more than " + engine.Bytes(peeked).String()
+	}
+	if err := paint(w, bold, fmt.Sprintf("== %s/%s%s (%s)", oneLine(s.output.Set), oneLine(s.output.Name), key, size)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, "\n"); err != nil {
+		return err
+	}
+	end := lineEnd{w: w}
+	if _, err := end.Write(s.begin); err != nil {
+		return err
+	}
+	if s.size < 0 {
+		if _, err := io.Copy(&end, s.output.Body); err != nil {
+			return err
+		}
+	}
+	return end.finish()
+}
+
+// lineEnd passes bytes on and knows whether the last one ended a line.
+type lineEnd struct {
+	w    io.Writer
+	open bool // the last byte ends no line
+}
+
+func (l *lineEnd) Write(b []byte) (int, error) {
+	if len(b) > 0 {
+		l.open = b[len(b)-1] != '\n'
+	}
+	return l.w.Write(b)
+}
+
+// finish ends the line, if there is one that has not ended.
+func (l *lineEnd) finish() error {
+	if !l.open {
+		return nil
+	}
+	_, err := io.WriteString(l.w, "\n")
 	return err
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,8 @@ import (
 	"pgregory.net/rapid"
 
 	"pappus/client"
+	"pappus/data"
+	"pappus/engine"
 )
 
 // named is an output without much content.
@@ -134,5 +138,73 @@ func TestShowItems(t *testing.T) {
 		if err := showItems(&b, these(c.items...)); err != nil || b.String() != c.want {
 			t.Errorf("%q: %q, %v", c.items, b.String(), err)
 		}
+	}
+}
+
+// zeroes is so many bytes, of which none is held.
+func zeroes(n int64) io.Reader { return io.LimitReader(zero{}, n) }
+
+type zero struct{}
+
+func (zero) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+// Items of a gibibyte are passed on in little memory, in every form but that
+// of one JSON document.
+func TestLargeItems(t *testing.T) {
+	const size = 1 << 30
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name  string
+		items []client.Output
+		show  func(w io.Writer, o iter.Seq2[client.Output, error]) error
+		want  int64
+	}{
+		{"the first", []client.Output{{Set: "a", Name: "x", Body: zeroes(size)}, {Set: "a", Name: "y", Body: zeroes(3)}}, showItems, size + int64(len("== a/x (more than 1MiB)\n\n== a/y (3 bytes)\n\n")) + 3},
+		{"a later one", []client.Output{{Set: "a", Name: "x", Body: zeroes(3)}, {Set: "a", Name: "y", Body: zeroes(size)}}, showItems, size + int64(len("== a/x (3 bytes)\n\n== a/y (more than 1MiB)\n\n")) + 3},
+		{"just as much as is held", []client.Output{{Set: "a", Name: "x", Body: zeroes(peeked)}}, showItems, peeked},
+		{"in a folder", []client.Output{{Set: "a", Name: "x", Body: zeroes(16 << 20)}}, func(w io.Writer, o iter.Seq2[client.Output, error]) error {
+			return writeItems(w, dir, o)
+		}, int64(len(filepath.Join(dir, "a/x\n")))},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var n counter
+		err := c.show(&n, func(yield func(client.Output, error) bool) {
+			for _, o := range c.items {
+				if !yield(o, nil) {
+					return
+				}
+			}
+		})
+		runtime.ReadMemStats(&after)
+		if err != nil || int64(n) != c.want {
+			t.Errorf("%s: %d bytes, want %d (%v)", c.name, n, c.want, err)
+		}
+		if taken := after.TotalAlloc - before.TotalAlloc; taken > 16*peeked {
+			t.Errorf("%s: it took %d bytes", c.name, taken)
+		}
+	}
+}
+
+type counter int64
+
+func (c *counter) Write(b []byte) (int, error) {
+	*c += counter(len(b))
+	return len(b), nil
+}
+
+// JSON is the API's form, byte for byte.
+func TestWriteJSON(t *testing.T) {
+	result := &engine.Result{
+		Outputs: []data.Set{{Name: `a"b`, Items: []*data.Item{data.NewItem("x", 7, []byte("hello")), data.NewItem("", 0, nil)}}, {Name: "none"}},
+		Usage:   engine.Usage{Fuel: 3, MemoryPages: 2},
+	}
+	const want = `{"outputs":{"a\"b":[{"name":"x","key":7,"data":"aGVsbG8="},{"name":"","key":0,"data":""}],"none":[]},"usage":{"fuel":3,"memory_pages":2}}` + "\n"
+	var b bytes.Buffer
+	if err := writeJSON(&b, result); err != nil || b.String() != want {
+		t.Errorf("%s, %v", b.String(), err)
 	}
 }

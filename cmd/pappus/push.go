@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,38 +15,40 @@ import (
 
 	"pappus/client"
 	"pappus/engine"
+	"pappus/registry"
 )
 
+// pushing is what push's flags say.
+type pushing struct {
+	name      string
+	tags      []string
+	memo      string
+	signature signatureFlags
+	limits    limitFlags
+}
+
 func (c *commandLine) pushCommand() *cobra.Command {
-	var (
-		name      string
-		tags      []string
-		memo      string
-		signature signatureFlags
-		limits    limitFlags
-	)
+	var p pushing
 	cmd := &cobra.Command{
-		Use:   "push FILE",
-		Short: "Register a function with the server",
+		Use:   "push FILE …",
+		Short: "Register functions with the server",
 		Long: `Registers the code in FILE as a new version of a function and moves the tag
 "latest" to it, or only the tags that --tag names. What the code's manifest says
 of signature and limits can be overridden. The same code with the same settings
-gives the version that exists.`,
+gives the version that exists.
+
+FILE is - for stdin. Several files are registered one after the other, each under
+its own name, until one is refused. --quiet prints NAME@VERSION of each, which
+invoke and other verbs take.`,
 		Example: `  pappus push wordcount.wasm
   pappus push build/out.wasm --name count --input text --output counts/item --memory 64MiB --timeout 2s
-  pappus push wordcount.wasm --tag canary`,
-		Args: cobra.ExactArgs(1),
+  pappus push wordcount.wasm --tag canary
+  pappus push wordcount.wasm sumoccurrence.wasm
+  pappus invoke $(pappus push wordcount.wasm --quiet) --in text=novel.txt`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if signature.given() {
-				if _, err := signature.signature(); err != nil {
-					return err
-				}
-			}
-			if name == "" {
-				name = strings.TrimSuffix(filepath.Base(args[0]), ".wasm")
-			}
-			reader := inputReader{stdin: c.stdin}
-			open, size, err := reader.source(args[0])
+			jobs, err := c.pushJobs(&p, args)
 			if err != nil {
 				return err
 			}
@@ -49,34 +56,168 @@ gives the version that exists.`,
 			if err != nil {
 				return err
 			}
-			l := limits.limits
-			code := client.Body{Reader: &lazyReader{open: open}, Size: size, Type: "application/octet-stream"}
-			f, created, err := cl.PutFunction(cmd.Context(), name, code, client.PutOptions{
-				Inputs: signature.inputs, Outputs: signature.outputs,
-				Memory: sizeText(l.Memory), Stack: sizeText(l.Stack), OutputLimit: sizeText(l.Output),
-				Fuel: numberText(l.Fuel), Timeout: timeText(l.Timeout), Memo: memo, Tags: tags,
-			})
-			if err != nil {
-				return err
+			records := c.pushAll(cmd.Context(), cl, jobs, p.options())
+			if len(jobs) > 1 && c.form.kind != "" {
+				return showAll(c, pushedView(), records)
 			}
-			if c.json {
-				return c.printJSON(f)
-			}
-			what := "registered"
-			if !created {
-				what = "unchanged"
-			}
-			_, err = fmt.Fprintf(c.stdout, "%s %s@%d %s\n", what, f.Name, f.Version, f.Digest)
-			return err
+			return each(records, func(f pushed) error { return showOne(c, pushedView(), f) })
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&name, "name", "", "name of the function (default: the file's name without .wasm)")
-	flags.StringArrayVar(&tags, "tag", nil, "tag to move to this version instead of latest; may be repeated")
-	flags.StringVar(&memo, "memo", "", "whether results may be remembered: auto or off")
-	signature.bind(flags)
-	limits.bind(flags)
+	flags.StringVar(&p.name, "name", "", "`NAME` of the function (default: the file's name without .wasm)")
+	flags.StringArrayVar(&p.tags, "tag", nil, "`TAG` to move to this version instead of latest; may be repeated")
+	flags.StringVar(&p.memo, "memo", "", "whether results may be remembered: `auto|off`")
+	p.signature.bind(flags)
+	p.limits.bind(flags)
+	c.bindForm(flags, allForms)
+	c.bindQuiet(flags, "print NAME@VERSION only, and no progress")
 	return cmd
+}
+
+// pushJob is one file to be registered.
+type pushJob struct {
+	file, name string
+	code       client.Body
+}
+
+// pushJobs holds the arguments to all that can be known before anything is
+// sent.
+func (c *commandLine) pushJobs(p *pushing, files []string) ([]pushJob, error) {
+	if p.signature.given() {
+		if _, err := p.signature.signature(); err != nil {
+			return nil, err
+		}
+	}
+	if p.name != "" && len(files) > 1 {
+		return nil, usage("push them one by one, or leave --name out", "--name is for one file, and there are %d", len(files))
+	}
+	if p.memo != "" && p.memo != "auto" && p.memo != "off" {
+		return nil, usage("use auto or off", "--memo %s: there is no such choice", p.memo)
+	}
+	for i, tag := range p.tags {
+		if err := checkTag(tag); err != nil {
+			return nil, err
+		}
+		if slices.Contains(p.tags[:i], tag) {
+			return nil, usage("name it once", "--tag %s is there twice", tag)
+		}
+	}
+	reader := inputReader{stdin: c.stdin}
+	var jobs []pushJob
+	for _, file := range files {
+		job, err := p.job(&reader, file)
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(jobs, func(j pushJob) bool { return j.name == job.name }); i >= 0 {
+			return nil, usage("push one of them under another name, with --name", "%s and %s would both be %s", jobs[i].file, file, job.name)
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, nil
+}
+
+func (p *pushing) job(reader *inputReader, file string) (pushJob, error) {
+	job := pushJob{file: file, name: p.name}
+	if job.name == "" {
+		if file == sourceStdin {
+			return job, usage("name it with --name", "what comes from stdin has no name")
+		}
+		job.name = strings.TrimSuffix(filepath.Base(file), ".wasm")
+	}
+	if err := registry.CheckName(job.name); err != nil {
+		if p.name == "" {
+			return job, badName(err, "name it with --name; "+nameHint)
+		}
+		return job, badName(err, nameHint)
+	}
+	open, size, err := reader.source(file)
+	job.code = client.Body{Reader: &lazyReader{open: open}, Size: size, Type: "application/octet-stream"}
+	return job, err
+}
+
+func (p *pushing) options() client.PutOptions {
+	l := p.limits.limits
+	return client.PutOptions{
+		Inputs: p.signature.inputs, Outputs: p.signature.outputs,
+		Memory: sizeText(l.Memory), Stack: sizeText(l.Stack), OutputLimit: sizeText(l.Output),
+		Fuel: numberText(l.Fuel), Timeout: timeText(l.Timeout), Memo: p.memo, Tags: p.tags,
+	}
+}
+
+// pushed is what came of a file: the function as the server describes it.
+type pushed struct {
+	client.Function
+	created bool
+}
+
+// pushAll registers one file after the other until one is refused; its error
+// then says what was done before.
+func (c *commandLine) pushAll(ctx context.Context, cl *client.Client, jobs []pushJob, opts client.PutOptions) iter.Seq2[pushed, error] {
+	return func(yield func(pushed, error) bool) {
+		var done []string
+		for i, job := range jobs {
+			f, created, err := c.pushOne(ctx, cl, job, opts)
+			if err != nil {
+				yield(pushed{}, stoppedAt(err, jobs, i, done))
+				return
+			}
+			one := pushed{*f, created}
+			done = append(done, fmt.Sprintf("%s@%d", f.Name, f.Version))
+			if !yield(one, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (c *commandLine) pushOne(ctx context.Context, cl *client.Client, job pushJob, opts client.PutOptions) (*client.Function, bool, error) {
+	p := c.startProgress("registering " + job.name)
+	defer p.Stop()
+	job.code.Reader = p.Counted(job.code.Reader, job.code.Size)
+	return cl.PutFunction(ctx, job.name, job.code, opts)
+}
+
+// stoppedAt says which of several files was refused, and what became of the
+// others.
+func stoppedAt(err error, jobs []pushJob, at int, done []string) error {
+	if len(jobs) == 1 {
+		return err
+	}
+	f := *failureOf(err)
+	f.Message = jobs[at].file + ": " + f.Message
+	if len(done) > 0 {
+		f.Message += "; registered before it: " + strings.Join(done, ", ")
+	}
+	var left []string
+	for _, job := range jobs[at+1:] {
+		left = append(left, job.file)
+	}
+	if len(left) > 0 {
+		f.Message += "; not tried after it: " + strings.Join(left, ", ")
+	}
+	f.err = errors.Join(err)
+	return &f
+}
+
+// pushedView shows what came of a push.
+func pushedView() *view[pushed] {
+	versions := versionView()
+	v := &view[pushed]{
+		name: func(p pushed) string { return versions.name(p.Function) },
+		text: func(w io.Writer, p pushed) error {
+			what := "registered"
+			if !p.created {
+				what = "unchanged"
+			}
+			_, err := fmt.Fprintf(w, "%s %s@%d %s\n", what, p.Name, p.Version, p.Digest)
+			return err
+		},
+	}
+	for _, col := range versions.columns {
+		v.columns = append(v.columns, column[pushed]{col.title, col.only, func(p pushed) string { return col.value(p.Function) }})
+	}
+	return v
 }
 
 func sizeText(b engine.Bytes) string {

@@ -1,14 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,8 @@ as on a server, and prints what it gives as "pappus invoke" does.
 		Example: `  pappus run wordcount.wasm --in text=novel.txt
   pappus run wordcount.wasm --raw text:'to be or not to be' --stats
   pappus run new.wasm --input text --output counts --fuel 1000000 --in text=a.txt --json`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := call.check(c.json); err != nil {
 				return err
@@ -55,6 +57,7 @@ as on a server, and prints what it gives as "pappus invoke" does.
 	call.bind(cmd.Flags())
 	signature.bind(cmd.Flags())
 	limits.bind(cmd.Flags())
+	c.bindQuiet(cmd.Flags(), "tell nothing of progress")
 	return cmd
 }
 
@@ -86,6 +89,8 @@ func (l *localRun) run(ctx context.Context, c *commandLine, stats io.Writer) (er
 	if err != nil {
 		return err
 	}
+	telling := c.startProgress("preparing")
+	defer telling.Stop()
 	start := time.Now()
 	program, err := l.engine.Prepare(ctx, l.code, sig, limits)
 	if err != nil {
@@ -93,7 +98,9 @@ func (l *localRun) run(ctx context.Context, c *commandLine, stats io.Writer) (er
 	}
 	defer func() { err = errors.Join(err, program.Close()) }()
 	prepared := time.Since(start)
+	telling.Say("running")
 	result, err := program.Run(ctx, inputs, limits)
+	telling.Stop()
 	if err != nil {
 		return err
 	}
@@ -156,7 +163,24 @@ func (l *localRun) show(c *commandLine, sig engine.Signature, result *engine.Res
 		_, err := c.stdout.Write(item.Bytes())
 		return err
 	}
+	if item := onlyItem(result.Outputs); item != nil {
+		_, err := c.stdout.Write(item.Bytes())
+		return err
+	}
 	return showItems(c.stdout, outputs(result.Outputs))
+}
+
+// onlyItem is the only item of all sets, nil if there are none or several.
+func onlyItem(outputs []data.Set) (only *data.Item) {
+	for _, s := range outputs {
+		for _, it := range s.Items {
+			if only != nil {
+				return nil
+			}
+			only = it
+		}
+	}
+	return only
 }
 
 // standardOutput is what a program with a set stdio wrote to its standard
@@ -195,37 +219,46 @@ func outputs(sets []data.Set) iter.Seq2[client.Output, error] {
 	}
 }
 
-// writeJSON writes the outputs in the API's form.
+// writeJSON writes the outputs in the API's form, holding none of them twice.
 func writeJSON(w io.Writer, result *engine.Result) error {
-	type item struct {
-		Name string `json:"name"`
-		Key  uint32 `json:"key"`
-		Data []byte `json:"data"`
-	}
-	var b bytes.Buffer
-	b.WriteString(`{"outputs":{`)
+	b := bufio.NewWriter(w) // keeps the first error, which Flush returns
+	_, _ = b.WriteString(`{"outputs":{`)
 	for i, s := range result.Outputs {
-		list := make([]item, len(s.Items))
-		for j, it := range s.Items {
-			list[j] = item{it.Name(), it.Key(), it.Bytes()}
-			if list[j].Data == nil {
-				list[j].Data = []byte{}
-			}
-		}
 		name, err := json.Marshal(s.Name)
 		if err != nil {
 			return err
 		}
-		text, err := json.Marshal(list)
-		if err != nil {
-			return err
-		}
 		if i > 0 {
-			b.WriteByte(',')
+			_ = b.WriteByte(',')
 		}
-		b.Write(slices.Concat(name, []byte(":"), text))
+		_, _ = fmt.Fprintf(b, "%s:[", name)
+		for j, it := range s.Items {
+			if j > 0 {
+				_ = b.WriteByte(',')
+			}
+			if err := writeJSONItem(b, it); err != nil {
+				return err
+			}
+		}
+		_ = b.WriteByte(']')
 	}
-	fmt.Fprintf(&b, `},"usage":{"fuel":%d,"memory_pages":%d}}`+"\n", result.Usage.Fuel, result.Usage.MemoryPages)
-	_, err := w.Write(b.Bytes())
+	_, _ = fmt.Fprintf(b, `},"usage":{"fuel":%d,"memory_pages":%d}}`+"\n", result.Usage.Fuel, result.Usage.MemoryPages)
+	return b.Flush()
+}
+
+func writeJSONItem(b *bufio.Writer, it *data.Item) error {
+	name, err := json.Marshal(it.Name())
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(b, `{"name":%s,"key":%d,"data":"`, name, it.Key())
+	enc := base64.NewEncoder(base64.StdEncoding, b)
+	if _, err := enc.Write(it.Bytes()); err != nil {
+		return err
+	}
+	if err := enc.Close(); err != nil {
+		return err
+	}
+	_, err = b.WriteString(`"}`)
 	return err
 }

@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SAMPLES", filepath.Join(abs, "samples"))
 			env.Setenv("HOSTILE", filepath.Join(abs, "wasmengine/testdata/hostile"))
 			env.Setenv("TZ", "UTC")
+			env.Setenv(raceVariable, raceOptions)
 			env.Values[serverKey{}] = new(*process)
 			return nil
 		},

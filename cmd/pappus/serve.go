@@ -47,7 +47,7 @@ that over the file. SIGHUP reads the file again; "pappus config print" shows wha
 holds, and "pappus config check" whether a file is good.`,
 		Example: `  pappus serve
   pappus serve --listen 127.0.0.1:0 --data /var/lib/pappus --access-log
-  pappus serve --config /etc/pappus.yaml
+  pappus serve --config pappus.yaml
   PAPPUS_MEMORY_BUDGET=4GiB pappus serve --log-format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

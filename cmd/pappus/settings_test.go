@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,8 +15,6 @@ import (
 
 	"pappus/cmd/pappus/internal/settings"
 )
-
-var update = flag.Bool("update", false, "write the documents that are made from the source")
 
 // given is a value of each setting as flags say it, and as it stands in a file.
 func given() map[string]struct {

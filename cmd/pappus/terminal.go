@@ -17,6 +17,18 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// movesCursor reports whether w is a terminal on which lines can be redrawn.
+func (c *commandLine) movesCursor(w io.Writer) bool {
+	kind := c.variable("TERM")
+	return isTerminal(w) && kind != "" && kind != "dumb"
+}
+
+// hasColours reports whether text on w may be coloured: not for those who have
+// set NO_COLOR to anything.
+func (c *commandLine) hasColours(w io.Writer) bool {
+	return c.movesCursor(w) && c.variable("NO_COLOR") == ""
+}
+
 // escaper is a writer that makes text harmless: control characters but tab
 // and line end, and those that change the direction of text, become \uXXXX,
 // and bytes that are not UTF-8 become \xXX. So nothing that a function or a
@@ -24,6 +36,7 @@ func isTerminal(w io.Writer) bool {
 // text. In JSON the result means the same as the original.
 type escaper struct {
 	w       io.Writer
+	colours bool   // paint may colour text
 	partial []byte // the beginning of a character that is not complete yet
 	out     []byte // reused
 }
@@ -70,6 +83,41 @@ func (e *escaper) Flush() error {
 	}
 	e.partial = nil
 	_, err := e.w.Write(out)
+	return err
+}
+
+// style is how text looks on a terminal: the code that begins it.
+type style string
+
+// Styles in use; they end with plain.
+const (
+	plain style = "\x1b[0m"
+	bold  style = "\x1b[1m"
+	dim   style = "\x1b[2m"
+	alarm style = "\x1b[1;31m" // bold and red
+)
+
+// paint writes text in a style if w is a terminal's escaper that may, and as
+// it is otherwise. The text is escaped like any other.
+func paint(w io.Writer, s style, text string) error {
+	e, ok := w.(*escaper)
+	if !ok || !e.colours {
+		_, err := io.WriteString(w, text)
+		return err
+	}
+	if err := e.Flush(); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(e.w, string(s)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(e, text); err != nil {
+		return err
+	}
+	if err := e.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(e.w, string(plain))
 	return err
 }
 

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +24,6 @@ const casesFolder = "cases"
 
 func (c *commandLine) verifyCommand() *cobra.Command {
 	var folder string
-	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Run a function's cases on two engines and compare what they give",
@@ -39,7 +38,8 @@ The interpreter is slow, and can't follow calls that nest 2,000 deep: such cases
 are "not comparable", and run compiled only.`,
 		Example: `  pappus verify samples/wordcount/wordcount.wasm
   pappus verify new.wasm --cases tests --json`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			code, err := readCode(args[0])
 			if err != nil {
@@ -56,11 +56,12 @@ are "not comparable", and run compiled only.`,
 			if err != nil {
 				return err
 			}
-			return errors.Join(c.verify(cmd.Context(), v, args[0], list, quiet), v.close())
+			return errors.Join(c.verify(cmd.Context(), v, args[0], list), v.close())
 		},
 	}
-	cmd.Flags().StringVar(&folder, "cases", "", "folder of the cases (default: cases beside FILE)")
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "show only cases that fail, also in --json")
+	cmd.Flags().StringVar(&folder, "cases", "", "`FOLDER` of the cases (default: cases beside FILE)")
+	c.bindForm(cmd.Flags(), plainForms)
+	c.bindQuiet(cmd.Flags(), "show only cases that fail, in every form, and no progress")
 	return cmd
 }
 
@@ -111,53 +112,71 @@ type differsFrom struct {
 	Offset *int64 `json:"offset,omitempty"` // of the first byte that differs, if the item's bytes do
 }
 
+// verifiedFile is what verify found out of a file.
+type verifiedFile struct {
+	File          string     `json:"file"`
+	CodeDigest    string     `json:"code_digest"`
+	Cases         []verified `json:"cases"`
+	OK            int        `json:"ok"`
+	Failed        int        `json:"failed"`
+	NotComparable int        `json:"not_comparable"`
+}
+
 // verify runs the cases and shows what came of them.
-func (c *commandLine) verify(ctx context.Context, v *verification, file string, list []*cases.Case, quiet bool) error {
-	shown := []verified{}
-	counts := map[string]int{}
-	for _, one := range list {
-		result, err := v.run(ctx, one)
-		if err != nil {
-			return err
-		}
-		counts[result.Result]++
-		if !quiet || result.Result == caseFailed {
-			shown = append(shown, result)
-		}
+func (c *commandLine) verify(ctx context.Context, v *verification, file string, list []*cases.Case) error {
+	all := verifiedFile{File: file, CodeDigest: data.Sum(v.code).String(), Cases: []verified{}}
+	if err := c.runCases(ctx, v, list, &all); err != nil {
+		return err
 	}
-	err := c.showVerified(file, data.Sum(v.code).String(), shown, counts, quiet)
-	if n := counts[caseFailed]; err == nil && n > 0 {
-		err = fail(exitDiffers, fmt.Errorf("%d of %d cases fail", n, len(list)), "correct the function or the cases; if the two engines differ, report it with the file and the case")
+	err := showOne(c, &view[verifiedFile]{text: c.showVerified}, all)
+	if err == nil && all.Failed > 0 {
+		err = fail(exitDiffers, fmt.Errorf("%d of %d cases fail", all.Failed, len(list)), "correct the function or the cases; if the two engines differ, report it with the file and the case")
 	}
 	return err
 }
 
-func (c *commandLine) showVerified(file, digest string, shown []verified, counts map[string]int, quiet bool) error {
-	if c.json {
-		return c.printJSON(struct {
-			File          string     `json:"file"`
-			CodeDigest    string     `json:"code_digest"`
-			Cases         []verified `json:"cases"`
-			OK            int        `json:"ok"`
-			Failed        int        `json:"failed"`
-			NotComparable int        `json:"not_comparable"`
-		}{file, digest, shown, counts[caseOK], counts[caseFailed], counts[caseNotComparable]})
-	}
-	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	if len(shown) > 0 {
-		_, _ = fmt.Fprintln(table, "CASE\tRESULT\tEND\tFUEL\tWHY") // Flush has the error
-	}
-	for _, r := range shown {
-		end, fuel := "-", "-"
-		if r.Compiled != nil {
-			end, fuel = r.Compiled.End, strconv.FormatInt(r.Compiled.Fuel, 10)
+func (c *commandLine) runCases(ctx context.Context, v *verification, list []*cases.Case, all *verifiedFile) error {
+	p := c.startProgress("verifying")
+	defer p.Stop()
+	for i, one := range list {
+		p.Say(harmless(fmt.Sprintf("case %d of %d, %s", i+1, len(list), one.Name)))
+		result, err := v.run(ctx, one)
+		if err != nil {
+			return err
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", oneLine(r.Name), r.Result, end, fuel, oneLine(cmp.Or(r.Why, "-")))
+		switch result.Result {
+		case caseOK:
+			all.OK++
+		case caseFailed:
+			all.Failed++
+		case caseNotComparable:
+			all.NotComparable++
+		}
+		if !c.quiet || result.Result == caseFailed {
+			all.Cases = append(all.Cases, result)
+		}
 	}
-	if err := table.Flush(); err != nil || quiet {
-		return err
+	return nil
+}
+
+func (c *commandLine) showVerified(w io.Writer, all verifiedFile) error {
+	if len(all.Cases) > 0 {
+		t := newTable("CASE", "RESULT", "END", "FUEL", "WHY")
+		for _, r := range all.Cases {
+			end, fuel := "", ""
+			if r.Compiled != nil {
+				end, fuel = r.Compiled.End, strconv.FormatInt(r.Compiled.Fuel, 10)
+			}
+			t.add(r.Name, r.Result, end, fuel, r.Why)
+		}
+		if err := t.writeTo(w); err != nil {
+			return err
+		}
 	}
-	_, err := fmt.Fprintf(c.stdout, "%d ok, %d failed, %d not comparable\n", counts[caseOK], counts[caseFailed], counts[caseNotComparable])
+	if c.quiet {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%d ok, %d failed, %d not comparable\n", all.OK, all.Failed, all.NotComparable)
 	return err
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -10,18 +11,28 @@ import (
 // version is set by the linker.
 var version = "dev"
 
+// programVersion is what version prints as a record.
+type programVersion struct {
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
 func (c *commandLine) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version of this program",
-		Example: "  pappus version",
-		Args:    cobra.NoArgs,
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this program",
+		Example: `  pappus version
+  pappus version -o go-template='{{.version}}'`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if c.json {
-				return c.printJSON(map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
-			}
-			_, err := fmt.Fprintf(c.stdout, "pappus %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			v := &view[programVersion]{text: func(w io.Writer, p programVersion) error {
+				_, err := fmt.Fprintf(w, "pappus %s (%s, %s)\n", p.Version, p.Go, p.Platform)
+				return err
+			}}
+			return showOne(c, v, programVersion{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
 		},
 	}
+	c.bindForm(cmd.Flags(), plainForms)
+	return cmd
 }

@@ -70,8 +70,10 @@ var rules = map[string]rule{
 	"bench/loopback":      {},
 	"docs":                {},
 	"internal/contract":   {},
+	"internal/contexts":   {},
 	"internal/hammer":     {tests: []string{"dispatcher", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
+	"internal/progress":   {},
 	"internal/suggest":    {},
 	"internal/testreport": {},
 }
@@ -107,9 +109,9 @@ var dependencies = map[string]dependency{
 		why:  "flags are read in cmd and handed on as values",
 	},
 	"go.yaml.in/yaml/v3": {
-		only:  []string{"cmd/pappus/internal/settings", "internal/contract"},
+		only:  []string{"cmd/pappus", "cmd/pappus/internal/settings", "internal/contexts", "internal/contract"},
 		tests: true,
-		why:   "YAML is the format of the configuration file, and in tests of the API description",
+		why:   "YAML is the format of the files of users, of what -o yaml prints, and in tests of the API description",
 	},
 	"github.com/agnivade/levenshtein": {
 		only: []string{"internal/suggest"},
@@ -146,6 +148,7 @@ var dependencies = map[string]dependency{
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},
+	"github.com/creack/pty":           {tests: true, why: "it is a terminal in tests of the command line"},
 	"github.com/rogpeppe/go-internal": {tests: true, why: "it drives the command line in tests"},
 	"go.uber.org/goleak":              {tests: true, why: "it finds goroutines that tests left over"},
 	"pgregory.net/rapid": {

@@ -1,5 +1,4 @@
-// Package suggest finds what somebody meant who mistyped a name.
+// Package suggest finds what somebody meant who misspelled a name.
 //
-// It owns how far a name may be from another to be taken for it. It knows
-// nothing of the project.
+// It owns the measure of likeness; it knows nothing else of the project.
 package suggest

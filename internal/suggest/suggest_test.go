@@ -11,44 +11,47 @@ import (
 )
 
 func TestClosest(t *testing.T) {
-	names := []string{"listen", "data", "max-body", "max-code", "memory-budget", "host", "origin", "log-level", "log-format"}
-	for name, want := range map[string]string{
-		"max-bdy":                "max-body",
-		"max-coed":               "max-code",
-		"MAX-BODY":               "max-body",
-		"memory_budget":          "memory-budget",
-		"memory-bugdet":          "memory-budget",
-		"origins":                "origin",
-		"loglevel":               "log-level",
-		"listen":                 "listen",
-		"port":                   "",
-		"service-host":           "",
-		"log":                    "",
-		"":                       "",
-		"x":                      "",
-		strings.Repeat("a", 999): "",
+	verbs := []string{"serve", "push", "invoke", "run", "ls", "inspect", "tag", "rm", "verify", "version"}
+	for _, c := range []struct {
+		name  string
+		among []string
+		want  string
+	}{
+		{"psh", verbs, "push"}, {"anme", []string{"cases", "name"}, "name"}, {"pusj", verbs, "push"}, {"Invoke", verbs, "invoke"}, {"sevre", verbs, "serve"},
+		{"l", verbs, "ls"}, {"ver", verbs, "verify"}, {"insp", verbs, "inspect"}, {"rn", verbs, "run"},
+		{"fly", verbs, ""}, {"", verbs, ""}, {"x", nil, ""}, {"deploy", verbs, ""},
+		{"word-count", []string{"", "wordcount", "sum"}, "wordcount"}, {"wörtzahl", []string{"wortzahl"}, "wortzahl"},
+		{"ab", []string{"ac", "ad"}, "ac"},
+		{strings.Repeat("x", 300), []string{strings.Repeat("x", 299)}, ""}, {"x", []string{strings.Repeat("x", 1<<20)}, ""},
 	} {
-		if got, ok := suggest.Closest(name, names); got != want || ok != (want != "") {
-			t.Errorf("%q: %q, %t", name, got, ok)
+		if got, ok := suggest.Closest(c.name, c.among); got != c.want || ok != (c.want != "") {
+			t.Errorf("%.20q: %q, %v, want %q", c.name, got, ok, c.want)
 		}
-	}
-	if got, ok := suggest.Closest("ab", nil); ok {
-		t.Errorf("among nothing: %q", got)
 	}
 }
 
-// What is found is one of the names, and a name finds itself.
+// What is closest is one of the names, and a name that is there is closest to
+// itself.
 func TestClosestIsOneOfThem(t *testing.T) {
+	name := rapid.StringMatching(`[a-c]{1,8}`)
 	rapid.Check(t, func(t *rapid.T) {
-		names := rapid.SliceOf(rapid.StringMatching(`[a-z-]{1,12}`)).Draw(t, "names")
-		name := rapid.String().Draw(t, "name")
-		if got, ok := suggest.Closest(name, names); ok && !slices.Contains(names, got) || !ok && got != "" {
-			t.Fatalf("%q, %t", got, ok)
+		wanted, among := name.Draw(t, "name"), rapid.SliceOfN(name, 0, 8).Draw(t, "among")
+		got, ok := suggest.Closest(wanted, among)
+		if ok != slices.Contains(among, got) {
+			t.Fatalf("%q of %q: %q, %v", wanted, among, got, ok)
 		}
-		if len(names) > 0 {
-			if got, ok := suggest.Closest(names[0], names); !ok || got != names[0] {
-				t.Fatalf("%q finds %q", names[0], got)
-			}
+		if slices.Contains(among, wanted) && got != wanted {
+			t.Fatalf("%q of %q: %q", wanted, among, got)
+		}
+	})
+}
+
+func FuzzClosest(f *testing.F) {
+	f.Add("push", "pusch")
+	f.Add("\xff\xfe", "ä\x00")
+	f.Fuzz(func(t *testing.T, name, candidate string) {
+		if got, ok := suggest.Closest(name, []string{candidate}); ok && got != candidate {
+			t.Errorf("%q", got)
 		}
 	})
 }

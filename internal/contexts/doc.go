@@ -1,0 +1,6 @@
+// Package contexts keeps the servers that a user works with, each under a
+// name, in a file of the user's configuration.
+//
+// It owns the file: its form, how it is read and changed by several programs
+// at once. It knows nothing else of the project, and calls no server.
+package contexts
