@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -196,7 +195,7 @@ func stoppedAt(err error, jobs []pushJob, at int, done []string) error {
 	if len(left) > 0 {
 		f.Message += "; not tried after it: " + strings.Join(left, ", ")
 	}
-	f.err = errors.Join(err)
+	f.err = err
 	return &f
 }
 
