@@ -27,7 +27,7 @@ var rules = map[string]rule{
 	"server/problem":         {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
 	"server/viewer":          {},
 	"dispatcher":             {may: []string{"dispatcher/composition", "dispatcher/shard", "registry", "iofuncs", "engine", "data"}},
-	"dispatcher/composition": {may: []string{"dispatcher/shard", "engine", "data"}},
+	"dispatcher/composition": {may: []string{"dispatcher/shard", "internal/suggest", "engine", "data"}},
 	"dispatcher/shard":       {may: []string{"data"}},
 	"registry":               {may: []string{"engine", "data"}},
 	"iofuncs":                {may: []string{"data"}},
