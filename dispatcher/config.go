@@ -26,6 +26,8 @@ type Config struct {
 	CompileWaiting int           // programs that may wait to be prepared; default 64
 	ProgramBytes   int64         // bytes of loaded programs; idle ones beyond that are closed; default DefaultProgramBytes
 
+	Run RunLimits // of compositions
+
 	Defaults, Maximum engine.Limits // of functions; default engine.DefaultLimits, where Maximum is not lower, and engine.MaxLimits
 	MaxCode           int64         // bytes of code; default 64 MiB
 }
@@ -46,6 +48,7 @@ func (c Config) withDefaults() Config {
 	c.CompileWaiting = orDefault(c.CompileWaiting, 64)
 	c.ProgramBytes = orDefault(c.ProgramBytes, DefaultProgramBytes)
 	c.MaxCode = orDefault(c.MaxCode, 64<<20)
+	c.Run = c.Run.withDefaults(c.MemoryBudget)
 	c.Maximum = c.Maximum.Or(engine.MaxLimits())
 	c.Defaults = c.Defaults.Or(engine.DefaultLimits().AtMost(c.Maximum))
 	return c

@@ -36,6 +36,8 @@ type Invocation struct {
 	// that nobody will read again, by the goroutine that calls Invoke. Who has
 	// large inputs can give their memory back before the function runs.
 	Copied func(content []byte)
+
+	patient bool // it is part of a run that has begun, and waits as long as that may take
 }
 
 // Answer is what an invocation left.
@@ -107,6 +109,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	}
 	defer d.programs.release(p)
 
+	a.instance.patient = inv.patient
 	if err := d.permits.start(ctx, &a.instance, d.need(p, v.Limits)); err != nil {
 		return nil, err
 	}

@@ -81,6 +81,7 @@ type instance struct {
 	holds   bool      // a permit
 	since   time.Time // when it got it
 	bytes   int64     // of context memory charged
+	patient bool      // it waits to start as long as its context lasts, and takes no place
 }
 
 var _ engine.Scheduler = (*instance)(nil)
@@ -103,6 +104,9 @@ func (p *permits) bound(timeout time.Duration, most int) {
 	p.timeout, p.most = timeout, most
 }
 
+// forever is longer than any run may take.
+const forever = 1000 * time.Hour
+
 // errStopped ends instances when the dispatcher can't wait for them.
 var errStopped = errors.New("the server stops")
 
@@ -123,12 +127,17 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 		return overload(fmt.Sprintf("the function's memory limit of %s is more than the %s that this server has for contexts; lower the limit or raise the server's memory budget",
 			engine.Bytes(bytes), engine.Bytes(p.memory)), nil)
 	}
-	if err := p.queueUp(i.tenant); err != nil {
-		p.mu.Unlock()
-		return err
+	if !i.patient {
+		if err := p.queueUp(i.tenant); err != nil {
+			p.mu.Unlock()
+			return err
+		}
 	}
 	w := p.enqueue(classNew, i.tenant, bytes)
 	timeout := p.timeout
+	if i.patient {
+		timeout = forever
+	}
 	p.mu.Unlock()
 
 	timer := w.clock(timeout)
@@ -145,7 +154,9 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	w.timer.Stop()
 
 	p.mu.Lock()
-	p.leaveQueue(i.tenant)
+	if !i.patient {
+		p.leaveQueue(i.tenant)
+	}
 	if fault != nil {
 		p.abandon(w)
 		p.mu.Unlock()

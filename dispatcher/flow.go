@@ -1,0 +1,268 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"pappus/data"
+	"pappus/dispatcher/composition"
+	"pappus/dispatcher/shard"
+	"pappus/engine"
+)
+
+// begin starts a composition on its inputs: as the run's own, or as an instance
+// of parent. r.mu is held.
+func (r *run) begin(b *bound, graph *composition.Composition, inputs []data.Set, parent *application, number int) {
+	f := &flow{bound: b, graph: graph, parent: parent, number: number, left: len(graph.Nodes)}
+	if parent != nil {
+		f.path = append(slices.Clone(parent.path), number)
+	}
+	f.sets = make([]flowing, len(graph.Sets))
+	f.apps = make([]application, len(graph.Nodes))
+	for i := range graph.Nodes {
+		app := &f.apps[i]
+		*app = application{flow: f, node: &graph.Nodes[i], path: append(slices.Clone(f.path), i), place: -1, growing: -1}
+		app.sig = b.graph.Callee(app.node)
+		app.missing = len(app.node.Arguments)
+		app.output = make([]shard.Output, len(app.sig.Outputs))
+		for a, arg := range app.node.Arguments {
+			s := &f.sets[arg.Set]
+			s.users = append(s.users, user{app, a})
+		}
+	}
+	for _, set := range graph.Outputs {
+		f.sets[set].output = true
+	}
+	for i := range graph.Inputs {
+		f.sets[i].items = inputs[i].Items
+		r.hold(f.sets[i].items, f.sets[i].readers())
+	}
+	for i := range graph.Inputs {
+		r.complete(f, i)
+	}
+	for i := range f.apps {
+		if app := &f.apps[i]; len(app.node.Arguments) == 0 {
+			r.plan(app)
+		}
+	}
+	if f.left == 0 {
+		r.flowed(f)
+	}
+}
+
+// readers is how many want to read the items of a set: arguments, and whoever
+// gets the outputs.
+func (s *flowing) readers() int {
+	n := len(s.users)
+	if s.output {
+		n++
+	}
+	return n
+}
+
+// complete tells those that use a set that it is there. r.mu is held.
+func (r *run) complete(f *flow, set int) {
+	s := &f.sets[set]
+	s.complete = true
+	if declared := f.graph.Sets[set]; declared.Type == engine.TypeItem && len(s.items) != 1 {
+		r.stopAt(append(slices.Clone(f.path), len(f.apps)), 0, &engine.Fault{
+			Kind: engine.FaultItemCount, Application: f.graph.Name,
+			Detail: fmt.Sprintf("%s is declared as exactly one item, and has %d", declared.Name, len(s.items)),
+		})
+		return
+	}
+	for _, u := range s.users {
+		if r.stop != nil {
+			return
+		}
+		app := u.app
+		app.missing--
+		switch {
+		case app.stream != nil:
+			app.stream.Close()
+			r.more(app, app.stream.Count())
+			r.close(app)
+		case app.missing == 0:
+			r.plan(app)
+		case app.missing == 1:
+			r.open(app)
+		}
+	}
+}
+
+// describe makes of an application what package shard knows.
+func (r *run) describe(app *application) shard.Application {
+	n := app.node
+	s := shard.Application{Params: make([]shard.Param, len(n.Arguments)), Parallelism: r.parallelism}
+	for i, a := range n.Arguments {
+		s.Params[i] = shard.Param{Name: app.sig.Inputs[a.Param].Name, Kind: a.Kind, Optional: a.Optional, Items: app.flow.sets[a.Set].items}
+	}
+	for _, l := range n.Chain {
+		argument := slices.IndexFunc(n.Arguments, func(a composition.Argument) bool { return a.Param == l.Param })
+		s.Chain = append(s.Chain, shard.Link{Param: argument, Join: l.Join})
+	}
+	return s
+}
+
+// plan finds the instances of an application whose sets are complete. r.mu is
+// held.
+func (r *run) plan(app *application) {
+	p, err := shard.New(r.describe(app), r.limits.Instances)
+	if err != nil {
+		r.unplanned(app, err)
+		return
+	}
+	app.plan = p
+	r.more(app, p.Count())
+	r.close(app)
+}
+
+// open lets an application begin while the last of its sets still grows, if that
+// is of a kind that allows it. r.mu is held.
+func (r *run) open(app *application) {
+	growing := slices.IndexFunc(app.node.Arguments, func(a composition.Argument) bool { return !app.flow.sets[a.Set].complete })
+	if growing < 0 || !shard.Streamable(shard.Param{Kind: app.node.Arguments[growing].Kind}) {
+		return
+	}
+	s, err := shard.NewStream(r.describe(app), growing, r.limits.Instances)
+	if err != nil {
+		r.unplanned(app, err)
+		return
+	}
+	app.stream, app.growing = s, growing
+	r.feed(app, app.flow.sets[app.node.Arguments[growing].Set].items)
+}
+
+// feed gives items to an application that gets them as they are made. r.mu is
+// held.
+func (r *run) feed(app *application, items []*data.Item) {
+	if len(items) == 0 {
+		return
+	}
+	first, end, err := app.stream.Add(items)
+	if err != nil {
+		r.unplanned(app, err)
+		return
+	}
+	app.per = (end - first) / len(items)
+	for _, it := range items {
+		if app.per == 0 { // another set has nothing: it does not run
+			r.drop(it)
+			continue
+		}
+		app.arrived = append(app.arrived, arrived{it, app.per})
+	}
+	r.more(app, end)
+}
+
+func (r *run) unplanned(app *application, err error) {
+	var many *shard.TooManyError
+	if errors.As(err, &many) {
+		err = &engine.Fault{Kind: engine.FaultLimitInstances, Detail: many.Error()}
+	}
+	r.fail(app, 0, nil, err)
+}
+
+// close says that an application has all the instances that it will ever have.
+// r.mu is held.
+func (r *run) close(app *application) {
+	app.closed = true
+	if app.ended == app.count {
+		r.finish(app)
+	}
+}
+
+// made counts an instance as ended, with its outputs. r.mu is held.
+func (r *run) made(app *application, number int, outputs []data.Set) {
+	for o := range min(len(app.output), len(outputs)) {
+		app.output[o].Add(number, outputs[o].Items)
+		if n := app.output[o].Count(); n > r.limits.Items {
+			r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitItems, Detail: fmt.Sprintf("the set %s has more than %d items", app.sig.Outputs[o].Name, r.limits.Items)})
+			return
+		}
+	}
+	for _, k := range app.node.Kept {
+		if k.Output >= len(outputs) || len(outputs[k.Output].Items) == 0 {
+			continue
+		}
+		s, items := &app.flow.sets[k.Set], outputs[k.Output].Items
+		s.items = append(s.items, items...)
+		r.hold(items, s.readers())
+		for _, u := range s.users {
+			if u.app.stream != nil && u.app.growing == u.argument {
+				r.feed(u.app, items)
+			}
+		}
+	}
+	app.ended++
+	if arrival := number / max(app.per, 1); app.stream != nil && arrival < len(app.arrived) {
+		if a := &app.arrived[arrival]; a.left == 1 {
+			r.drop(a.item)
+		} else {
+			a.left--
+		}
+	}
+	if app.closed && app.ended == app.count {
+		r.finish(app)
+	}
+}
+
+// finish puts the outputs of an application in order and passes them on. r.mu is
+// held.
+func (r *run) finish(app *application) {
+	f := app.flow
+	var order []int
+	if app.stream != nil {
+		order = app.stream.Order(f.sets[app.node.Arguments[app.growing].Set].arrivals)
+	}
+	for i, a := range app.node.Arguments {
+		if i != app.growing { // whose items went one by one
+			for _, it := range f.sets[a.Set].items {
+				r.drop(it)
+			}
+		}
+	}
+	for i, k := range app.node.Kept {
+		s := &f.sets[k.Set]
+		if same := slices.IndexFunc(app.node.Kept[:i], func(other composition.Kept) bool { return other.Output == k.Output }); same >= 0 {
+			first := &f.sets[app.node.Kept[same].Set]
+			s.items, s.arrivals = first.items, first.arrivals
+			continue
+		}
+		s.items, s.arrivals = app.output[k.Output].Settle(order)
+	}
+	app.output = nil
+	f.left--
+	for _, k := range app.node.Kept {
+		if r.stop == nil {
+			r.complete(f, k.Set)
+		}
+	}
+	if f.left == 0 && r.stop == nil {
+		r.flowed(f)
+	}
+}
+
+// flowed passes on what a composition left: to whom the run belongs, or as the
+// outputs of an instance. r.mu is held.
+func (r *run) flowed(f *flow) {
+	if f.ended {
+		return
+	}
+	f.ended = true
+	outputs := make([]data.Set, len(f.graph.Outputs))
+	for i, set := range f.graph.Outputs {
+		outputs[i] = data.Set{Name: f.graph.Sets[set].Name, Items: f.sets[set].items}
+	}
+	if f.parent == nil {
+		r.outputs, r.done = outputs, true
+		return
+	}
+	r.made(f.parent, f.number, outputs)
+	for _, s := range outputs {
+		for _, it := range s.Items {
+			r.drop(it)
+		}
+	}
+}

@@ -1,0 +1,499 @@
+package dispatcher
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"pappus/data"
+	"pappus/dispatcher/composition"
+	"pappus/dispatcher/shard"
+	"pappus/engine"
+	"pappus/registry"
+)
+
+// RunLimits bound one run of a composition. Zero values stand for the defaults.
+type RunLimits struct {
+	Applications int           // with all that is nested, as often as it is applied; default 10,000
+	Instances    int           // of one application; default 10,000
+	Items        int           // of one set; default 1,000,000
+	Bytes        int64         // that outputs hold which are not used up; default half of the memory for contexts
+	Nesting      int           // compositions within one another; default 16
+	Time         time.Duration // from beginning to end; default 15 min
+}
+
+func (l RunLimits) withDefaults(memory int64) RunLimits {
+	l.Bytes = orDefault(l.Bytes, (memory-memory/bodyShare)/2)
+	l.Applications = orDefault(l.Applications, 10_000)
+	l.Instances = orDefault(l.Instances, 10_000)
+	l.Items = orDefault(l.Items, 1_000_000)
+	l.Nesting = orDefault(l.Nesting, 16)
+	l.Time = orDefault(l.Time, 15*time.Minute)
+	return l
+}
+
+// DefaultParallelism is how many instances the any-forms may make unless a run
+// says otherwise; MaxParallelism the most that one can say.
+const (
+	DefaultParallelism = 16
+	MaxParallelism     = 1024
+)
+
+// bound is a graph whose names have been resolved: what they mean for one run,
+// whatever happens to them while it runs.
+type bound struct {
+	graph   *composition.Graph
+	callees []callee // by index of graph.References
+}
+
+// callee is what a reference means: a function, or a composition with a graph of
+// its own.
+type callee struct {
+	version *registry.Version
+	graph   *bound // nil for functions
+}
+
+// run is one execution of a composition. Everything that is not fixed at its
+// beginning is guarded by mu, which nobody holds while a function runs; it comes
+// before the locks of permits and programs.
+//
+// The goroutine that asked for the run works on it, and others beside it while
+// there is more to do than it can: at most one for each permit.
+type run struct {
+	d           *Dispatcher
+	ctx         context.Context
+	cancel      context.CancelCauseFunc
+	tenant      string
+	parallelism int
+	limits      RunLimits
+
+	mu      sync.Mutex
+	wake    sync.Cond // for the first worker, who waits when there is nothing to do
+	workers int       // besides the first one
+	active  int       // instances that are being executed
+	started bool      // an instance has been: later ones wait as long as the run may take
+	ready   ready
+	stop    *failure
+	outputs []data.Set // of the composition, once it is done
+	done    bool
+	usage   engine.Usage
+	bytes   int64                   // that answers hold
+	held    map[*data.Item]*holding // by what lies in them
+	unread  []*Answer               // that nobody wants any more, to be released
+}
+
+// failure is how an instance failed, and where.
+type failure struct {
+	path     []int // nodes from the outermost composition in, each with the instance
+	instance int
+	err      error
+}
+
+// before orders failures: of those that are seen, the first one counts.
+func (f *failure) before(other *failure) bool {
+	return cmp.Or(slices.Compare(f.path, other.path), cmp.Compare(f.instance, other.instance)) < 0
+}
+
+// holding is an answer, and how many still want to read items of it.
+type holding struct {
+	answer  *Answer
+	outputs []data.Set
+	readers int
+}
+
+// flow is one execution of one composition of a graph: of the run's own, or of a
+// nested one, which is an instance of an application in another flow.
+type flow struct {
+	bound  *bound
+	graph  *composition.Composition
+	parent *application // nil for the outermost
+	number int          // of the instance of parent that it is
+	path   []int        // of parent, and number
+
+	sets  []flowing
+	apps  []application
+	left  int // applications that are not done
+	ended bool
+}
+
+// flowing is a set of a flow.
+type flowing struct {
+	items    []*data.Item // once it is complete, in order; until then, as they come
+	arrivals []int        // of items, once it is complete; nil where they came in order
+	complete bool
+	output   bool // of the composition
+	users    []user
+}
+
+// user is an argument that gets a set.
+type user struct {
+	app      *application
+	argument int
+}
+
+// application is a node of a flow with its instances.
+type application struct {
+	flow  *flow
+	node  *composition.Node
+	sig   engine.Signature // of the callee
+	path  []int            // where it is
+	place int              // in ready, or -1
+
+	missing int           // arguments whose sets are not complete
+	plan    *shard.Plan   // once all of its sets are complete
+	stream  *shard.Stream // or while the last one grows
+	growing int           // argument that does, or -1
+	per     int           // instances for each item of it
+	arrived []arrived     // items of it
+	closed  bool          // no further instances come
+
+	next, count int            // of instances: the first that is not begun, and how many are known
+	ended       int            // of those that are begun
+	output      []shard.Output // by index of the callee's outputs
+}
+
+// arrived is an item of a set that grows, and how many of the instances that get
+// it have not ended.
+type arrived struct {
+	item *data.Item
+	left int
+}
+
+// errRunStopped is the cause with which a run that failed cancels what still runs.
+var errRunStopped = errors.New("the run has failed")
+
+// errRunTime is the cause with which a run ends that took too long.
+var errRunTime = errors.New("the run took too long")
+
+// newRun prepares a run.
+func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int) *run {
+	r := &run{
+		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
+		held: map[*data.Item]*holding{},
+	}
+	r.wake.L = &r.mu
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	return r
+}
+
+// do runs a resolved composition on arranged inputs to its end, on this
+// goroutine and on others. The outputs are there until release.
+func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
+	timer := time.AfterFunc(r.limits.Time, func() { r.cancel(errRunTime) })
+	defer timer.Stop()
+	defer r.cancel(nil)
+	// The first worker waits on a condition, which a context can't end.
+	unhook := context.AfterFunc(r.ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.wake.Signal()
+	})
+	defer unhook()
+
+	r.mu.Lock()
+	r.begin(b, b.graph.Entry(), inputs, nil, 0)
+	r.work(true)
+	for r.workers > 0 {
+		r.wake.Wait()
+	}
+	var err error
+	switch {
+	case r.stop != nil:
+		err = r.stop.err
+	case !r.done:
+		err = r.ended()
+	}
+	r.mu.Unlock()
+	if err != nil {
+		r.release()
+		return nil, err
+	}
+	return r.outputs, nil
+}
+
+// release gives back everything that the run holds, its outputs too. No instance
+// runs any more.
+func (r *run) release() {
+	r.mu.Lock()
+	for _, h := range r.held {
+		if h.answer != nil {
+			r.unread = append(r.unread, h.answer)
+			h.answer = nil
+		}
+	}
+	clear(r.held)
+	unread := r.unread
+	r.unread = nil
+	r.mu.Unlock()
+	for _, a := range unread {
+		a.Release()
+	}
+}
+
+// ended is why a run that has neither failed nor come to its end is over.
+func (r *run) ended() error {
+	if errors.Is(context.Cause(r.ctx), errRunTime) {
+		return &engine.Fault{Kind: engine.FaultLimitTime, Detail: fmt.Sprintf("the run did not end within %s", r.limits.Time)}
+	}
+	if r.ctx.Err() != nil {
+		return gone(r.ctx)
+	}
+	return errors.New("a run has nothing left to do and no outputs") // a defect
+}
+
+// over reports whether nothing is to be begun any more. r.mu is held.
+func (r *run) over() bool { return r.done || r.stop != nil || r.ctx.Err() != nil }
+
+// work executes instances until there are none that can begin: then the first
+// worker waits for more, and others go. r.mu is held, but while a function runs.
+func (r *run) work(first bool) {
+	for !r.over() {
+		if len(r.ready) == 0 {
+			if !first || r.active == 0 {
+				return
+			}
+			r.wake.Wait()
+			continue
+		}
+		app := r.ready[0]
+		number := app.next
+		r.begun(app)
+		in := app.inputs(number)
+		if b, graph := app.composition(); graph != nil {
+			r.begin(b, graph, in, app, number)
+			continue
+		}
+		patient := r.started
+		r.started = true
+		r.active++
+		r.hire()
+		r.mu.Unlock()
+		answer, err := r.execute(app, in, patient)
+		r.mu.Lock()
+		r.active--
+		if err != nil {
+			r.fail(app, number, in, err)
+		} else {
+			r.leave(app, number, answer)
+		}
+		r.giveBack()
+		if !first {
+			r.wake.Signal() // the first one may wait for what this made possible
+		}
+	}
+}
+
+// giveBack releases answers that nobody wants any more. r.mu is held, but not
+// meanwhile.
+func (r *run) giveBack() {
+	for len(r.unread) > 0 {
+		unread := r.unread
+		r.unread = nil
+		r.mu.Unlock()
+		for _, a := range unread {
+			a.Release()
+		}
+		r.mu.Lock()
+	}
+}
+
+// hire starts another worker if there is something for it to do. r.mu is held.
+func (r *run) hire() {
+	if len(r.ready) == 0 || r.workers+1 >= r.d.permits.total {
+		return
+	}
+	r.workers++
+	go func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.work(false)
+		r.workers--
+		r.wake.Signal()
+	}()
+}
+
+// begun counts the next instance of the application that is first as begun.
+func (r *run) begun(app *application) {
+	if app.next++; app.next == app.count {
+		heap.Pop(&r.ready)
+	}
+}
+
+// more makes an application's instances up to count ready. r.mu is held.
+func (r *run) more(app *application, count int) {
+	app.count = count
+	if app.place < 0 && app.next < app.count {
+		heap.Push(&r.ready, app)
+	}
+}
+
+// leave takes over what an instance left. r.mu is held.
+func (r *run) leave(app *application, number int, a *Answer) {
+	r.usage.Fuel += a.Usage.Fuel
+	r.usage.MemoryPages = max(r.usage.MemoryPages, a.Usage.MemoryPages)
+	h := &holding{answer: a, outputs: a.Outputs, readers: 1}
+	for _, s := range h.outputs {
+		for _, it := range s.Items {
+			r.held[it] = h
+		}
+	}
+	r.bytes += a.instance.bytes
+	if r.bytes > r.limits.Bytes {
+		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))})
+	} else {
+		r.made(app, number, h.outputs)
+	}
+	r.unhold(h)
+}
+
+// hold counts readers of items. r.mu is held.
+func (r *run) hold(items []*data.Item, readers int) {
+	for _, it := range items {
+		if h := r.held[it]; h != nil {
+			h.readers += readers
+		}
+	}
+}
+
+// drop counts a reader of an item less. r.mu is held.
+func (r *run) drop(it *data.Item) {
+	if h := r.held[it]; h != nil {
+		r.unhold(h)
+	}
+}
+
+func (r *run) unhold(h *holding) {
+	if h.readers--; h.readers > 0 {
+		return
+	}
+	for _, s := range h.outputs {
+		for _, it := range s.Items {
+			delete(r.held, it)
+		}
+	}
+	r.bytes -= h.answer.instance.bytes
+	r.unread = append(r.unread, h.answer)
+	h.answer = nil
+}
+
+// ready are applications with instances that can begin, the deepest in the graph
+// first: what is near the end frees memory, and what is at the beginning takes
+// it. It is a heap.
+type ready []*application
+
+func (q ready) Len() int           { return len(q) }
+func (q ready) Less(i, j int) bool { return slices.Compare(q[i].path, q[j].path) > 0 }
+
+func (q ready) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].place, q[j].place = i, j
+}
+
+// Push is for package heap.
+func (q *ready) Push(x any) {
+	app := x.(*application) //nolint:errcheck // nothing else is pushed
+	app.place = len(*q)
+	*q = append(*q, app)
+}
+
+// Pop is for package heap.
+func (q *ready) Pop() any {
+	last := len(*q) - 1
+	app := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	app.place = -1
+	return app
+}
+
+// composition is the graph that the application applies, or nil if it applies a
+// function.
+func (app *application) composition() (*bound, *composition.Composition) {
+	b := app.flow.bound
+	if app.node.Nested {
+		return b, &b.graph.Compositions[app.node.Callee]
+	}
+	if other := b.callees[app.node.Callee].graph; other != nil {
+		return other, other.graph.Entry()
+	}
+	return nil, nil
+}
+
+// callee is what the application's function or composition is.
+func (app *application) callee() *callee { return &app.flow.bound.callees[app.node.Callee] }
+
+// inputs are the sets that an instance gets. The run's lock is held.
+func (app *application) inputs(number int) []data.Set {
+	var buf [8][]*data.Item
+	var in [][]*data.Item
+	if app.stream != nil {
+		in = app.stream.Instance(number, buf[:0])
+	} else {
+		in = app.plan.Instance(number, buf[:0])
+	}
+	sets := make([]data.Set, len(app.sig.Inputs))
+	for i, p := range app.sig.Inputs {
+		sets[i].Name = p.Name
+	}
+	for i, a := range app.node.Arguments {
+		sets[a.Param].Items = in[i]
+	}
+	return sets
+}
+
+// execute runs a function on its inputs, which are matched by position.
+func (r *run) execute(app *application, in []data.Set, patient bool) (*Answer, error) {
+	v := app.callee().version
+	if !v.Signature.Open {
+		for i := range in {
+			in[i].Name = v.Signature.Inputs[i].Name
+		}
+	}
+	return r.d.runInstance(r.ctx, Invocation{Tenant: r.tenant, Target: v, Inputs: in, patient: patient})
+}
+
+// fail ends the run with the first of its failures. r.mu is held.
+func (r *run) fail(app *application, number int, in []data.Set, err error) {
+	if r.ctx.Err() != nil && engine.KindOf(err) == engine.FaultCanceled {
+		if r.stop != nil {
+			return // it was stopped because of another
+		}
+		err = r.ended()
+	} else {
+		err = located(app, number, in, err)
+	}
+	r.stopAt(app.path, number, err)
+}
+
+func (r *run) stopAt(path []int, instance int, err error) {
+	if f := (&failure{path, instance, err}); r.stop == nil || f.before(r.stop) {
+		r.stop = f
+	}
+	r.cancel(errRunStopped)
+}
+
+// located says in a fault where it happened.
+func located(app *application, number int, in []data.Set, err error) error {
+	var fault *engine.Fault
+	if !errors.As(err, &fault) {
+		return fmt.Errorf("application %s, instance %d: %w", app.node.Name, number, err)
+	}
+	at := *fault
+	at.Application, at.Instance = app.node.Name, number
+	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
+		at.Application = parent.node.Name + "/" + at.Application
+	}
+	for _, a := range app.node.Arguments {
+		if a.Kind == shard.Each && a.Param < len(in) && len(in[a.Param].Items) == 1 {
+			it := in[a.Param].Items[0]
+			at.Item = fmt.Sprintf("%s: %q, key %d", in[a.Param].Name, it.Name(), it.Key())
+			break
+		}
+	}
+	return &at
+}
