@@ -25,6 +25,7 @@ type fakeEngine struct {
 	inspect     func()                                       // nil: at once
 	prepare     func(ctx context.Context, code []byte) error // nil: at once
 	run         runFunc                                      // nil: gives the inputs back as outputs
+	runOf       func(code []byte) runFunc                    // instead of run, for code that does different things
 	size, stack int64
 
 	prepared, closed, open atomic.Int64
@@ -60,11 +61,16 @@ func (e *fakeEngine) Prepare(ctx context.Context, code []byte, _ engine.Signatur
 		}
 	}
 	e.open.Add(1)
-	return &fakeProgram{engine: e}, nil
+	p := &fakeProgram{engine: e, run: e.run}
+	if e.runOf != nil {
+		p.run = e.runOf(code)
+	}
+	return p, nil
 }
 
 type fakeProgram struct {
 	engine *fakeEngine
+	run    runFunc
 	closed atomic.Bool
 }
 
@@ -87,10 +93,10 @@ func (p *fakeProgram) Run(ctx context.Context, in []data.Set, lim engine.Limits)
 	if p.closed.Load() {
 		return engine.Result{}, errUsedClosed
 	}
-	if p.engine.run == nil {
+	if p.run == nil {
 		return engine.NewResult(in, engine.Usage{Fuel: 7}, 0, nil), nil
 	}
-	r, err := p.engine.run(ctx, in, lim)
+	r, err := p.run(ctx, in, lim)
 	if p.closed.Load() {
 		return engine.Result{}, errUsedClosed
 	}
