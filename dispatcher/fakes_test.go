@@ -61,7 +61,7 @@ func (e *fakeEngine) Prepare(ctx context.Context, code []byte, _ engine.Signatur
 		}
 	}
 	e.open.Add(1)
-	p := &fakeProgram{engine: e, run: e.run}
+	p := &fakeProgram{engine: e}
 	if e.runOf != nil {
 		p.run = e.runOf(code)
 	}
@@ -70,7 +70,7 @@ func (e *fakeEngine) Prepare(ctx context.Context, code []byte, _ engine.Signatur
 
 type fakeProgram struct {
 	engine *fakeEngine
-	run    runFunc
+	run    runFunc // nil: that of the engine
 	closed atomic.Bool
 }
 
@@ -93,10 +93,14 @@ func (p *fakeProgram) Run(ctx context.Context, in []data.Set, lim engine.Limits)
 	if p.closed.Load() {
 		return engine.Result{}, errUsedClosed
 	}
-	if p.run == nil {
+	run := p.run
+	if run == nil {
+		run = p.engine.run
+	}
+	if run == nil {
 		return engine.NewResult(in, engine.Usage{Fuel: 7}, 0, nil), nil
 	}
-	r, err := p.run(ctx, in, lim)
+	r, err := run(ctx, in, lim)
 	if p.closed.Load() {
 		return engine.Result{}, errUsedClosed
 	}

@@ -35,7 +35,7 @@ func (r *run) begin(b *bound, graph *composition.Composition, inputs []data.Set,
 		f.sets[set].output = true
 	}
 	for i := range graph.Inputs {
-		f.sets[i].items = inputs[i].Items
+		f.sets[i].items, f.sets[i].complete = inputs[i].Items, true
 		r.hold(f.sets[i].items, f.sets[i].readers())
 	}
 	for i := range graph.Inputs {
@@ -61,10 +61,10 @@ func (s *flowing) readers() int {
 	return n
 }
 
-// complete tells those that use a set that it is there. r.mu is held.
+// complete tells those that use a set that it is there. Sets that come together
+// are all marked as complete before. r.mu is held.
 func (r *run) complete(f *flow, set int) {
 	s := &f.sets[set]
-	s.complete = true
 	if declared := f.graph.Sets[set]; declared.Type == engine.TypeItem && len(s.items) != 1 {
 		r.stopAt(append(slices.Clone(f.path), len(f.apps)), 0, &engine.Fault{
 			Kind: engine.FaultItemCount, Application: f.graph.Name,
@@ -225,6 +225,7 @@ func (r *run) finish(app *application) {
 	}
 	for i, k := range app.node.Kept {
 		s := &f.sets[k.Set]
+		s.complete = true
 		if same := slices.IndexFunc(app.node.Kept[:i], func(other composition.Kept) bool { return other.Output == k.Output }); same >= 0 {
 			first := &f.sets[app.node.Kept[same].Set]
 			s.items, s.arrivals = first.items, first.arrivals

@@ -227,6 +227,7 @@ func (r *run) release() {
 		}
 	}
 	clear(r.held)
+	r.bytes = 0
 	unread := r.unread
 	r.unread = nil
 	r.mu.Unlock()
