@@ -26,6 +26,7 @@ type Publication struct {
 	Limits engine.Limits // zero ones are the manifest's, or the operator's defaults
 	Memo   string        // engine.MemoAuto or MemoOff; "" is the manifest's, or MemoAuto
 	Tags   []string      // that are to name the version; none: latest
+	Force  bool          // also where that breaks compositions
 }
 
 // Publish verifies and prepares code and stores it as a version of the
@@ -159,6 +160,7 @@ func (d *Dispatcher) merge(c *Config, pub Publication, known engine.Inspection) 
 		Memo:        cmp.Or(pub.Memo, m.Memo, engine.MemoAuto),
 		Description: m.Description,
 		Tags:        pub.Tags,
+		Force:       pub.Force,
 	}
 	if pub.HasSignature {
 		reg.Signature = engine.Signature{Inputs: orEmpty(pub.Inputs), Outputs: orEmpty(pub.Outputs)}

@@ -55,7 +55,7 @@ func writeUntilKilled(dir string) int {
 				fmt.Println("put", name, v.Number, v.Code["wasm"].Digest)
 				mu.Unlock()
 				if i%5 == 4 {
-					if err := r.Delete(ctx, DefaultTenant, Ref{Name: name, Number: v.Number - 1}); err != nil {
+					if err := r.Delete(ctx, DefaultTenant, Ref{Name: name, Number: v.Number - 1}, Change{}); err != nil {
 						fmt.Println("error", err)
 						return
 					}
@@ -133,12 +133,12 @@ func verifyAfterKill(t *testing.T, round int, dir string, acknowledged map[strin
 		}
 	}
 	versions := map[string]bool{}
-	page, _, err := r.List(t.Context(), DefaultTenant, "", MaxPage)
+	page, _, err := r.List(t.Context(), DefaultTenant, KindFunction, "", MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range page {
-		all, next, err := r.Versions(t.Context(), DefaultTenant, f.Name, "", MaxPage)
+		all, next, err := r.Versions(t.Context(), DefaultTenant, KindFunction, f.Name, "", MaxPage)
 		if err != nil || next != "" {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -123,19 +122,19 @@ func (r *Registry) checkFormat() error {
 			}
 		}
 		meta := tx.Bucket(bucketMeta)
-		want := []byte(strconv.Itoa(formatVersion))
-		switch have := meta.Get(keyFormat); {
-		case have == nil:
-			return meta.Put(keyFormat, want)
-		case !bytes.Equal(have, want):
-			return fmt.Errorf("%w: it has format %.20q, this version reads %s", ErrFormat, have, want)
+		switch have := string(meta.Get(keyFormat)); have {
+		case "":
+			return meta.Put(keyFormat, strconv.AppendInt(nil, formatFunctions, 10))
+		case strconv.Itoa(formatFunctions), strconv.Itoa(formatCompositions):
+			return nil
+		default:
+			return fmt.Errorf("%w: it has format %.20q, this version reads %d and %d", ErrFormat, have, formatFunctions, formatCompositions)
 		}
-		return nil
 	})
 }
 
-// recover removes code that no version refers to, and reports code that is
-// missing or has another size.
+// recover removes code that no version refers to, reports code that is missing
+// or has another size, and refuses a composition that can't be read.
 func (r *Registry) recover() error {
 	return r.db.View(func(tx *bbolt.Tx) error {
 		rec := records{tx}
@@ -158,6 +157,9 @@ func (r *Registry) recover() error {
 		return tx.Bucket(bucketVersions).ForEach(func(_, b []byte) error {
 			v, err := decodeVersion(b)
 			if err != nil {
+				return err
+			}
+			if err := rec.load(v); err != nil {
 				return err
 			}
 			for _, code := range v.Code {

@@ -2,9 +2,11 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -13,45 +15,74 @@ import (
 	"pappus/engine"
 )
 
-// formatVersion is the version of the records, keys and folders below. Every
-// record carries it.
-const formatVersion = 1
+// Versions of the records, keys and folders below. Every record carries the one
+// that it came with. A directory has the second from its first composition on:
+// one that never had any can be read by programs that know only the first.
+const (
+	formatFunctions    = 1
+	formatCompositions = 2
+)
 
 // Buckets and keys. Tenants and names hold no zero byte, so it separates.
 //
-//	meta:      "format"                            → "1"
-//	functions: TENANT 0 NAME                       → functionRecord
-//	versions:  TENANT 0 NAME 0 number (8, BE)      → versionRecord
-//	digests:   TENANT 0 NAME 0 digest (32)         → number (8, BE)
-//	uses:      TENANT 0 digest (32) NAME 0 number  → "" : a version uses this code
+//	meta:         "format"                            → "1" or "2"
+//	functions:    TENANT 0 NAME                       → functionRecord, of compositions too
+//	versions:     TENANT 0 NAME 0 number (8, BE)      → versionRecord
+//	digests:      TENANT 0 NAME 0 digest (32)         → number (8, BE)
+//	uses:         TENANT 0 digest (32) NAME 0 number  → "" : a version uses this code
+//	compositions: TENANT 0 NAME 0 number              → compositionRecord
+//	references:   TENANT 0 NAME 0 number              → referencesRecord: what that composition applies
+//	users:        TENANT 0 NAME 0 USER 0 number       → referencesRecord: as what USER@number applies NAME
 var (
-	bucketMeta      = []byte("meta")
-	bucketFunctions = []byte("functions")
-	bucketVersions  = []byte("versions")
-	bucketDigests   = []byte("digests")
-	bucketUses      = []byte("uses")
-	keyFormat       = []byte("format")
+	bucketMeta         = []byte("meta")
+	bucketFunctions    = []byte("functions")
+	bucketVersions     = []byte("versions")
+	bucketDigests      = []byte("digests")
+	bucketUses         = []byte("uses")
+	bucketCompositions = []byte("compositions")
+	bucketReferences   = []byte("references")
+	bucketUsers        = []byte("users")
+	keyFormat          = []byte("format")
 )
 
 func buckets() [][]byte {
-	return [][]byte{bucketMeta, bucketFunctions, bucketVersions, bucketDigests, bucketUses}
+	return [][]byte{
+		bucketMeta, bucketFunctions, bucketVersions, bucketDigests, bucketUses,
+		bucketCompositions, bucketReferences, bucketUsers,
+	}
 }
 
-// Kinds of names: functions and compositions share one namespace.
-const kindFunction = "function"
+// format is the one that records of this kind came with.
+func (k Kind) format() int {
+	if k == KindComposition {
+		return formatCompositions
+	}
+	return formatFunctions
+}
 
 // functionRecord is what is known of a name. It outlives the deletion of its
 // versions, because numbers are never used again.
 type functionRecord struct {
 	Format int              `json:"format"`
 	Tenant string           `json:"tenant"`
-	Kind   string           `json:"kind"` // "" once all versions are deleted: the name is free
+	Kind   Kind             `json:"kind"` // "" once all versions are deleted: the name is free
 	Next   int64            `json:"next"` // number of the next version
 	Tags   map[string]int64 `json:"tags"`
 }
 
+// tagged reports whether a tag names the version.
+func (f functionRecord) tagged(number int64) bool {
+	for _, n := range f.Tags {
+		if n == number {
+			return true
+		}
+	}
+	return false
+}
+
 type versionRecord struct {
 	Format      int                `json:"format"`
+	Kind        Kind               `json:"kind,omitempty"` // "" for a function
 	Tenant      string             `json:"tenant"`
 	Name        string             `json:"name"`
 	Number      int64              `json:"number"`
@@ -65,16 +96,33 @@ type versionRecord struct {
 	Created     time.Time          `json:"created"`
 }
 
+// compositionRecord is what only runs and readers of a composition need.
+type compositionRecord struct {
+	Format int    `json:"format"`
+	Source string `json:"source"`
+	Graph  []byte `json:"graph"`
+}
+
+// referencesRecord holds references of a composition as flat rows.
+type referencesRecord struct {
+	Format int   `json:"format"`
+	Uses   []Use `json:"uses"`
+}
+
 func (v *Version) record() versionRecord {
-	return versionRecord{
-		Format: formatVersion, Tenant: v.Tenant, Name: v.Name, Number: v.Number, Digest: v.Digest, Code: v.Code,
+	r := versionRecord{
+		Format: v.Kind.format(), Kind: v.Kind, Tenant: v.Tenant, Name: v.Name, Number: v.Number, Digest: v.Digest, Code: v.Code,
 		Signature: v.Signature, Limits: v.Limits, Layout: v.Layout, Memo: v.Memo, Description: v.Description, Created: v.Created,
 	}
+	if v.Kind == KindFunction {
+		r.Kind = ""
+	}
+	return r
 }
 
 func (r versionRecord) version() *Version {
 	return &Version{
-		Tenant: r.Tenant, Name: r.Name, Number: r.Number, Digest: r.Digest, Code: r.Code,
+		Tenant: r.Tenant, Name: r.Name, Kind: cmp.Or(r.Kind, KindFunction), Number: r.Number, Digest: r.Digest, Code: r.Code,
 		Signature: r.Signature, Limits: r.Limits, Layout: r.Layout, Memo: r.Memo, Description: r.Description, Created: r.Created,
 	}
 }
@@ -99,6 +147,14 @@ func useKey(tenant string, code data.Digest, name string, number int64) []byte {
 	return binary.BigEndian.AppendUint64(append(append(codePrefix(tenant, code), name...), 0), uint64(number))
 }
 
+// userKey is the key of how v uses a name.
+func userKey(v *Version, name string) []byte {
+	return binary.BigEndian.AppendUint64(append(append(append(functionKey(v.Tenant, name), 0), v.Name...), 0), uint64(v.Number))
+}
+
+// damaged says that a record can't be what was stored.
+func damaged(what string) error { return fmt.Errorf("%w: record of %s", ErrDamaged, what) }
+
 // records reads and writes records within one transaction.
 type records struct{ tx *bbolt.Tx }
 
@@ -107,7 +163,7 @@ func (r records) function(tenant, name string) (functionRecord, error) {
 	var f functionRecord
 	b := r.tx.Bucket(bucketFunctions).Get(functionKey(tenant, name))
 	if b == nil {
-		return functionRecord{Format: formatVersion, Tenant: tenant, Next: 1, Tags: map[string]int64{}}, nil
+		return functionRecord{Tenant: tenant, Next: 1, Tags: map[string]int64{}}, nil
 	}
 	if err := json.Unmarshal(b, &f); err != nil {
 		return f, fmt.Errorf("%w: record of function %s: %w", ErrDamaged, name, err)
@@ -118,7 +174,17 @@ func (r records) function(tenant, name string) (functionRecord, error) {
 	return f, nil
 }
 
+// named is the record of a name that stands for kind, or for anything with "".
+func (r records) named(tenant, name string, kind Kind) (functionRecord, error) {
+	f, err := r.function(tenant, name)
+	if err == nil && (f.Kind == "" || kind != "" && f.Kind != kind) {
+		err = &NotFoundError{What: string(cmp.Or(kind, KindFunction)), Name: name, Other: f.Kind}
+	}
+	return f, err
+}
+
 func (r records) putFunction(name string, f functionRecord) error {
+	f.Format = max(f.Format, f.Kind.format())
 	b, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("record of function %s: %w", name, err)
@@ -140,7 +206,78 @@ func decodeVersion(b []byte) (*Version, error) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		return nil, fmt.Errorf("%w: record of a version: %w", ErrDamaged, err)
 	}
+	if v.Kind != "" && v.Kind != KindComposition {
+		return nil, damaged(fmt.Sprintf("version %d of %.140q, a %.40q", v.Number, v.Name, v.Kind))
+	}
 	return v.version(), nil
+}
+
+// load reads what List and Versions leave out.
+func (r records) load(v *Version) error {
+	if v.Kind != KindComposition {
+		return nil
+	}
+	var c compositionRecord
+	b := r.tx.Bucket(bucketCompositions).Get(versionKey(v.Tenant, v.Name, v.Number))
+	if b == nil {
+		return damaged("composition " + versionID{v.Name, v.Number}.String() + " is missing")
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return fmt.Errorf("%w: %w", damaged("composition "+versionID{v.Name, v.Number}.String()), err)
+	}
+	uses, err := r.references(v)
+	if err != nil {
+		return err
+	}
+	v.Source, v.Graph, v.Uses = c.Source, c.Graph, uses
+	return nil
+}
+
+// references are what a composition applies.
+func (r records) references(v *Version) ([]Use, error) {
+	return decodeReferences(r.tx.Bucket(bucketReferences).Get(versionKey(v.Tenant, v.Name, v.Number)), versionID{v.Name, v.Number})
+}
+
+func decodeReferences(b []byte, of versionID) ([]Use, error) {
+	if b == nil {
+		return nil, damaged("the references of " + of.String() + " is missing")
+	}
+	var c referencesRecord
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, fmt.Errorf("%w: %w", damaged("the references of "+of.String()), err)
+	}
+	return c.Uses, nil
+}
+
+func encodeReferences(uses []Use) ([]byte, error) {
+	b, err := json.Marshal(referencesRecord{Format: formatCompositions, Uses: uses})
+	if err != nil {
+		return nil, fmt.Errorf("record of references: %w", err)
+	}
+	return b, nil
+}
+
+// putComposition writes what only compositions have, and marks the directory.
+func (r records) putComposition(v *Version) error {
+	content, err := json.Marshal(compositionRecord{Format: formatCompositions, Source: v.Source, Graph: v.Graph})
+	if err != nil {
+		return fmt.Errorf("record of composition %s@%d: %w", v.Name, v.Number, err)
+	}
+	references, err := encodeReferences(v.Uses)
+	if err != nil {
+		return err
+	}
+	if n := len(content) + len(references); n > MaxComposition {
+		return fmt.Errorf("%w: its source, graph and references take %d bytes, and the most is %d", ErrTooLarge, n, MaxComposition)
+	}
+	key := versionKey(v.Tenant, v.Name, v.Number)
+	if err := r.tx.Bucket(bucketCompositions).Put(key, content); err != nil {
+		return err
+	}
+	if err := r.tx.Bucket(bucketReferences).Put(key, references); err != nil {
+		return err
+	}
+	return r.tx.Bucket(bucketMeta).Put(keyFormat, strconv.AppendInt(nil, formatCompositions, 10))
 }
 
 func (r records) putVersion(v *Version) error {
@@ -155,6 +292,9 @@ func (r records) putVersion(v *Version) error {
 	if err := r.tx.Bucket(bucketDigests).Put(digestKey(v.Tenant, v.Name, v.Digest), number); err != nil {
 		return err
 	}
+	if v.Kind == KindComposition {
+		return r.putComposition(v)
+	}
 	for _, code := range v.Code {
 		if err := r.tx.Bucket(bucketUses).Put(useKey(v.Tenant, code.Digest, v.Name, v.Number), nil); err != nil {
 			return err
@@ -164,6 +304,16 @@ func (r records) putVersion(v *Version) error {
 }
 
 func (r records) deleteVersion(v *Version) error {
+	if v.Kind == KindComposition {
+		if err := r.count(v, false); err != nil {
+			return err
+		}
+		for _, bucket := range [][]byte{bucketCompositions, bucketReferences} {
+			if err := r.tx.Bucket(bucket).Delete(versionKey(v.Tenant, v.Name, v.Number)); err != nil {
+				return err
+			}
+		}
+	}
 	if err := r.tx.Bucket(bucketVersions).Delete(versionKey(v.Tenant, v.Name, v.Number)); err != nil {
 		return err
 	}
@@ -194,32 +344,40 @@ func (r records) used(tenant string, code data.Digest) bool {
 	return k != nil && bytes.HasPrefix(k, prefix)
 }
 
-// resolve finds what a reference means now.
+// resolve finds what a reference means now, without what load reads.
 func (r records) resolve(tenant string, ref Ref) (*Version, error) {
 	f, err := r.function(tenant, ref.Name)
 	if err != nil {
 		return nil, err
 	}
-	if f.Kind != kindFunction {
-		return nil, &NotFoundError{What: "function", Name: ref.Name}
-	}
-	number := ref.Number
-	switch {
-	case !ref.Digest.IsZero():
-		if number = r.byDigest(tenant, ref.Name, ref.Digest); number == 0 {
-			return nil, &NotFoundError{What: "digest", Name: ref.String()}
-		}
-	case number == 0:
-		tag := ref.Tag
-		if tag == "" {
-			tag = LatestTag
-		}
-		var ok bool
-		if number, ok = f.Tags[tag]; !ok {
-			return nil, &NotFoundError{What: "tag", Name: ref.Name + "@" + tag}
-		}
+	number, err := r.number(tenant, ref, f)
+	if err != nil {
+		return nil, err
 	}
 	return r.version(tenant, ref.Name, number)
+}
+
+// number is the number of what a reference means, f being the record of its
+// name. With a number in the reference it may not exist.
+func (r records) number(tenant string, ref Ref, f functionRecord) (int64, error) {
+	switch {
+	case f.Kind == "":
+		return 0, &NotFoundError{What: string(KindFunction), Name: ref.Name}
+	case !ref.Digest.IsZero():
+		number := r.byDigest(tenant, ref.Name, ref.Digest)
+		if number == 0 {
+			return 0, &NotFoundError{What: "digest", Name: ref.String()}
+		}
+		return number, nil
+	case ref.Number != 0:
+		return ref.Number, nil
+	}
+	tag := cmp.Or(ref.Tag, LatestTag)
+	number, ok := f.Tags[tag]
+	if !ok {
+		return 0, &NotFoundError{What: "tag", Name: ref.Name + "@" + tag}
+	}
+	return number, nil
 }
 
 // newest is the version of a function with the largest number.

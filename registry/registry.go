@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,13 +76,22 @@ func (r *Registry) view(ctx context.Context, f func(records) error) error {
 	}))
 }
 
-// update runs f in a transaction that is durable when update returns.
-func (r *Registry) update(ctx context.Context, f func(records) error) error {
+// update runs f in a transaction that changes a name, and is durable when update
+// returns.
+func (r *Registry) update(ctx context.Context, tenant, name string, f func(records) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	began := false
+	defer func() {
+		if began {
+			r.cache.written(tenant, name)
+		}
+	}()
 	return storeError(guarded(func() error {
 		return r.db.Update(func(tx *bbolt.Tx) error {
+			r.cache.write(tenant, name)
+			began = true
 			if err := f(records{tx}); err != nil {
 				return err
 			}
@@ -90,19 +100,23 @@ func (r *Registry) update(ctx context.Context, f func(records) error) error {
 	}))
 }
 
-// Put makes a version, or finds the one that has the same code and settings:
-// then created is false. It moves the tags that the registration names, or
-// latest. When it returns without error all of that is durable; when it fails
-// nothing of it is visible. Errors: *NameError, ErrReservedName, ErrOtherKind,
-// ErrClosed, that of Approve, and the system's.
+// Put makes a version, or finds the one that is the same in all that makes a
+// version what it is: then created is false. It moves the tags that the
+// registration names, or latest. When it returns without error all of that is
+// durable; when it fails nothing of it is visible. Errors: *NameError,
+// ErrReservedName, ErrOtherKind, *BreaksError unless forced, ErrClosed, that of
+// Approve, and the system's; of compositions besides *UsesError, *CycleError
+// and ErrTooLarge.
 func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, created bool, err error) {
+	reg.Kind = cmp.Or(reg.Kind, KindFunction)
 	if err := errors.Join(ctx.Err(), checkRegistration(reg)); err != nil {
 		return nil, false, err
 	}
 	v = &Version{
-		Tenant: reg.Tenant, Name: reg.Name, Code: make(map[string]CodeRef, len(reg.Code)),
+		Tenant: reg.Tenant, Name: reg.Name, Kind: reg.Kind, Code: make(map[string]CodeRef, len(reg.Code)),
 		Signature: reg.Signature, Limits: reg.Limits, Layout: reg.Layout, Memo: reg.Memo, Description: reg.Description,
 		Created: r.now().UTC().Truncate(time.Millisecond),
+		Source:  reg.Source, Graph: reg.Graph, Uses: reg.Uses,
 	}
 	for name, code := range reg.Code {
 		digest, known := reg.Digests[name]
@@ -111,7 +125,12 @@ func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, creat
 		}
 		v.Code[name] = CodeRef{Digest: digest, Size: int64(len(code))}
 	}
-	if v.Digest, err = digestOf(v.Code, v.Signature, v.Limits, v.Layout, v.Memo); err != nil {
+	if reg.Kind == KindComposition {
+		v.Digest, err = digestOfComposition(reg)
+	} else {
+		v.Digest, err = digestOf(v.Code, v.Signature, v.Limits, v.Layout, v.Memo)
+	}
+	if err != nil {
 		return nil, false, err
 	}
 	held := v.Code
@@ -138,16 +157,16 @@ func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, creat
 		tags = []string{LatestTag}
 	}
 	stored := v
-	err = r.update(ctx, func(rec records) error {
+	err = r.update(ctx, reg.Tenant, reg.Name, func(rec records) error {
 		stored, created = v, false
 		f, err := rec.function(reg.Tenant, reg.Name)
 		if err != nil {
 			return err
 		}
-		if f.Kind != "" && f.Kind != kindFunction {
+		if f.Kind != "" && f.Kind != reg.Kind {
 			return fmt.Errorf("%w: %s is a %s", ErrOtherKind, reg.Name, f.Kind)
 		}
-		f.Kind = kindFunction
+		f.Kind = reg.Kind
 		number := rec.byDigest(reg.Tenant, reg.Name, v.Digest)
 		if number == 0 {
 			created = true
@@ -159,16 +178,14 @@ func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, creat
 			}
 		} else if stored, err = rec.version(reg.Tenant, reg.Name, number); err != nil {
 			return err
+		} else if err := rec.load(stored); err != nil {
+			return err
 		}
-		for _, tag := range tags {
-			f.Tags[tag] = number
-		}
-		return rec.putFunction(reg.Name, f)
+		return rec.setTags(stored, f, tags, reg.Force)
 	})
 	if err != nil {
 		return nil, false, err
 	}
-	r.cache.forget(reg.Tenant, reg.Name)
 	return stored, created, nil
 }
 
@@ -182,8 +199,17 @@ func checkRegistration(reg Registration) error {
 	if Reserved(reg.Name) {
 		return fmt.Errorf("%w: %s", ErrReservedName, reg.Name)
 	}
-	if len(reg.Code) == 0 {
+	switch {
+	case reg.Kind == KindComposition:
+		if err := checkComposition(reg); err != nil {
+			return err
+		}
+	case reg.Kind != KindFunction:
+		return fmt.Errorf("there is no kind %.40q", reg.Kind)
+	case len(reg.Code) == 0:
 		return errors.New("a registration needs code")
+	case reg.Source != "" || len(reg.Graph) > 0 || len(reg.Uses) > 0:
+		return errors.New("a function has no graph; registered as a composition it can have one")
 	}
 	for _, tag := range reg.Tags {
 		if err := CheckTag(tag); err != nil {
@@ -238,8 +264,9 @@ func (r *Registry) collect(tenant string, refs []CodeRef) error {
 	}))
 }
 
-// Resolve finds the version that a reference means now. It needs no store for
-// a reference that was resolved before. Errors: *NotFoundError, ErrDamaged.
+// Resolve finds the version that a reference means now, of either kind. It needs
+// no store for a reference that was resolved before. Errors: *NotFoundError,
+// ErrDamaged.
 func (r *Registry) Resolve(ctx context.Context, tenant string, ref Ref) (*Version, error) {
 	if v, ok := r.cache.get(tenant, ref); ok {
 		return v, nil
@@ -247,8 +274,10 @@ func (r *Registry) Resolve(ctx context.Context, tenant string, ref Ref) (*Versio
 	begun := r.cache.begin()
 	var v *Version
 	err := r.view(ctx, func(rec records) (err error) {
-		v, err = rec.resolve(tenant, ref)
-		return err
+		if v, err = rec.resolve(tenant, ref); err != nil {
+			return err
+		}
+		return rec.load(v)
 	})
 	if err != nil {
 		return nil, err
@@ -257,14 +286,46 @@ func (r *Registry) Resolve(ctx context.Context, tenant string, ref Ref) (*Versio
 	return v, nil
 }
 
-// Tags are the tags of a function, by the numbers of the versions they name.
+// ResolveAll finds what references mean now, and all that compositions among
+// them apply, at any depth: all names mean what they mean at one moment, and all
+// that is applied has the sets that it was checked against. found has the order
+// of refs. What was resolved before and not changed since needs no store.
+// Errors: *NotFoundError for one of refs itself, *UsesError where a change was
+// forced, ErrTooLarge beyond MaxUses references, ErrDamaged.
+func (r *Registry) ResolveAll(ctx context.Context, tenant string, refs ...Ref) (found []*Resolved, err error) {
+	found = make([]*Resolved, len(refs))
+	if r.cache.closuresOf(tenant, refs, found) {
+		return found, nil
+	}
+	begun := r.cache.begin()
+	walks := make([]*walk, len(refs))
+	err = r.view(ctx, func(rec records) (err error) {
+		uses := len(refs)
+		for i, ref := range refs {
+			// Each has a walk of its own, since it is remembered by itself.
+			walks[i] = newWalk(rec, tenant, true)
+			walks[i].uses = uses
+			if found[i], err = walks[i].ref(ref); err != nil {
+				return err
+			}
+			uses = walks[i].uses
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, ref := range refs {
+		r.cache.putClosure(tenant, ref, walks[i].closure(found[i]), begun)
+	}
+	return found, nil
+}
+
+// Tags are the tags of a name, of either kind, by the numbers of the versions they name.
 func (r *Registry) Tags(ctx context.Context, tenant, name string) (map[string]int64, error) {
 	var tags map[string]int64
 	err := r.view(ctx, func(rec records) error {
-		f, err := rec.function(tenant, name)
-		if err == nil && f.Kind != kindFunction {
-			err = &NotFoundError{What: "function", Name: name}
-		}
+		f, err := rec.named(tenant, name, "")
 		tags = f.Tags
 		return err
 	})
@@ -289,11 +350,11 @@ func (r *Registry) Code(ctx context.Context, tenant string, digest data.Digest) 
 	return r.files.read(tenant, digest)
 }
 
-// List returns functions in the order of their names, each by its latest
-// version, or by its newest if the tag latest is gone. It starts after cursor,
-// "" for the beginning, and returns at most limit (1 to MaxPage) and the
-// cursor of the next page, "" if there is none.
-func (r *Registry) List(ctx context.Context, tenant, cursor string, limit int) (page []*Version, next string, err error) {
+// List returns what is of a kind ("": of either) in the order of the names, each
+// by its latest version, or by its newest if the tag latest is gone. It starts
+// after cursor, "" for the beginning, and returns at most limit (1 to MaxPage)
+// and the cursor of the next page, "" if there is none.
+func (r *Registry) List(ctx context.Context, tenant string, kind Kind, cursor string, limit int) (page []*Version, next string, err error) {
 	limit = min(max(limit, 1), MaxPage)
 	err = r.view(ctx, func(rec records) error {
 		prefix := append([]byte(tenant), 0)
@@ -308,7 +369,7 @@ func (r *Registry) List(ctx context.Context, tenant, cursor string, limit int) (
 			if err != nil {
 				return err
 			}
-			if f.Kind != kindFunction {
+			if f.Kind == "" || kind != "" && f.Kind != kind {
 				continue
 			}
 			if len(page) == limit {
@@ -340,9 +401,10 @@ func (r records) latest(tenant, name string, f functionRecord) (*Version, error)
 	return v, err
 }
 
-// Versions returns the versions of a function, newest first, in pages as List
-// does. Errors: *NotFoundError, *NameError for a cursor that is not one.
-func (r *Registry) Versions(ctx context.Context, tenant, name, cursor string, limit int) (page []*Version, next string, err error) {
+// Versions returns the versions of a name of a kind ("": of either), newest
+// first, in pages as List does. Errors: *NotFoundError, *NameError for a cursor
+// that is not one.
+func (r *Registry) Versions(ctx context.Context, tenant string, kind Kind, name, cursor string, limit int) (page []*Version, next string, err error) {
 	limit = min(max(limit, 1), MaxPage)
 	var before int64
 	if cursor != "" {
@@ -351,12 +413,8 @@ func (r *Registry) Versions(ctx context.Context, tenant, name, cursor string, li
 		}
 	}
 	err = r.view(ctx, func(rec records) error {
-		f, err := rec.function(tenant, name)
-		if err != nil {
+		if _, err := rec.named(tenant, name, kind); err != nil {
 			return err
-		}
-		if f.Kind != kindFunction {
-			return &NotFoundError{What: "function", Name: name}
 		}
 		for {
 			number, v, err := rec.below(tenant, name, before)
@@ -380,122 +438,146 @@ func (r *Registry) Versions(ctx context.Context, tenant, name, cursor string, li
 }
 
 // SetTag makes a tag name the version that target means, and returns that.
-// Moving latest back is a rollback. Errors: *NameError, *NotFoundError.
-func (r *Registry) SetTag(ctx context.Context, tenant, name, tag string, target Ref) (*Version, error) {
+// Moving latest back is a rollback. Errors: *NameError, *NotFoundError,
+// *BreaksError unless forced; of compositions besides *UsesError, *CycleError
+// and ErrTooLarge, forced or not.
+func (r *Registry) SetTag(ctx context.Context, tenant, name, tag string, target Ref, change Change) (*Version, error) {
 	if err := CheckTag(tag); err != nil {
 		return nil, err
 	}
 	if target.Name != name {
-		return nil, &NameError{What: "reference", Name: target.String(), Reason: fmt.Sprintf("is not of the function %q", name)}
+		return nil, &NameError{What: "reference", Name: target.String(), Reason: fmt.Sprintf("is not of %q", name)}
 	}
 	var v *Version
-	err := r.update(ctx, func(rec records) (err error) {
-		if v, err = rec.resolve(tenant, target); err != nil {
-			return err
-		}
-		f, err := rec.function(tenant, name)
+	err := r.update(ctx, tenant, name, func(rec records) error {
+		f, err := rec.named(tenant, name, change.Kind)
 		if err != nil {
 			return err
 		}
-		f.Tags[tag] = v.Number
-		return rec.putFunction(name, f)
+		if v, err = rec.resolve(tenant, target); err != nil {
+			return err
+		}
+		if err := rec.load(v); err != nil {
+			return err
+		}
+		return rec.setTags(v, f, []string{tag}, change.Force)
 	})
 	if err != nil {
 		return nil, err
 	}
-	r.cache.forget(tenant, name)
 	return v, nil
 }
 
 // RemoveTag removes a tag; the version that it named stays. Without latest a
-// bare name means nothing. Errors: *NotFoundError.
-func (r *Registry) RemoveTag(ctx context.Context, tenant, name, tag string) error {
-	err := r.update(ctx, func(rec records) error {
-		f, err := rec.function(tenant, name)
+// bare name means nothing. Errors: *NotFoundError, *InUseError unless forced.
+func (r *Registry) RemoveTag(ctx context.Context, tenant, name, tag string, change Change) error {
+	return r.update(ctx, tenant, name, func(rec records) error {
+		f, err := rec.named(tenant, name, change.Kind)
 		if err != nil {
 			return err
 		}
-		if f.Kind != kindFunction {
-			return &NotFoundError{What: "function", Name: name}
-		}
-		if _, ok := f.Tags[tag]; !ok {
+		number, ok := f.Tags[tag]
+		if !ok {
 			return &NotFoundError{What: "tag", Name: name + "@" + tag}
 		}
 		delete(f.Tags, tag)
-		return rec.putFunction(name, f)
+		if err := rec.putFunction(name, f); err != nil {
+			return err
+		}
+		v, err := rec.version(tenant, name, number)
+		if err != nil {
+			return err
+		}
+		if err := rec.settle(v); err != nil || change.Force {
+			return err
+		}
+		return rec.inUse(tenant, name, name+"@"+tag, func(_ versionID, use Use) bool { return use.follows(tag) })
 	})
-	if err == nil {
-		r.cache.forget(tenant, name)
-	}
-	return err
 }
 
-// Delete removes a function with all its versions and tags (a bare name), or
-// one version (by number or digest), which no tag may name: ErrInUse. Code
-// that nothing refers to any more goes with it. Numbers are not used again.
-func (r *Registry) Delete(ctx context.Context, tenant string, ref Ref) error {
+// Delete removes a name with all its versions and tags (a bare name), or one
+// version (by number or digest), which no tag may name: ErrInUse, forced or not.
+// Code that nothing refers to any more goes with it. Numbers are not used again.
+// Errors: *NameError, *NotFoundError, ErrInUse, *InUseError unless forced.
+func (r *Registry) Delete(ctx context.Context, tenant string, ref Ref, change Change) error {
 	if ref.Tag != "" {
 		return &NameError{What: "reference", Name: ref.String(), Reason: "names a tag; delete the tag, or the version by its number"}
 	}
 	var gone []CodeRef
-	err := r.update(ctx, func(rec records) error {
-		gone = nil
-		f, err := rec.function(tenant, ref.Name)
+	err := r.update(ctx, tenant, ref.Name, func(rec records) error {
+		f, err := rec.named(tenant, ref.Name, change.Kind)
 		if err != nil {
 			return err
 		}
-		if f.Kind != kindFunction {
-			return &NotFoundError{What: "function", Name: ref.Name}
-		}
-		var doomed []*Version
 		if ref == (Ref{Name: ref.Name}) {
-			for {
-				_, v, err := rec.below(tenant, ref.Name, 0)
-				if err != nil {
-					return err
-				}
-				if v == nil {
-					break
-				}
-				if err := rec.deleteVersion(v); err != nil {
-					return err
-				}
-				doomed = append(doomed, v)
-			}
-			f.Kind, f.Tags = "", map[string]int64{}
+			gone, err = rec.deleteName(tenant, ref.Name, f, change.Force)
 		} else {
-			v, err := rec.resolve(tenant, ref)
-			if err != nil {
-				return err
-			}
-			for tag, number := range f.Tags {
-				if number == v.Number {
-					return fmt.Errorf("%w: the tag %s names version %d of %s; move the tag first, or delete the function", ErrInUse, tag, number, ref.Name)
-				}
-			}
-			if err := rec.deleteVersion(v); err != nil {
-				return err
-			}
-			doomed = append(doomed, v)
-			if left, err := rec.newest(tenant, ref.Name); err != nil {
-				return err
-			} else if left == nil {
-				f.Kind = ""
-			}
+			gone, err = rec.deleteOne(tenant, ref, f, change.Force)
 		}
-		for _, v := range doomed {
-			gone = slices.AppendSeq(gone, maps.Values(v.Code))
-		}
-		return rec.putFunction(ref.Name, f)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	r.cache.forget(tenant, ref.Name)
 	if err := r.collect(tenant, gone); err != nil {
 		// The records are gone, so the deletion is done; opening the registry
 		// removes the files.
 		r.log.WarnContext(ctx, "code that nothing refers to could not be removed", "error", err)
 	}
 	return nil
+}
+
+// deleteName removes all versions and tags of a name, and returns their code.
+func (r records) deleteName(tenant, name string, f functionRecord, force bool) (gone []CodeRef, err error) {
+	if !force {
+		// Versions of a composition may apply earlier ones of their own.
+		if err := r.inUse(tenant, name, name, func(user versionID, _ Use) bool { return user.name != name }); err != nil {
+			return nil, err
+		}
+	}
+	f.Kind, f.Tags = "", map[string]int64{}
+	if err := r.putFunction(name, f); err != nil {
+		return nil, err
+	}
+	for {
+		_, v, err := r.below(tenant, name, 0)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil {
+			return gone, nil
+		}
+		if err := r.deleteVersion(v); err != nil {
+			return nil, err
+		}
+		gone = slices.AppendSeq(gone, maps.Values(v.Code))
+	}
+}
+
+// deleteOne removes a version that no tag names, and returns its code.
+func (r records) deleteOne(tenant string, ref Ref, f functionRecord, force bool) (gone []CodeRef, err error) {
+	v, err := r.resolve(tenant, ref)
+	if err != nil {
+		return nil, err
+	}
+	for tag, number := range f.Tags {
+		if number == v.Number {
+			return nil, fmt.Errorf("%w: the tag %s names version %d of %s; move the tag first, or delete the %s", ErrInUse, tag, number, ref.Name, f.Kind)
+		}
+	}
+	if !force {
+		id := versionID{v.Name, v.Number}
+		if err := r.inUse(tenant, v.Name, id.String(), func(_ versionID, use Use) bool { return use.pins(v) }); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.deleteVersion(v); err != nil {
+		return nil, err
+	}
+	if left, err := r.newest(tenant, ref.Name); err != nil {
+		return nil, err
+	} else if left == nil {
+		f.Kind = ""
+	}
+	return slices.Collect(maps.Values(v.Code)), r.putFunction(ref.Name, f)
 }

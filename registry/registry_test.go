@@ -113,10 +113,10 @@ func TestVersionsAndTags(t *testing.T) {
 	check("a push with tags leaves latest", r, map[string]int64{"f": 2, "f@latest": 2, "f@beta": 3, "f@next": 3, "f@3": 3, "f@4": 0, "f@gone": 0, "g": 0, "f@" + one.Digest.String(): 1})
 	put(t, r, registration("f", "one"))
 	check("a push without tags moves latest back", r, map[string]int64{"f": 1})
-	if _, err := r.SetTag(t.Context(), DefaultTenant, "f", "latest", Ref{Name: "f", Number: 3}); err != nil {
+	if _, err := r.SetTag(t.Context(), DefaultTenant, "f", "latest", Ref{Name: "f", Number: 3}, Change{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.RemoveTag(t.Context(), DefaultTenant, "f", "next"); err != nil {
+	if err := r.RemoveTag(t.Context(), DefaultTenant, "f", "next", Change{}); err != nil {
 		t.Fatal(err)
 	}
 	after := map[string]int64{"f": 3, "f@next": 0, "f@beta": 3}
@@ -142,37 +142,37 @@ func TestDelete(t *testing.T) {
 	put(t, r, registration("f", "one"))
 	put(t, r, registration("f", "two"))
 	put(t, r, registration("g", "two"))
-	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Number: 2}); !errors.Is(err, ErrInUse) {
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Number: 2}, Change{}); !errors.Is(err, ErrInUse) {
 		t.Errorf("deleting what latest names: %v", err)
 	}
-	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Number: 1}); err != nil {
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Number: 1}, Change{}); err != nil {
 		t.Error(err)
 	}
 	if n := len(codeFiles(t, dir)); n != 1 {
 		t.Errorf("%d files of code, want the one that f and g share", n)
 	}
-	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}); err != nil {
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}, Change{}); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(codeFiles(t, dir)); n != 1 || number(t, r, "f") != 0 || number(t, r, "g") != 1 {
 		t.Errorf("g lost its code with f (%d files)", n)
 	}
 	var missing *NotFoundError
-	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}); !errors.As(err, &missing) {
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}, Change{}); !errors.As(err, &missing) {
 		t.Errorf("deleting it twice: %v", err)
 	}
 	if v := put(t, r, registration("f", "one")); v.Number != 3 {
 		t.Errorf("after deletion the next version is %d, want 3", v.Number)
 	}
 	for _, name := range []string{"f", "g"} {
-		if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: name}); err != nil {
+		if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: name}, Change{}); err != nil {
 			t.Error(err)
 		}
 	}
 	if left := codeFiles(t, dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Tag: "latest"}); err == nil {
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f", Tag: "latest"}, Change{}); err == nil {
 		t.Error("a tag was deleted like a version")
 	}
 }
@@ -231,7 +231,7 @@ func TestRefused(t *testing.T) {
 	if left := codeFiles(t, r.files.dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if _, err := r.SetTag(t.Context(), DefaultTenant, "f", "x", Ref{Name: "g"}); err == nil {
+	if _, err := r.SetTag(t.Context(), DefaultTenant, "f", "x", Ref{Name: "g"}, Change{}); err == nil {
 		t.Error("a tag names another function's version")
 	}
 	if err := r.Close(); err != nil {
@@ -285,13 +285,13 @@ func TestTenantsAreApart(t *testing.T) {
 	if v, created, err := r.Put(t.Context(), other); err != nil || !created || v.Number != 1 {
 		t.Errorf("the same code of another tenant: %v, %v, %v", v, created, err)
 	}
-	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}); err != nil {
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}, Change{}); err != nil {
 		t.Fatal(err)
 	}
 	if code, err := r.Code(t.Context(), "other", mine.Code["wasm"].Digest); err != nil || string(code) != "code" {
 		t.Errorf("the other tenant's code: %q, %v", code, err)
 	}
-	page, _, err := r.List(t.Context(), DefaultTenant, "", 10)
+	page, _, err := r.List(t.Context(), DefaultTenant, KindFunction, "", 10)
 	if err != nil || len(page) != 0 {
 		t.Errorf("list %v (%v)", page, err)
 	}
@@ -306,14 +306,14 @@ func TestPages(t *testing.T) {
 		put(t, r, registration(name, name))
 	}
 	put(t, r, registration("f00", "second", "other")) // latest stays at the first
-	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f07"}); err != nil {
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f07"}, Change{}); err != nil {
 		t.Fatal(err)
 	}
 	want = slices.DeleteFunc(want, func(s string) bool { return s == "f07" })
 	for _, limit := range []int{1, 7, 24, 25, MaxPage} {
 		var got []string
 		for cursor := ""; ; {
-			page, next, err := r.List(t.Context(), DefaultTenant, cursor, limit)
+			page, next, err := r.List(t.Context(), DefaultTenant, KindFunction, cursor, limit)
 			if err != nil || len(page) > limit {
 				t.Fatalf("page of %d: %v", len(page), err)
 			}
@@ -337,7 +337,7 @@ func TestPages(t *testing.T) {
 	for _, limit := range []int{1, 3, 9, 10} {
 		var got []int64
 		for cursor := ""; ; {
-			page, next, err := r.Versions(t.Context(), DefaultTenant, "many", cursor, limit)
+			page, next, err := r.Versions(t.Context(), DefaultTenant, KindFunction, "many", cursor, limit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,7 +353,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	for _, cursor := range []string{"x", "-1", "0"} {
-		if _, _, err := r.Versions(t.Context(), DefaultTenant, "many", cursor, 1); err == nil {
+		if _, _, err := r.Versions(t.Context(), DefaultTenant, KindFunction, "many", cursor, 1); err == nil {
 			t.Errorf("cursor %q was taken", cursor)
 		}
 	}
@@ -402,7 +402,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("after another push: %q, %v", code, err)
 		}
 	}
-	if err := r.update(t.Context(), func(rec records) error {
+	if err := r.update(t.Context(), DefaultTenant, "kept", func(rec records) error {
 		return rec.tx.Bucket(bucketMeta).Put(keyFormat, []byte("99"))
 	}); err != nil {
 		t.Fatal(err)
@@ -481,7 +481,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Errorf("own tag is %v (%v), want version %d", got, err, v.Number)
 				}
 				if i%4 == 3 {
-					if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: name}); err != nil && !errors.As(err, &missing) {
+					if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: name}, Change{}); err != nil && !errors.As(err, &missing) {
 						t.Error(err)
 					}
 				}
@@ -490,12 +490,12 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 	wanted := map[string]bool{}
-	page, _, err := r.List(t.Context(), DefaultTenant, "", MaxPage)
+	page, _, err := r.List(t.Context(), DefaultTenant, KindFunction, "", MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range page {
-		versions, _, err := r.Versions(t.Context(), DefaultTenant, f.Name, "", MaxPage)
+		versions, _, err := r.Versions(t.Context(), DefaultTenant, KindFunction, f.Name, "", MaxPage)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -563,7 +563,7 @@ func TestAgainstAModel(t *testing.T) {
 			},
 			"delete": func(t *rapid.T) {
 				name := names.Draw(t, "name")
-				err := r.Delete(ctx, DefaultTenant, Ref{Name: name})
+				err := r.Delete(ctx, DefaultTenant, Ref{Name: name}, Change{})
 				f := model[name]
 				if (err == nil) != alive(f) {
 					t.Fatalf("delete %s: %v", name, err)

@@ -16,20 +16,36 @@ const DefaultTenant = "default"
 // LatestTag is what a bare name means.
 const LatestTag = "latest"
 
-// Version is one immutable version of a function. Versions are shared: nobody
-// writes to one that was handed out.
+// Kind is what a name stands for. Functions and compositions share one
+// namespace.
+type Kind string
+
+// Kinds of names.
+const (
+	KindFunction    Kind = "function"    // code
+	KindComposition Kind = "composition" // a graph of applications
+)
+
+// Version is one immutable version of a function or a composition. Versions are
+// shared: nobody writes to one that was handed out.
 type Version struct {
 	Tenant      string
 	Name        string
+	Kind        Kind
 	Number      int64              // from 1, never used again
-	Digest      data.Digest        // of code and settings; what "@sha256:" names
-	Code        map[string]CodeRef // by engine name
+	Digest      data.Digest        // of what makes it what it is; what "@sha256:" names
+	Code        map[string]CodeRef // by engine name; a composition has none
 	Signature   engine.Signature
 	Limits      engine.Limits
 	Layout      string
 	Memo        string
 	Description string
 	Created     time.Time
+
+	// Of compositions only. List and Versions leave them out.
+	Source string // as it was written
+	Graph  []byte // as the caller encoded it
+	Uses   []Use  // what it applies
 }
 
 // CodeRef refers to code by the SHA-256 of its bytes.
@@ -41,6 +57,7 @@ type CodeRef struct {
 // Registration is what Put makes a version of.
 type Registration struct {
 	Tenant, Name string
+	Kind         Kind                   // "": a function
 	Code         map[string][]byte      // by engine name
 	Digests      map[string]data.Digest // of Code, where the caller knows them
 	Signature    engine.Signature
@@ -48,6 +65,16 @@ type Registration struct {
 	Layout, Memo string
 	Description  string
 	Tags         []string // tags to move; none: latest
+
+	// Of compositions only. The graph's encoding is the caller's; it has to be
+	// the same for the same graph, since the digest is taken of it and not of
+	// the source. References to I/O functions are not among the uses.
+	Source string
+	Graph  []byte
+	Uses   []Use
+
+	// Force moves the tags also where that breaks compositions.
+	Force bool
 
 	// Approve, if it is not nil, is called once the code is stored and before
 	// the version is. Its error ends Put, and nothing is visible.
@@ -63,7 +90,13 @@ type Ref struct {
 	Digest data.Digest
 }
 
-// identity is what a version's digest is the digest of, as canonical JSON:
+// Change says how a change of a name is meant.
+type Change struct {
+	Kind  Kind // what the name has to stand for; "" for either
+	Force bool // also where compositions that use it are left broken
+}
+
+// identity is what a function's digest is the digest of, as canonical JSON:
 // members in this order, no white space, map keys sorted.
 type identity struct {
 	Code    map[string]data.Digest `json:"code"`

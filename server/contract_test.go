@@ -127,12 +127,15 @@ func (f failing) Publish(context.Context, dispatcher.Publication) (*registry.Ver
 
 func (f failing) Code(context.Context, string, data.Digest) ([]byte, error) { return nil, f.err }
 
-func (f failing) SetTag(context.Context, string, string, string, registry.Ref) (*registry.Version, error) {
+func (f failing) SetTag(context.Context, string, string, string, registry.Ref, registry.Change) (*registry.Version, error) {
 	return nil, f.err
 }
 
-func (f failing) RemoveTag(context.Context, string, string, string) error { return f.err }
-func (f failing) Delete(context.Context, string, registry.Ref) error      { return f.err }
+func (f failing) RemoveTag(context.Context, string, string, string, registry.Change) error {
+	return f.err
+}
+
+func (f failing) Delete(context.Context, string, registry.Ref, registry.Change) error { return f.err }
 
 // What the disk does to whom: no client can help it, and none learns more than
 // that.

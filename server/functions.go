@@ -132,7 +132,8 @@ func (s *Server) getFunction(x *exchange) error {
 	return s.answerVersion(x, http.StatusOK, v)
 }
 
-// resolve finds the version that the path names, on routes without parameters.
+// resolve finds the function's version that the path names, on routes without
+// parameters.
 func (s *Server) resolve(x *exchange) (*registry.Version, error) {
 	ref, err := x.ref()
 	if err != nil {
@@ -141,7 +142,11 @@ func (s *Server) resolve(x *exchange) (*registry.Version, error) {
 	if err := noQuery(x.r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	return s.dispatcher.Resolve(x.r.Context(), tenant, ref)
+	v, err := s.dispatcher.Resolve(x.r.Context(), tenant, ref)
+	if err == nil && v.Kind == registry.KindComposition {
+		err = &registry.NotFoundError{What: string(registry.KindFunction), Name: v.Name, Other: v.Kind}
+	}
+	return v, err
 }
 
 func (s *Server) deleteFunction(x *exchange) error {
@@ -152,7 +157,7 @@ func (s *Server) deleteFunction(x *exchange) error {
 	if err := noQuery(x.r.URL.RawQuery); err != nil {
 		return err
 	}
-	if err := s.registry.Delete(x.r.Context(), tenant, ref); err != nil {
+	if err := s.registry.Delete(x.r.Context(), tenant, ref, registry.Change{Kind: registry.KindFunction}); err != nil {
 		return err
 	}
 	return x.writeNothing()
@@ -169,7 +174,7 @@ func (s *Server) listFunctions(x *exchange) error {
 			return badParameter("cursor", "is not one that a list returned")
 		}
 	}
-	page, next, err := s.registry.List(ctx, tenant, q.cursor, q.limit)
+	page, next, err := s.registry.List(ctx, tenant, registry.KindFunction, q.cursor, q.limit)
 	if err != nil {
 		return err
 	}
@@ -198,7 +203,7 @@ func (s *Server) listVersions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	page, next, err := s.registry.Versions(ctx, tenant, name, q.cursor, q.limit)
+	page, next, err := s.registry.Versions(ctx, tenant, registry.KindFunction, name, q.cursor, q.limit)
 	var cursor *registry.NameError
 	if errors.As(err, &cursor) {
 		return badParameter("cursor", "is not one that a list returned")
@@ -266,7 +271,7 @@ func (s *Server) putTag(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.registry.SetTag(x.r.Context(), tenant, name, x.param("tag"), target)
+	v, err := s.registry.SetTag(x.r.Context(), tenant, name, x.param("tag"), target, registry.Change{Kind: registry.KindFunction})
 	if err != nil {
 		return err
 	}
@@ -332,7 +337,7 @@ func (s *Server) deleteTag(x *exchange) error {
 	if err := noQuery(x.r.URL.RawQuery); err != nil {
 		return err
 	}
-	if err := s.registry.RemoveTag(x.r.Context(), tenant, name, x.param("tag")); err != nil {
+	if err := s.registry.RemoveTag(x.r.Context(), tenant, name, x.param("tag"), registry.Change{Kind: registry.KindFunction}); err != nil {
 		return err
 	}
 	return x.writeNothing()

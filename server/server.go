@@ -38,11 +38,11 @@ type Dispatcher interface {
 type Registry interface {
 	Tags(ctx context.Context, tenant, name string) (map[string]int64, error)
 	Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error)
-	List(ctx context.Context, tenant, cursor string, limit int) (page []*registry.Version, next string, err error)
-	Versions(ctx context.Context, tenant, name, cursor string, limit int) (page []*registry.Version, next string, err error)
-	SetTag(ctx context.Context, tenant, name, tag string, target registry.Ref) (*registry.Version, error)
-	RemoveTag(ctx context.Context, tenant, name, tag string) error
-	Delete(ctx context.Context, tenant string, ref registry.Ref) error
+	List(ctx context.Context, tenant string, kind registry.Kind, cursor string, limit int) (page []*registry.Version, next string, err error)
+	Versions(ctx context.Context, tenant string, kind registry.Kind, name, cursor string, limit int) (page []*registry.Version, next string, err error)
+	SetTag(ctx context.Context, tenant, name, tag string, target registry.Ref, change registry.Change) (*registry.Version, error)
+	RemoveTag(ctx context.Context, tenant, name, tag string, change registry.Change) error
+	Delete(ctx context.Context, tenant string, ref registry.Ref, change registry.Change) error
 }
 
 var (

@@ -215,7 +215,7 @@ func (h *hammer) step(functions int) {
 		h.publish(i)
 	case 1:
 		h.deleted.Add(1)
-		err := h.reg.Delete(h.t.Context(), registry.DefaultTenant, registry.Ref{Name: nameOf(i)})
+		err := h.reg.Delete(h.t.Context(), registry.DefaultTenant, registry.Ref{Name: nameOf(i)}, registry.Change{})
 		if err != nil && !isMissing(err) {
 			h.t.Errorf("delete %s: %v", nameOf(i), err)
 		}
