@@ -21,6 +21,8 @@ type Functions interface {
 	Put(ctx context.Context, r registry.Registration) (v *registry.Version, created bool, err error)
 	// Resolve finds a version.
 	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
+	// ResolveAll finds versions, and all that compositions among them apply.
+	ResolveAll(ctx context.Context, tenant string, refs ...registry.Ref) ([]*registry.Resolved, error)
 	// Code reads the code of that digest, checked.
 	Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error)
 }
@@ -41,6 +43,7 @@ type Dispatcher struct {
 	permits  *permits
 	bodies   *Budget
 	programs *programs
+	graphs   graphs
 
 	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on

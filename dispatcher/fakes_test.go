@@ -157,6 +157,25 @@ func (r *fakeRegistry) Resolve(_ context.Context, tenant string, ref registry.Re
 	return nil, fmt.Errorf("no function %s", ref.Name)
 }
 
+func (r *fakeRegistry) ResolveAll(ctx context.Context, tenant string, refs ...registry.Ref) ([]*registry.Resolved, error) {
+	found := make([]*registry.Resolved, len(refs))
+	for i, ref := range refs {
+		v, err := r.Resolve(ctx, tenant, ref)
+		if err != nil {
+			return nil, err
+		}
+		found[i] = &registry.Resolved{Version: v}
+		for _, u := range v.Uses {
+			used, err := r.ResolveAll(ctx, tenant, registry.Ref{Name: u.Name, Tag: u.Tag, Number: u.Number, Digest: u.Digest})
+			if err != nil {
+				return nil, err
+			}
+			found[i].Uses = append(found[i].Uses, used[0])
+		}
+	}
+	return found, nil
+}
+
 func (r *fakeRegistry) Code(_ context.Context, _ string, d data.Digest) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

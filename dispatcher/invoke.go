@@ -37,6 +37,10 @@ type Invocation struct {
 	// large inputs can give their memory back before the function runs.
 	Copied func(content []byte)
 
+	// Parallelism is how many instances the any-forms of a composition may make;
+	// 0 stands for DefaultParallelism. Functions have no use for it.
+	Parallelism int
+
 	patient bool // it is part of a run that has begun, and waits as long as that may take
 }
 
@@ -51,12 +55,18 @@ type Answer struct {
 
 	result   engine.Result
 	instance instance
+	run      *run // of a composition
 }
 
 // Release gives back the memory in which the outputs lie. It must be called
 // once the answer has been read; more calls than one have no effect.
 func (a *Answer) Release() {
 	a.Outputs = nil
+	if a.run != nil {
+		a.run.release()
+		a.run = nil
+		return
+	}
 	a.result.Release()
 	if a.instance.bytes > 0 {
 		a.instance.permits.end(&a.instance, 0)
@@ -83,6 +93,9 @@ func (d *Dispatcher) invoke(ctx context.Context, inv Invocation) (*Answer, error
 	var err error
 	if inv.Inputs, err = arrange(inv.Target.Signature, inv.Inputs); err != nil {
 		return nil, err
+	}
+	if inv.Target.Kind == registry.KindComposition {
+		return d.runComposition(ctx, inv)
 	}
 	return d.runInstance(ctx, inv)
 }

@@ -49,7 +49,12 @@ const (
 type bound struct {
 	graph   *composition.Graph
 	callees []callee // by index of graph.References
+	sizes   []int    // applications of each composition, with all that is nested
+	depth   int      // compositions within one another, itself included
 }
+
+// size is how many applications the composition has, with all that is nested.
+func (b *bound) size() int { return b.sizes[len(b.sizes)-1] }
 
 // callee is what a reference means: a function, or a composition with a graph of
 // its own.

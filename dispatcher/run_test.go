@@ -281,7 +281,9 @@ func TestRunFails(t *testing.T) {
 	}
 	b := newRunBench(t, nil, failing)
 	defer b.finish(t)
-	one := slices.IndexFunc(b.references, func(r composition.Reference) bool { return len(r.Signature.Inputs) == 1 && len(r.Signature.Outputs) == 1 })
+	one := slices.IndexFunc(b.references, func(r composition.Reference) bool {
+		return len(r.Signature.Inputs) == 1 && len(r.Signature.Outputs) == 1
+	})
 	g := &composition.Graph{References: b.references, Compositions: []composition.Composition{{
 		Name: "c", Sets: []composition.Set{{Name: "in"}, {Name: "mid"}, {Name: "out"}}, Inputs: 1, Outputs: []int{2},
 		Nodes: []composition.Node{

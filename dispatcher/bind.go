@@ -1,0 +1,137 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"pappus/data"
+	"pappus/dispatcher/composition"
+	"pappus/engine"
+	"pappus/registry"
+)
+
+// runComposition runs a composition from its first instance to its outputs, on
+// what its names mean at this moment.
+func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answer, error) {
+	began := time.Now()
+	v := inv.Target
+	resolved, err := d.reg.ResolveAll(ctx, inv.Tenant, registry.Ref{Name: v.Name, Number: v.Number})
+	if err != nil {
+		return nil, fmt.Errorf("resolve %s@%d: %w", v.Name, v.Number, err)
+	}
+	limits := d.config.Load().Run
+	b, err := d.bind(resolved[0], limits)
+	if err != nil {
+		return nil, err
+	}
+	r := d.newRun(ctx, inv.Tenant, inv.Parallelism)
+	outputs, err := r.do(b, inv.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Outputs: outputs, Usage: r.usage, Run: time.Since(began), run: r}, nil
+}
+
+// bind makes of a resolved composition what a run needs, and holds it to the
+// limits that are known before it begins.
+func (d *Dispatcher) bind(resolved *registry.Resolved, limits RunLimits) (*bound, error) {
+	b := binder{graphs: &d.graphs, limits: limits, done: map[*registry.Resolved]*bound{}}
+	return b.bind(resolved, 1)
+}
+
+// binder binds a composition and those that it applies, each once.
+type binder struct {
+	graphs *graphs
+	limits RunLimits
+	done   map[*registry.Resolved]*bound
+}
+
+func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
+	v := resolved.Version
+	if depth > b.limits.Nesting {
+		return nil, &engine.Fault{Kind: engine.FaultLimitNesting, Detail: fmt.Sprintf("compositions are nested more than %d deep, at %s", b.limits.Nesting, v.Name)}
+	}
+	if known := b.done[resolved]; known != nil && depth+known.depth-1 <= b.limits.Nesting {
+		return known, nil
+	}
+	graph, err := b.graphs.of(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(resolved.Uses) != len(graph.References) {
+		return nil, fmt.Errorf("composition %s@%d has %d references, and its graph %d", v.Name, v.Number, len(resolved.Uses), len(graph.References))
+	}
+	out := &bound{graph: graph, depth: 1, callees: make([]callee, len(resolved.Uses))}
+	for i, use := range resolved.Uses {
+		out.callees[i].version = use.Version
+		if use.Version.Kind != registry.KindComposition {
+			continue
+		}
+		nested, err := b.bind(use, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		out.callees[i].graph = nested
+		out.depth = max(out.depth, nested.depth+1)
+	}
+	// Compositions of one module stand after those that they apply.
+	out.sizes = make([]int, len(graph.Compositions))
+	depths := make([]int, len(graph.Compositions))
+	for i, c := range graph.Compositions {
+		depths[i] = 1
+		for _, n := range c.Nodes {
+			size, below := 1, 0
+			switch {
+			case n.Nested:
+				size, below = size+out.sizes[n.Callee], depths[n.Callee]
+			case out.callees[n.Callee].graph != nil:
+				inner := out.callees[n.Callee].graph
+				size, below = size+inner.size(), inner.depth
+			}
+			if out.sizes[i] += size; out.sizes[i] > b.limits.Applications {
+				return nil, &engine.Fault{Kind: engine.FaultLimitApplications, Application: n.Name, Detail: fmt.Sprintf("%s has more than %d applications, with those of the compositions that it applies", c.Name, b.limits.Applications)}
+			}
+			depths[i] = max(depths[i], below+1)
+		}
+	}
+	if out.depth = depths[len(depths)-1]; depth+out.depth-1 > b.limits.Nesting {
+		return nil, &engine.Fault{Kind: engine.FaultLimitNesting, Detail: fmt.Sprintf("compositions are nested more than %d deep, below %s", b.limits.Nesting, v.Name)}
+	}
+	b.done[resolved] = out
+	return out, nil
+}
+
+// graphs are decoded graphs by the digests of their versions, which say what they
+// are. They are all forgotten when there are many. The zero value is ready to use.
+type graphs struct {
+	mu    sync.Mutex
+	known map[data.Digest]*composition.Graph
+}
+
+// mostGraphs is how many graphs are kept decoded.
+const mostGraphs = 1000
+
+func (g *graphs) of(v *registry.Version) (*composition.Graph, error) {
+	g.mu.Lock()
+	graph := g.known[v.Digest]
+	g.mu.Unlock()
+	if graph != nil {
+		return graph, nil
+	}
+	graph, err := composition.Decode(v.Graph)
+	if err != nil {
+		return nil, fmt.Errorf("graph of %s@%d: %w: %w", v.Name, v.Number, registry.ErrDamaged, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.known) >= mostGraphs {
+		clear(g.known)
+	}
+	if g.known == nil {
+		g.known = map[data.Digest]*composition.Graph{}
+	}
+	g.known[v.Digest] = graph
+	return graph, nil
+}
