@@ -23,8 +23,10 @@ type part struct{ instance, from, to int }
 // parts counts in the order of the calls.
 func (o *Output) Add(instance int, items []*data.Item) (first int) {
 	first = len(o.items)
-	o.items = append(o.items, items...)
-	o.parts = append(o.parts, part{instance, first, len(o.items)})
+	if len(items) > 0 {
+		o.items = append(o.items, items...)
+		o.parts = append(o.parts, part{instance, first, len(o.items)})
+	}
 	return first
 }
 
@@ -43,10 +45,10 @@ func (o *Output) Settle(order []int) (items []*data.Item, arrivals []int) {
 			entries = append(entries, entry{o.items[arrival].Key(), arrival})
 		}
 	}
-	entries = orderEntries(entries)
+	entries = byKey(entries)
 	items, arrivals = make([]*data.Item, len(entries)), make([]int, len(entries))
 	for i, e := range entries {
-		items[i], arrivals[i] = o.items[e.arrival], e.arrival
+		items[i], arrivals[i] = o.items[e.number], e.number
 	}
 	return items, arrivals
 }
@@ -69,47 +71,4 @@ func (o *Output) ordered(order []int) []part {
 		slices.SortFunc(parts, func(a, b part) int { return cmp.Or(byInstance(a, b), cmp.Compare(a.from, b.from)) })
 	}
 	return parts
-}
-
-// entry is one item while the set is ordered: its key and its arrival number.
-type entry struct {
-	key     uint32
-	arrival int
-}
-
-// orderEntries orders by key, stably. Most sets are in order as they come, which
-// costs one look. Others are distributed by one byte of the key after the other,
-// the lowest first: that takes the same time whether they are a few long ordered
-// stretches or a great many short ones, which merging them does not.
-func orderEntries(from []entry) []entry {
-	byKey := func(a, b entry) int { return cmp.Compare(a.key, b.key) }
-	const short = 64 // below it, 256 counters cost more than comparisons
-	switch {
-	case slices.IsSortedFunc(from, byKey):
-		return from
-	case len(from) < short:
-		slices.SortStableFunc(from, byKey)
-		return from
-	}
-	to := make([]entry, len(from))
-	for shift := 0; shift < 32; shift += 8 {
-		var starts [256]int // counts first, then where the next of each goes
-		for _, e := range from {
-			starts[byte(e.key>>shift)]++
-		}
-		if starts[byte(from[0].key>>shift)] == len(from) {
-			continue // all have this byte
-		}
-		start := 0
-		for b := range starts {
-			start, starts[b] = start+starts[b], start
-		}
-		for _, e := range from {
-			b := byte(e.key >> shift)
-			to[starts[b]] = e
-			starts[b]++
-		}
-		from, to = to, from
-	}
-	return from
 }

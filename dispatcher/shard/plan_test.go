@@ -356,6 +356,30 @@ func TestPlanIsTheReference(t *testing.T) {
 	})
 }
 
+// A join of more rows than are put in order by comparisons.
+func TestLongJoin(t *testing.T) {
+	for _, last := range []shard.Join{shard.Inner, shard.Left, shard.Right, shard.Full} {
+		app := shard.Application{
+			Params:      []shard.Param{p("a", shard.Keyed, 1, 2, 3, 4, 5, 6, 7, 8, 9), p("b", shard.Keyed, 0, 1<<8, 1<<16, 1<<24, 2, 3<<8, 4<<16, 5<<24, math.MaxUint32), p("c", shard.Keyed, 1<<8, 2, 3, 1<<16, 5<<24)},
+			Chain:       by(shard.Cross, last),
+			Parallelism: 1,
+		}
+		plan, err := shard.New(app, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := shardtest.Instances(app)
+		if plan.Count() != len(want) {
+			t.Fatalf("%s: %d instances, want %d", last, plan.Count(), len(want))
+		}
+		for i := range want {
+			if in := plan.Instance(i, nil); !same(in, want[i]) {
+				t.Fatalf("%s: instance %d sees %s, want %s", last, i, show(in), show(want[i]))
+			}
+		}
+	}
+}
+
 // With as many instances as there are groups, the any-forms are the plain ones.
 func TestAnyFormsWithoutSharing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
