@@ -2,6 +2,7 @@ package shard
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func (app *Application) check() error {
 		}
 	}
 	if len(app.Chain) == 1 {
-		return fmt.Errorf("a join needs two parameters at least, and has one")
+		return errors.New("a join needs two parameters at least, and has one")
 	}
 	joined := make([]bool, len(app.Params))
 	for i, link := range app.Chain {
@@ -70,17 +71,6 @@ func (app *Application) check() error {
 // joins reports whether a parameter is in the chain.
 func (app *Application) joins(param int) bool {
 	return slices.ContainsFunc(app.Chain, func(l Link) bool { return l.Param == param })
-}
-
-// ordered is items in the order of their keys, without changing what others
-// may be reading.
-func ordered(items []*data.Item) []*data.Item {
-	if (data.Set{Items: items}).Ordered() {
-		return items
-	}
-	s := data.Set{Items: slices.Clone(items)}
-	s.Order()
-	return s.Items
 }
 
 // Factor is what one parameter, or a chain of them, contributes to a product.

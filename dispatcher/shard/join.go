@@ -1,9 +1,7 @@
 package shard
 
 import (
-	"cmp"
 	"math"
-	"slices"
 	"strings"
 )
 
@@ -116,12 +114,16 @@ func (t *table) cross(right []uint32) []pair {
 // order.
 func (t *table) match(kind Join, right []uint32) []pair {
 	var pairs []pair
-	rows := t.byKey()
+	rows := make([]entry, len(t.keys))
+	for row, key := range t.keys {
+		rows[row] = entry{key, row}
+	}
+	rows = byKey(rows)
 	keepLeft, keepRight := kind == Left || kind == Full, kind == Right || kind == Full
 	for l, r := 0, 0; l < len(rows) || r < len(right); {
 		lk, rk := uint64(math.MaxUint64), uint64(math.MaxUint64) // beyond all keys
 		if l < len(rows) {
-			lk = uint64(t.keys[rows[l]])
+			lk = uint64(rows[l].key)
 		}
 		if r < len(right) {
 			rk = uint64(right[r])
@@ -129,7 +131,7 @@ func (t *table) match(kind Join, right []uint32) []pair {
 		switch {
 		case lk < rk:
 			if keepLeft {
-				pairs = append(pairs, pair{rows[l], none})
+				pairs = append(pairs, pair{rows[l].number, none})
 			}
 			l++
 		case lk > rk:
@@ -138,23 +140,11 @@ func (t *table) match(kind Join, right []uint32) []pair {
 			}
 			r++
 		default:
-			for ; l < len(rows) && t.keys[rows[l]] == right[r]; l++ {
-				pairs = append(pairs, pair{rows[l], r})
+			for ; l < len(rows) && rows[l].key == right[r]; l++ {
+				pairs = append(pairs, pair{rows[l].number, r})
 			}
 			r++
 		}
 	}
 	return pairs
-}
-
-// byKey is the rows in the order of their keys.
-func (t *table) byKey() []int {
-	rows := make([]int, len(t.keys))
-	for i := range rows {
-		rows[i] = i
-	}
-	if !slices.IsSorted(t.keys) {
-		slices.SortStableFunc(rows, func(a, b int) int { return cmp.Compare(t.keys[a], t.keys[b]) })
-	}
-	return rows
 }

@@ -1,6 +1,7 @@
 package shard_test
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
@@ -62,6 +63,30 @@ func TestOutputIsTheReference(t *testing.T) {
 				if arrived[a] != items[i] {
 					t.Fatalf("item %d did not arrive as number %d", i, a)
 				}
+			}
+		}
+	})
+}
+
+// Sets that are too long to be put in order by comparisons are as stable, whatever
+// bytes of their keys differ.
+func TestLongOutput(t *testing.T) {
+	key := rapid.Custom(func(t *rapid.T) uint32 {
+		return rapid.Uint32Range(0, 2).Draw(t, "digit") << rapid.SampledFrom([]int{0, 8, 16, 24, 30}).Draw(t, "shift")
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		keys := rapid.OneOf(rapid.SliceOfN(key, 60, 200), rapid.SliceOfN(rapid.Uint32(), 60, 200)).Draw(t, "keys")
+		items := set(keys...)
+		var o shard.Output
+		o.Add(0, items)
+		got, arrivals := o.Settle(nil)
+		slices.SortStableFunc(items, func(a, b *data.Item) int { return cmp.Compare(a.Key(), b.Key()) })
+		if !slices.Equal(got, items) {
+			t.Fatalf("the set is %s, want %s", show([][]*data.Item{got}), show([][]*data.Item{items}))
+		}
+		for i, a := range arrivals {
+			if keys[a] != got[i].Key() {
+				t.Fatalf("item %d did not arrive as number %d", i, a)
 			}
 		}
 	})

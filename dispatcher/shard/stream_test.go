@@ -200,8 +200,6 @@ func checkStream(t *rapid.T) {
 
 func TestStreamIsWhole(t *testing.T) { rapid.Check(t, checkStream) }
 
-func FuzzStream(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkStream)) }
-
 func TestStreamRefuses(t *testing.T) {
 	for _, kind := range []shard.Kind{shard.All, shard.Keyed, shard.AnyEach, shard.AnyKeyed} {
 		app := shard.Application{Params: []shard.Param{p("a", kind, 1)}, Parallelism: 1}

@@ -179,8 +179,8 @@ func join(left []row, kind shard.Join, right []row) []row {
 	return rows
 }
 
-// share gives the parts of an any-form to at most n instances, in turn sizes and
-// then in order.
+// share gives the parts of an any-form to at most n instances: it deals out how
+// many each gets, then which, in order.
 func share(kind shard.Kind, n int, parts []choice) []choice {
 	if kind != shard.AnyEach && kind != shard.AnyKeyed {
 		return parts
