@@ -23,6 +23,8 @@ type Functions interface {
 	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
 	// ResolveAll finds versions, and all that compositions among them apply.
 	ResolveAll(ctx context.Context, tenant string, refs ...registry.Ref) ([]*registry.Resolved, error)
+	// List returns functions or compositions in the order of their names.
+	List(ctx context.Context, tenant string, kind registry.Kind, cursor string, limit int) (page []*registry.Version, next string, err error)
 	// Code reads the code of that digest, checked.
 	Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error)
 }

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,6 +133,7 @@ func (r *fakeRegistry) Put(_ context.Context, reg registry.Registration) (*regis
 	v := &registry.Version{
 		Tenant: reg.Tenant, Name: reg.Name, Number: int64(len(r.versions) + 1), Code: map[string]registry.CodeRef{},
 		Signature: reg.Signature, Limits: reg.Limits, Layout: reg.Layout, Memo: reg.Memo, Description: reg.Description,
+		Kind: cmp.Or(reg.Kind, registry.KindFunction), Source: reg.Source, Graph: reg.Graph, Uses: reg.Uses,
 	}
 	for name, code := range reg.Code {
 		d := data.Sum(code)
@@ -141,7 +143,7 @@ func (r *fakeRegistry) Put(_ context.Context, reg registry.Registration) (*regis
 		}
 		r.code[d] = code
 	}
-	v.Digest = data.Sum(fmt.Append(nil, v.Code, v.Signature, v.Limits))
+	v.Digest = data.Sum(fmt.Append(nil, v.Code, v.Signature, v.Limits, v.Graph))
 	r.versions = append(r.versions, v)
 	return v, true, nil
 }
@@ -154,7 +156,7 @@ func (r *fakeRegistry) Resolve(_ context.Context, tenant string, ref registry.Re
 			return v, nil
 		}
 	}
-	return nil, fmt.Errorf("no function %s", ref.Name)
+	return nil, &registry.NotFoundError{What: "function", Name: ref.Name}
 }
 
 func (r *fakeRegistry) ResolveAll(ctx context.Context, tenant string, refs ...registry.Ref) ([]*registry.Resolved, error) {
@@ -174,6 +176,18 @@ func (r *fakeRegistry) ResolveAll(ctx context.Context, tenant string, refs ...re
 		}
 	}
 	return found, nil
+}
+
+func (r *fakeRegistry) List(_ context.Context, _ string, kind registry.Kind, _ string, _ int) ([]*registry.Version, string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var page []*registry.Version
+	for _, v := range r.versions {
+		if v.Kind == kind {
+			page = append(page, v)
+		}
+	}
+	return page, "", nil
 }
 
 func (r *fakeRegistry) Code(_ context.Context, _ string, d data.Digest) ([]byte, error) {

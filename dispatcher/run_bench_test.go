@@ -20,7 +20,7 @@ func chain(n, callee int, kind shard.Kind, references []composition.Reference) *
 			Name: fmt.Sprint("n", i), Callee: callee, Arguments: []composition.Argument{{Set: i, Kind: kind}}, Kept: []composition.Kept{{Set: i + 1}},
 		})
 	}
-	return &composition.Graph{Format: composition.Format, References: references, Compositions: []composition.Composition{c}}
+	return &composition.Graph{Format: composition.GraphFormat, References: references, Compositions: []composition.Composition{c}}
 }
 
 // copying gives its first input back.

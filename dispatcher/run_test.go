@@ -106,7 +106,7 @@ func evaluate(g *composition.Graph, c *composition.Composition, in [][]*data.Ite
 
 // randomGraph draws a graph over the functions.
 func randomGraph(t *rapid.T, references []composition.Reference) *composition.Graph {
-	g := &composition.Graph{Format: composition.Format, References: references}
+	g := &composition.Graph{Format: composition.GraphFormat, References: references}
 	for level := range rapid.IntRange(1, 3).Draw(t, "compositions") {
 		c := composition.Composition{Name: fmt.Sprintf("c%d", level), Inputs: rapid.IntRange(0, 3).Draw(t, "inputs")}
 		for i := range c.Inputs {

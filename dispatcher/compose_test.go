@@ -1,0 +1,171 @@
+package dispatcher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"pappus/data"
+	"pappus/dispatcher/composition"
+	"pappus/engine"
+	"pappus/registry"
+)
+
+// newComposer is a dispatcher with functions that do what the words in their
+// names say.
+func newComposer(t testing.TB, change func(*Config)) *bench {
+	b := newBench(t, change)
+	b.engine.runOf = func(code []byte) runFunc {
+		does := strings.TrimPrefix(string(code), "\x00asm")
+		return func(_ context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+			var out []*data.Item
+			for _, s := range in {
+				for _, it := range s.Items {
+					switch does {
+					case "Split": // an item for each word, with its length as the key
+						for word := range strings.FieldsSeq(string(it.Bytes())) {
+							out = append(out, data.NewItem(word, uint32(len(word)), []byte(word)))
+						}
+					case "Upper":
+						out = append(out, data.NewItem(it.Name(), it.Key(), bytes.ToUpper(it.Bytes())))
+					}
+				}
+			}
+			if does == "Join" { // all into one
+				var words [][]byte
+				for _, it := range in[0].Items {
+					words = append(words, it.Bytes())
+				}
+				out = []*data.Item{data.NewItem("joined", 0, bytes.Join(words, []byte(" ")))}
+			}
+			if does == "Fail" {
+				return engine.Result{}, &engine.Fault{Kind: engine.FaultTrap, Detail: "as asked"}
+			}
+			s := data.Set{Name: "out", Items: out}
+			s.Order()
+			return engine.NewResult([]data.Set{s}, engine.Usage{Fuel: 5, MemoryPages: 3}, 0, nil), nil
+		}
+	}
+	for _, name := range []string{"Split", "Upper", "Join", "Fail"} {
+		b.publish(t, name, func(p *Publication) {
+			p.Name, p.HasSignature = name, true
+			p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+		})
+	}
+	return b
+}
+
+func (b *bench) compose(t testing.TB, name, source string) *registry.Version {
+	t.Helper()
+	v, created, warnings, err := b.PublishComposition(t.Context(), CompositionPublication{Tenant: "default", Name: name, Source: source})
+	if err != nil || !created || len(warnings) > 0 {
+		t.Fatalf("%v %v %v", created, warnings, err)
+	}
+	return v
+}
+
+const shout = `
+function Split(in) => (out);
+function Upper(in) => (out);
+function Join(in) => (out);
+composition Shout(text) => (loud) {
+	Split(in = each text) => (words = out);
+	Upper(in = each words) => (upper = out);
+	Join(in = all upper) => (loud = out);
+}`
+
+const shoutScript = `
+input set text
+output set loud
+ephemeral set words, upper
+words = for each t in text : Split(t)
+upper = for each w in words : Upper(w)
+loud = Join(upper)
+`
+
+// A composition is called like a function, in whatever form it was written, and
+// can be applied by another one.
+func TestCompositions(t *testing.T) {
+	b := newComposer(t, nil)
+	defer b.finish(t)
+	for name, source := range map[string]string{
+		"Shout": shout, "Script": shoutScript,
+		"Twice": `function S = "Shout" (text) => (loud);
+			composition Twice(a) => (b) { S(text = each a) => (once = loud); S(text = all once) => (b = loud); }`,
+	} {
+		if name == "Twice" {
+			continue
+		}
+		v := b.compose(t, name, source)
+		a, err := b.call(t.Context(), v, set("text", "to be or", "not to be"))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if len(a.Outputs) != 1 || a.Outputs[0].Name != "loud" || len(a.Outputs[0].Items) != 1 || string(a.Outputs[0].Items[0].Bytes()) != "TO BE OR TO BE NOT" {
+			t.Errorf("%s: %v", name, a.Outputs)
+		}
+		if a.Usage.Fuel != 5*(2+6+1) || a.Usage.MemoryPages != 3 {
+			t.Errorf("%s: %+v", name, a.Usage)
+		}
+		a.Release()
+		a.Release()
+	}
+	v := b.compose(t, "Twice", `function S = "Shout" (text) => (loud);
+		composition Twice(a) => (b) { S(text = each a) => (once = loud); S(text = all once) => (b = loud); }`)
+	a, err := b.call(t.Context(), v, set("a", "x yy", "zzz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(a.Outputs[0].Items[0].Bytes()); got != "X YY ZZZ" {
+		t.Errorf("nested: %q", got)
+	}
+	a.Release()
+}
+
+func TestCompositionMistakes(t *testing.T) {
+	b := newComposer(t, nil)
+	defer b.finish(t)
+	_, _, _, err := b.PublishComposition(t.Context(), CompositionPublication{Tenant: "default", Name: "C", Source: `
+function Spilt(in) => (out);
+composition C(a) => (b) { Spilt(in = each a) => (b = out); }`})
+	var invalid *composition.InvalidError
+	if !errors.As(err, &invalid) || invalid.Diagnostics[0].Line != 2 || !strings.Contains(invalid.Diagnostics[0].Hint, "Split") {
+		t.Errorf("%+v", err)
+	}
+	if _, _, err := b.CheckComposition(t.Context(), "default", "S", shoutScript); err != nil {
+		t.Error(err)
+	}
+	v := b.compose(t, "Failing", `
+function Split(in) => (out);
+function Fail(in) => (out);
+composition Failing(text) => (b) { Split(in = all text) => (words = out); Fail(in = each words) => (b = out); }`)
+	_, err = b.call(t.Context(), v, set("text", "one"))
+	var fault *engine.Fault
+	if !errors.As(err, &fault) || fault.Kind != engine.FaultTrap || fault.Application != "Fail" || fault.Item != `in: "one", key 3` {
+		t.Errorf("%+v", err)
+	}
+}
+
+// Limits that are known before a run begins are told before it does.
+func TestCompositionLimits(t *testing.T) {
+	b := newComposer(t, func(c *Config) { c.Run.Applications, c.Run.Nesting = 6, 2 })
+	defer b.finish(t)
+	b.compose(t, "Shout", shout)
+	twice := b.compose(t, "Twice", `function S = "Shout" (text) => (loud);
+		composition Twice(a) => (b) { S(text = each a) => (once = loud); S(text = all once) => (b = loud); }`)
+	if _, err := b.call(t.Context(), twice, set("a", "x")); engine.KindOf(err) != engine.FaultLimitApplications {
+		t.Errorf("%v", err)
+	}
+	once := b.compose(t, "Once", `function S = "Shout" (text) => (loud); composition Once(a) => (b) { S(text = each a) => (b = loud); }`)
+	if a, err := b.call(t.Context(), once, set("a", "x")); err != nil {
+		t.Error(err)
+	} else {
+		a.Release()
+	}
+	thrice := b.compose(t, "Thrice", `function O = "Once" (a) => (b); composition Thrice(a) => (b) { O(a = each a) => (b = b); }`)
+	if _, err := b.call(t.Context(), thrice, set("a", "x")); engine.KindOf(err) != engine.FaultLimitNesting {
+		t.Errorf("%v", err)
+	}
+}
