@@ -13,14 +13,14 @@ import (
 	"pappus/engine"
 )
 
-// Format is the version of a graph's JSON form.
-const Format = 1
+// GraphFormat is the version of a graph's JSON form.
+const GraphFormat = 1
 
 // Graph is what a module or a script means: a composition and those of the same
 // module that it applies, at whatever depth. Nobody writes to a graph that was
 // handed out, so it may be shared.
 type Graph struct {
-	Format int `json:"format"` // Format
+	Format int `json:"format"` // GraphFormat
 
 	// References are what is applied that is not of the module, each once. All of
 	// them are resolved when a run starts.
@@ -264,8 +264,8 @@ func Decode(b []byte) (*Graph, error) {
 // Check says what is wrong with a graph that this package did not make: indexes,
 // order, names, kinds. It returns nil for those that it did.
 func (g *Graph) Check() error {
-	if g.Format != Format {
-		return fmt.Errorf("its format is %d; known is %d", g.Format, Format)
+	if g.Format != GraphFormat {
+		return fmt.Errorf("its format is %d; known is %d", g.Format, GraphFormat)
 	}
 	if len(g.Compositions) == 0 {
 		return errors.New("it has no composition")

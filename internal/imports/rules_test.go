@@ -157,9 +157,10 @@ var dependencies = map[string]dependency{
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},
-	"github.com/creack/pty":           {tests: true, why: "it is a terminal in tests of the command line"},
-	"github.com/rogpeppe/go-internal": {tests: true, why: "it drives the command line in tests"},
-	"go.uber.org/goleak":              {tests: true, why: "it finds goroutines that tests left over"},
+	"github.com/creack/pty":             {tests: true, why: "it is a terminal in tests of the command line"},
+	"github.com/cockroachdb/datadriven": {tests: true, why: "it reads the cases of the language"},
+	"github.com/rogpeppe/go-internal":   {tests: true, why: "it drives the command line in tests"},
+	"go.uber.org/goleak":                {tests: true, why: "it finds goroutines that tests left over"},
 	"pgregory.net/rapid": {
 		only:  []string{"wasmengine/binary/binarytest"},
 		tests: true,
