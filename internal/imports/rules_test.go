@@ -30,7 +30,7 @@ var rules = map[string]rule{
 		may:   []string{"dispatcher/composition", "dispatcher/shard", "registry", "iofuncs", "engine", "data"},
 		tests: []string{"dispatcher/shard/shardtest"},
 	},
-	"dispatcher/composition": {may: []string{"dispatcher/shard", "engine", "data"}},
+	"dispatcher/composition": {may: []string{"dispatcher/shard", "engine", "data", "internal/suggest"}},
 	"dispatcher/shard": {
 		may:   []string{"data"},
 		tests: []string{"dispatcher/shard/shardtest"},
