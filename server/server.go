@@ -19,6 +19,8 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher"
+	"pappus/dispatcher/composition"
+	"pappus/engine"
 	"pappus/registry"
 	"pappus/server/problem"
 	"pappus/server/viewer"
@@ -27,6 +29,8 @@ import (
 // Dispatcher is what the server needs of a dispatcher.
 type Dispatcher interface {
 	Publish(ctx context.Context, p dispatcher.Publication) (v *registry.Version, created bool, err error)
+	PublishComposition(ctx context.Context, p dispatcher.CompositionPublication) (v *registry.Version, created bool, warnings []composition.Diagnostic, err error)
+	CheckComposition(ctx context.Context, tenant, name, source string) (engine.Signature, []composition.Diagnostic, error)
 	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
 	Invoke(ctx context.Context, inv dispatcher.Invocation) (*dispatcher.Answer, error)
 	Memory() *dispatcher.Budget
@@ -124,14 +128,22 @@ func (s *Server) addRoutes() {
 		{http.MethodGet, "/docs/:file", plain(s.docsFile)},
 		{http.MethodGet, "/metrics", plain(s.showMetrics)},
 		{http.MethodGet, "/errors/:code", plain(s.errorPage)},
-		{http.MethodGet, "/v1/functions", s.listFunctions},
+		{http.MethodGet, "/v1/functions", s.list(registry.KindFunction)},
 		{http.MethodPut, "/v1/functions/:ref", s.putFunction},
 		{http.MethodGet, "/v1/functions/:ref", s.getFunction},
-		{http.MethodDelete, "/v1/functions/:ref", s.deleteFunction},
-		{http.MethodGet, "/v1/functions/:ref/versions", s.listVersions},
+		{http.MethodDelete, "/v1/functions/:ref", s.deleteVersions(registry.KindFunction)},
+		{http.MethodGet, "/v1/functions/:ref/versions", s.listVersions(registry.KindFunction)},
 		{http.MethodGet, "/v1/functions/:ref/code", s.getCode},
-		{http.MethodPut, "/v1/functions/:ref/tags/:tag", s.putTag},
-		{http.MethodDelete, "/v1/functions/:ref/tags/:tag", s.deleteTag},
+		{http.MethodPut, "/v1/functions/:ref/tags/:tag", s.putTag(registry.KindFunction)},
+		{http.MethodDelete, "/v1/functions/:ref/tags/:tag", s.deleteTag(registry.KindFunction)},
+		{http.MethodGet, "/v1/compositions", s.list(registry.KindComposition)},
+		{http.MethodPost, "/v1/compositions/check", s.checkComposition},
+		{http.MethodPut, "/v1/compositions/:ref", s.putComposition},
+		{http.MethodGet, "/v1/compositions/:ref", s.getComposition},
+		{http.MethodDelete, "/v1/compositions/:ref", s.deleteVersions(registry.KindComposition)},
+		{http.MethodGet, "/v1/compositions/:ref/versions", s.listVersions(registry.KindComposition)},
+		{http.MethodPut, "/v1/compositions/:ref/tags/:tag", s.putTag(registry.KindComposition)},
+		{http.MethodDelete, "/v1/compositions/:ref/tags/:tag", s.deleteTag(registry.KindComposition)},
 		{http.MethodGet, "/v1/invoke/:ref", s.invokeByQuery},
 		{http.MethodPost, "/v1/invoke/:ref", s.invoke},
 	} {
