@@ -79,6 +79,9 @@ composition chain(in, spare) => (out) {
 	if got := decodeBody[api.Composition](t, w); w.Code != http.StatusOK || got.Tags["latest"] != 2 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+	wantProblem(t, s.ask(t, http.MethodPut, "/v1/compositions/chain/tags/t9", "", "9"), problem.UnknownVersion)
+	wantProblem(t, s.ask(t, http.MethodPut, "/v1/compositions/chain/tags/t9", "", "2", "Content-Encoding", "gzip"), problem.ContentEncoding)
+	wantProblem(t, s.ask(t, http.MethodPut, "/v1/compositions/chain/tags/t9", "", strings.Repeat(" ", 5000)+"2"), problem.RequestTooLarge)
 	if w := s.ask(t, http.MethodDelete, "/v1/compositions/chain/tags/t1", "", ""); w.Code != http.StatusNoContent {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
