@@ -114,7 +114,7 @@ use", else http://127.0.0.1:8080.`,
 	flags.BoolVar(&c.json, "json", false, "print JSON, errors too")
 	root.AddCommand(
 		c.serveCommand(), c.configCommand(), c.pushCommand(), c.invokeCommand(), c.runCommand(), c.lsCommand(), c.inspectCommand(),
-		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.contextCommand(), c.versionCommand(), c.completionCommand(root),
+		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.composeCommand(), c.contextCommand(), c.versionCommand(), c.completionCommand(root),
 		c.compileWorkerCommand(),
 	)
 	c.completeFlags(root)
