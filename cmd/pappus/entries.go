@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"pappus/client"
+	"pappus/registry"
+	"pappus/server/problem"
+)
+
+// entry is a version of a function or of a composition, as both are listed.
+type entry struct {
+	Kind            registry.Kind `json:"kind"`
+	client.Function               // of a composition what both have
+
+	composition *client.Composition // nil of a function
+}
+
+func functionEntry(f *client.Function) entry {
+	return entry{Kind: registry.KindFunction, Function: *f}
+}
+
+func compositionEntry(c *client.Composition) entry {
+	return entry{
+		Kind: registry.KindComposition, composition: c,
+		Function: client.Function{Name: c.Name, Version: c.Version, Digest: c.Digest, Inputs: c.Inputs, Outputs: c.Outputs, Tags: c.Tags, Created: c.Created},
+	}
+}
+
+// MarshalJSON gives what the server says of it, and its kind.
+func (v entry) MarshalJSON() ([]byte, error) {
+	if v.composition != nil {
+		return json.Marshal(struct {
+			*client.Composition
+			Kind registry.Kind `json:"kind"`
+		}{v.composition, v.Kind})
+	}
+	return json.Marshal(struct {
+		client.Function
+		Kind registry.Kind `json:"kind"`
+	}{v.Function, v.Kind})
+}
+
+// ofKind does something with a name that stands for a function or a composition:
+// the first for the one, and, if there is none of that name, the second.
+func ofKind[T any](function, composition func() (T, error)) (T, error) {
+	v, err := function()
+	if !isProblem(err, problem.UnknownFunction) {
+		return v, err
+	}
+	w, other := composition()
+	if isProblem(other, problem.UnknownComposition) {
+		return v, err
+	}
+	return w, other
+}
+
+// isProblem reports whether a server answered with a problem of that code.
+func isProblem(err error, code problem.Code) bool {
+	var p *client.Problem
+	return errors.As(err, &p) && p.Code() == string(code)
+}
+
+// lookUp describes what a reference names.
+func lookUp(ctx context.Context, cl *client.Client, ref string) (entry, error) {
+	return ofKind(func() (entry, error) {
+		f, err := cl.GetFunction(ctx, ref)
+		if err != nil {
+			return entry{}, err
+		}
+		return functionEntry(f), nil
+	}, func() (entry, error) {
+		c, err := cl.GetComposition(ctx, ref)
+		if err != nil {
+			return entry{}, err
+		}
+		return compositionEntry(c), nil
+	})
+}
+
+// versionPage is a page of a list.
+type versionPage struct {
+	items []entry
+	next  string
+}
+
+// pageFunc returns a page.
+type pageFunc func(ctx context.Context, cursor string, limit int) (versionPage, error)
+
+func ofFunctions(page client.Page, err error) (versionPage, error) {
+	p := versionPage{next: page.Next}
+	for i := range page.Items {
+		p.items = append(p.items, functionEntry(&page.Items[i]))
+	}
+	return p, err
+}
+
+func ofCompositions(page client.CompositionPage, err error) (versionPage, error) {
+	p := versionPage{next: page.Next}
+	for i := range page.Items {
+		p.items = append(p.items, compositionEntry(&page.Items[i]))
+	}
+	return p, err
+}
+
+// versionsOf returns pages of the versions of a name, the newest first.
+func versionsOf(cl *client.Client, name string) pageFunc {
+	return func(ctx context.Context, cursor string, limit int) (versionPage, error) {
+		return ofKind(func() (versionPage, error) { return ofFunctions(cl.Versions(ctx, name, cursor, limit)) },
+			func() (versionPage, error) { return ofCompositions(cl.CompositionVersions(ctx, name, cursor, limit)) })
+	}
+}
+
+// walk asks for one page after the other.
+func walk(ctx context.Context, page pageFunc) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		for cursor := ""; ; {
+			p, err := page(ctx, cursor, 0)
+			if err != nil {
+				yield(entry{}, err)
+				return
+			}
+			for _, v := range p.items {
+				if !yield(v, nil) {
+					return
+				}
+			}
+			if cursor = p.next; cursor == "" {
+				return
+			}
+		}
+	}
+}
+
+// everything lists functions and compositions in the order of their names.
+func everything(ctx context.Context, cl *client.Client) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		var lists [2]struct {
+			next func() (entry, error, bool)
+			v    entry
+			err  error
+			ok   bool
+		}
+		for i, page := range []pageFunc{
+			func(ctx context.Context, cursor string, limit int) (versionPage, error) {
+				return ofFunctions(cl.ListFunctions(ctx, cursor, limit))
+			},
+			func(ctx context.Context, cursor string, limit int) (versionPage, error) {
+				return ofCompositions(cl.ListCompositions(ctx, cursor, limit))
+			},
+		} {
+			next, stop := iter.Pull2(walk(ctx, page))
+			defer stop()
+			lists[i].next = next
+			lists[i].v, lists[i].err, lists[i].ok = next()
+		}
+		for {
+			l := &lists[0]
+			if other := &lists[1]; !l.ok || other.ok && (other.err != nil || l.err == nil && other.v.Name < l.v.Name) {
+				l = other
+			}
+			if !l.ok || !yield(l.v, l.err) || l.err != nil {
+				return
+			}
+			l.v, l.err, l.ok = l.next()
+		}
+	}
+}
+
+// versionView shows versions, each by a reference to it.
+func versionView() *view[entry] {
+	return &view[entry]{
+		name: func(v entry) string { return fmt.Sprintf("%s@%d", v.Name, v.Version) },
+		columns: []column[entry]{
+			{title: "NAME", value: func(v entry) string { return v.Name }},
+			{title: "VERSION", value: func(v entry) string { return fmt.Sprint(v.Version) }},
+			{title: "KIND", value: func(v entry) string { return string(v.Kind) }},
+			{title: "TAGS", value: func(v entry) string { return tagsOf(v.Tags, v.Version) }},
+			{title: "ENGINE", value: func(v entry) string { return v.Engine }},
+			{title: "SIZE", value: func(v entry) string {
+				if v.composition != nil {
+					return ""
+				}
+				return roughBytes(v.Size)
+			}},
+			{title: "AGE", only: formTable, value: func(v entry) string { return age(time.Since(v.Created)) }},
+			{title: "DIGEST", only: formTable, value: func(v entry) string { return shortDigest(v.Digest) }},
+			{title: "CREATED", only: formWide, value: func(v entry) string { return v.Created.Local().Format(time.RFC3339) }},
+			{title: "DIGEST", only: formWide, value: func(v entry) string { return v.Digest }},
+			{title: "INPUTS", only: formWide, value: func(v entry) string { return paramList(v.Inputs, v.Open) }},
+			{title: "OUTPUTS", only: formWide, value: func(v entry) string { return paramList(v.Outputs, v.Open) }},
+		},
+	}
+}
+
+// tagsOf lists the tags that name a version.
+func tagsOf(tags map[string]int64, number int64) string {
+	var list []string
+	for _, tag := range sortedTags(tags) {
+		if tags[tag] == number {
+			list = append(list, tag)
+		}
+	}
+	return strings.Join(list, ",")
+}
