@@ -185,21 +185,19 @@ func (x *exchange) change(kind registry.Kind) (registry.Change, error) {
 }
 
 // deleteVersions deletes a name of a kind, or one version.
-func (s *Server) deleteVersions(kind registry.Kind) handler {
-	return func(x *exchange) error {
-		ref, err := x.ref()
-		if err != nil {
-			return err
-		}
-		change, err := x.change(kind)
-		if err != nil {
-			return err
-		}
-		if err := s.registry.Delete(x.r.Context(), tenant, ref, change); err != nil {
-			return err
-		}
-		return x.writeNothing()
+func (s *Server) deleteVersions(x *exchange, kind registry.Kind) error {
+	ref, err := x.ref()
+	if err != nil {
+		return err
 	}
+	change, err := x.change(kind)
+	if err != nil {
+		return err
+	}
+	if err := s.registry.Delete(x.r.Context(), tenant, ref, change); err != nil {
+		return err
+	}
+	return x.writeNothing()
 }
 
 // page is a page of versions of either kind.
@@ -209,68 +207,64 @@ type page struct {
 }
 
 // list answers with a page of what there is of a kind.
-func (s *Server) list(kind registry.Kind) handler {
-	return func(x *exchange) error {
-		ctx := x.r.Context()
-		q, err := parsePageQuery(x.r.URL.RawQuery)
-		if err != nil {
-			return err
-		}
-		if q.cursor != "" {
-			if err := registry.CheckName(q.cursor); err != nil {
-				return badParameter("cursor", "is not one that a list returned")
-			}
-		}
-		versions, next, err := s.registry.List(ctx, tenant, kind, q.cursor, q.limit)
-		if err != nil {
-			return err
-		}
-		body := page{Items: make([]any, 0, len(versions)), Next: next}
-		for _, v := range versions {
-			tags, err := s.registry.Tags(ctx, tenant, v.Name)
-			var missing *registry.NotFoundError
-			if errors.As(err, &missing) {
-				continue // deleted since the page was read
-			}
-			if err != nil {
-				return err
-			}
-			body.Items = append(body.Items, document(v, tags))
-		}
-		return x.writeJSON(http.StatusOK, body)
+func (s *Server) list(x *exchange, kind registry.Kind) error {
+	ctx := x.r.Context()
+	q, err := parsePageQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return err
 	}
+	if q.cursor != "" {
+		if err := registry.CheckName(q.cursor); err != nil {
+			return badParameter("cursor", "is not one that a list returned")
+		}
+	}
+	versions, next, err := s.registry.List(ctx, tenant, kind, q.cursor, q.limit)
+	if err != nil {
+		return err
+	}
+	body := page{Items: make([]any, 0, len(versions)), Next: next}
+	for _, v := range versions {
+		tags, err := s.registry.Tags(ctx, tenant, v.Name)
+		var missing *registry.NotFoundError
+		if errors.As(err, &missing) {
+			continue // deleted since the page was read
+		}
+		if err != nil {
+			return err
+		}
+		body.Items = append(body.Items, document(v, tags))
+	}
+	return x.writeJSON(http.StatusOK, body)
 }
 
 // listVersions answers with a page of the versions of a name of a kind.
-func (s *Server) listVersions(kind registry.Kind) handler {
-	return func(x *exchange) error {
-		ctx := x.r.Context()
-		name, err := x.name()
-		if err != nil {
-			return err
-		}
-		q, err := parsePageQuery(x.r.URL.RawQuery)
-		if err != nil {
-			return err
-		}
-		versions, next, err := s.registry.Versions(ctx, tenant, kind, name, q.cursor, q.limit)
-		var cursor *registry.NameError
-		if errors.As(err, &cursor) {
-			return badParameter("cursor", "is not one that a list returned")
-		}
-		if err != nil {
-			return err
-		}
-		tags, err := s.registry.Tags(ctx, tenant, name)
-		if err != nil {
-			return err
-		}
-		body := page{Items: make([]any, 0, len(versions)), Next: next}
-		for _, v := range versions {
-			body.Items = append(body.Items, document(v, tags))
-		}
-		return x.writeJSON(http.StatusOK, body)
+func (s *Server) listVersions(x *exchange, kind registry.Kind) error {
+	ctx := x.r.Context()
+	name, err := x.name()
+	if err != nil {
+		return err
 	}
+	q, err := parsePageQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	versions, next, err := s.registry.Versions(ctx, tenant, kind, name, q.cursor, q.limit)
+	var cursor *registry.NameError
+	if errors.As(err, &cursor) {
+		return badParameter("cursor", "is not one that a list returned")
+	}
+	if err != nil {
+		return err
+	}
+	tags, err := s.registry.Tags(ctx, tenant, name)
+	if err != nil {
+		return err
+	}
+	body := page{Items: make([]any, 0, len(versions)), Next: next}
+	for _, v := range versions {
+		body.Items = append(body.Items, document(v, tags))
+	}
+	return x.writeJSON(http.StatusOK, body)
 }
 
 // getCode answers with the bytes of a version's code, as they were sent.
@@ -303,33 +297,31 @@ const maxTarget = 4 << 10
 
 // putTag makes a tag of something of a kind name the version in the body: its
 // number or digest, as text or as JSON.
-func (s *Server) putTag(kind registry.Kind) handler {
-	return func(x *exchange) error {
-		name, err := x.name()
-		if err != nil {
-			return err
-		}
-		change, err := x.change(kind)
-		if err != nil {
-			return err
-		}
-		if err := checkEncoding(x.r); err != nil {
-			return err
-		}
-		body, err := x.readBody(maxTarget, false)
-		if err != nil {
-			return err
-		}
-		target, err := parseTarget(name, body)
-		if err != nil {
-			return err
-		}
-		v, err := s.registry.SetTag(x.r.Context(), tenant, name, x.param("tag"), target, change)
-		if err != nil {
-			return err
-		}
-		return s.answerVersion(x, http.StatusOK, v)
+func (s *Server) putTag(x *exchange, kind registry.Kind) error {
+	name, err := x.name()
+	if err != nil {
+		return err
 	}
+	change, err := x.change(kind)
+	if err != nil {
+		return err
+	}
+	if err := checkEncoding(x.r); err != nil {
+		return err
+	}
+	body, err := x.readBody(maxTarget, false)
+	if err != nil {
+		return err
+	}
+	target, err := parseTarget(name, body)
+	if err != nil {
+		return err
+	}
+	v, err := s.registry.SetTag(x.r.Context(), tenant, name, x.param("tag"), target, change)
+	if err != nil {
+		return err
+	}
+	return s.answerVersion(x, http.StatusOK, v)
 }
 
 // parseTarget reads `3`, `sha256:…`, `{"version": 3}` or `{"digest": "sha256:…"}`.
@@ -384,21 +376,19 @@ func badTarget(text string) error {
 }
 
 // deleteTag removes a tag of something of a kind.
-func (s *Server) deleteTag(kind registry.Kind) handler {
-	return func(x *exchange) error {
-		name, err := x.name()
-		if err != nil {
-			return err
-		}
-		change, err := x.change(kind)
-		if err != nil {
-			return err
-		}
-		if err := s.registry.RemoveTag(x.r.Context(), tenant, name, x.param("tag"), change); err != nil {
-			return err
-		}
-		return x.writeNothing()
+func (s *Server) deleteTag(x *exchange, kind registry.Kind) error {
+	name, err := x.name()
+	if err != nil {
+		return err
 	}
+	change, err := x.change(kind)
+	if err != nil {
+		return err
+	}
+	if err := s.registry.RemoveTag(x.r.Context(), tenant, name, x.param("tag"), change); err != nil {
+		return err
+	}
+	return x.writeNothing()
 }
 
 func (x *exchange) writeNothing() error {

@@ -114,6 +114,11 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 // handler answers a request, or returns an error that becomes a problem.
 type handler func(*exchange) error
 
+// of makes the handler of a route that compositions and functions both have.
+func of(kind registry.Kind, h func(*exchange, registry.Kind) error) handler {
+	return func(x *exchange) error { return h(x, kind) }
+}
+
 func (s *Server) addRoutes() {
 	allowed := map[string][]string{}
 	for _, r := range []struct {
@@ -128,22 +133,22 @@ func (s *Server) addRoutes() {
 		{http.MethodGet, "/docs/:file", plain(s.docsFile)},
 		{http.MethodGet, "/metrics", plain(s.showMetrics)},
 		{http.MethodGet, "/errors/:code", plain(s.errorPage)},
-		{http.MethodGet, "/v1/functions", s.list(registry.KindFunction)},
+		{http.MethodGet, "/v1/functions", of(registry.KindFunction, s.list)},
 		{http.MethodPut, "/v1/functions/:ref", s.putFunction},
 		{http.MethodGet, "/v1/functions/:ref", s.getFunction},
-		{http.MethodDelete, "/v1/functions/:ref", s.deleteVersions(registry.KindFunction)},
-		{http.MethodGet, "/v1/functions/:ref/versions", s.listVersions(registry.KindFunction)},
+		{http.MethodDelete, "/v1/functions/:ref", of(registry.KindFunction, s.deleteVersions)},
+		{http.MethodGet, "/v1/functions/:ref/versions", of(registry.KindFunction, s.listVersions)},
 		{http.MethodGet, "/v1/functions/:ref/code", s.getCode},
-		{http.MethodPut, "/v1/functions/:ref/tags/:tag", s.putTag(registry.KindFunction)},
-		{http.MethodDelete, "/v1/functions/:ref/tags/:tag", s.deleteTag(registry.KindFunction)},
-		{http.MethodGet, "/v1/compositions", s.list(registry.KindComposition)},
+		{http.MethodPut, "/v1/functions/:ref/tags/:tag", of(registry.KindFunction, s.putTag)},
+		{http.MethodDelete, "/v1/functions/:ref/tags/:tag", of(registry.KindFunction, s.deleteTag)},
+		{http.MethodGet, "/v1/compositions", of(registry.KindComposition, s.list)},
 		{http.MethodPost, "/v1/compositions/check", s.checkComposition},
 		{http.MethodPut, "/v1/compositions/:ref", s.putComposition},
 		{http.MethodGet, "/v1/compositions/:ref", s.getComposition},
-		{http.MethodDelete, "/v1/compositions/:ref", s.deleteVersions(registry.KindComposition)},
-		{http.MethodGet, "/v1/compositions/:ref/versions", s.listVersions(registry.KindComposition)},
-		{http.MethodPut, "/v1/compositions/:ref/tags/:tag", s.putTag(registry.KindComposition)},
-		{http.MethodDelete, "/v1/compositions/:ref/tags/:tag", s.deleteTag(registry.KindComposition)},
+		{http.MethodDelete, "/v1/compositions/:ref", of(registry.KindComposition, s.deleteVersions)},
+		{http.MethodGet, "/v1/compositions/:ref/versions", of(registry.KindComposition, s.listVersions)},
+		{http.MethodPut, "/v1/compositions/:ref/tags/:tag", of(registry.KindComposition, s.putTag)},
+		{http.MethodDelete, "/v1/compositions/:ref/tags/:tag", of(registry.KindComposition, s.deleteTag)},
 		{http.MethodGet, "/v1/invoke/:ref", s.invokeByQuery},
 		{http.MethodPost, "/v1/invoke/:ref", s.invoke},
 	} {

@@ -84,25 +84,25 @@ func lookUp(ctx context.Context, cl *client.Client, ref string) (entry, error) {
 	})
 }
 
-// versionPage is a page of a list.
-type versionPage struct {
+// entryPage is a page of a list.
+type entryPage struct {
 	items []entry
 	next  string
 }
 
 // pageFunc returns a page.
-type pageFunc func(ctx context.Context, cursor string, limit int) (versionPage, error)
+type pageFunc func(ctx context.Context, cursor string, limit int) (entryPage, error)
 
-func ofFunctions(page client.Page, err error) (versionPage, error) {
-	p := versionPage{next: page.Next}
+func ofFunctions(page client.Page, err error) (entryPage, error) {
+	p := entryPage{next: page.Next}
 	for i := range page.Items {
 		p.items = append(p.items, functionEntry(&page.Items[i]))
 	}
 	return p, err
 }
 
-func ofCompositions(page client.CompositionPage, err error) (versionPage, error) {
-	p := versionPage{next: page.Next}
+func ofCompositions(page client.CompositionPage, err error) (entryPage, error) {
+	p := entryPage{next: page.Next}
 	for i := range page.Items {
 		p.items = append(p.items, compositionEntry(&page.Items[i]))
 	}
@@ -111,9 +111,9 @@ func ofCompositions(page client.CompositionPage, err error) (versionPage, error)
 
 // versionsOf returns pages of the versions of a name, the newest first.
 func versionsOf(cl *client.Client, name string) pageFunc {
-	return func(ctx context.Context, cursor string, limit int) (versionPage, error) {
-		return ofKind(func() (versionPage, error) { return ofFunctions(cl.Versions(ctx, name, cursor, limit)) },
-			func() (versionPage, error) { return ofCompositions(cl.CompositionVersions(ctx, name, cursor, limit)) })
+	return func(ctx context.Context, cursor string, limit int) (entryPage, error) {
+		return ofKind(func() (entryPage, error) { return ofFunctions(cl.Versions(ctx, name, cursor, limit)) },
+			func() (entryPage, error) { return ofCompositions(cl.CompositionVersions(ctx, name, cursor, limit)) })
 	}
 }
 
@@ -141,37 +141,43 @@ func walk(ctx context.Context, page pageFunc) iter.Seq2[entry, error] {
 // everything lists functions and compositions in the order of their names.
 func everything(ctx context.Context, cl *client.Client) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		var lists [2]struct {
-			next func() (entry, error, bool)
-			v    entry
-			err  error
-			ok   bool
-		}
-		for i, page := range []pageFunc{
-			func(ctx context.Context, cursor string, limit int) (versionPage, error) {
-				return ofFunctions(cl.ListFunctions(ctx, cursor, limit))
-			},
-			func(ctx context.Context, cursor string, limit int) (versionPage, error) {
-				return ofCompositions(cl.ListCompositions(ctx, cursor, limit))
-			},
-		} {
-			next, stop := iter.Pull2(walk(ctx, page))
-			defer stop()
-			lists[i].next = next
-			lists[i].v, lists[i].err, lists[i].ok = next()
-		}
+		functions, stopFunctions := pulled(ctx, func(ctx context.Context, cursor string, limit int) (entryPage, error) {
+			return ofFunctions(cl.ListFunctions(ctx, cursor, limit))
+		})
+		defer stopFunctions()
+		compositions, stopCompositions := pulled(ctx, func(ctx context.Context, cursor string, limit int) (entryPage, error) {
+			return ofCompositions(cl.ListCompositions(ctx, cursor, limit))
+		})
+		defer stopCompositions()
 		for {
-			l := &lists[0]
-			if other := &lists[1]; !l.ok || other.ok && (other.err != nil || l.err == nil && other.v.Name < l.v.Name) {
-				l = other
+			first := functions
+			if !first.ok || compositions.ok && (compositions.err != nil || first.err == nil && compositions.one.Name < first.one.Name) {
+				first = compositions
 			}
-			if !l.ok || !yield(l.v, l.err) || l.err != nil {
+			if !first.ok || !yield(first.one, first.err) || first.err != nil {
 				return
 			}
-			l.v, l.err, l.ok = l.next()
+			first.step()
 		}
 	}
 }
+
+// pulledList is a list, of which one entry is known.
+type pulledList struct {
+	next func() (entry, error, bool)
+	one  entry
+	err  error
+	ok   bool // it is there
+}
+
+func pulled(ctx context.Context, page pageFunc) (l *pulledList, stop func()) {
+	next, stop := iter.Pull2(walk(ctx, page))
+	l = &pulledList{next: next}
+	l.step()
+	return l, stop
+}
+
+func (l *pulledList) step() { l.one, l.err, l.ok = l.next() }
 
 // versionView shows versions, each by a reference to it.
 func versionView() *view[entry] {
