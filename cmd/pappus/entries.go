@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -34,17 +33,17 @@ func compositionEntry(c *client.Composition) entry {
 }
 
 // MarshalJSON gives what the server says of it, and its kind.
-func (v entry) MarshalJSON() ([]byte, error) {
-	if v.composition != nil {
-		return json.Marshal(struct {
+func (e entry) MarshalJSON() ([]byte, error) {
+	if e.composition != nil {
+		return jsonText(struct { // json.Marshal would escape the arrows of sources
 			*client.Composition
 			Kind registry.Kind `json:"kind"`
-		}{v.composition, v.Kind})
+		}{e.composition, e.Kind}, "")
 	}
-	return json.Marshal(struct {
+	return jsonText(struct {
 		client.Function
 		Kind registry.Kind `json:"kind"`
-	}{v.Function, v.Kind})
+	}{e.Function, e.Kind}, "")
 }
 
 // ofKind does something with a name that stands for a function or a composition:
