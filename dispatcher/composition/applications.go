@@ -295,9 +295,16 @@ func (p *parser) join(a *application) bool {
 	return true
 }
 
+// Lengths in bytes of names and declarations in messages.
+const (
+	maxShown       = 80
+	maxDeclaration = 400
+)
+
 // clip shortens a name to what a message shows.
-func clip(text string) string {
-	const most = 80
+func clip(text string) string { return clipTo(text, maxShown) }
+
+func clipTo(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}
