@@ -287,6 +287,8 @@ func (f *flow) checkChain(n *node, given map[string]place) {
 		switch _, ok := given[l.param.text]; {
 		case !ok && n.callee != nil && f.find(l.param, n, 0, "input") < 0:
 			continue
+		case !ok && n.app.torn: // perhaps it is given where something was not understood
+			continue
 		case !ok:
 			f.fail(l.param.place, f.like(l.param.text, argued(n.app), "only parameters that are given a set are joined"), "parameter %.80s is joined, and is given no set", l.param.text)
 			continue
