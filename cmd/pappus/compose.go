@@ -188,6 +188,7 @@ named, or with --offline, its declarations are believed. FILE is - for stdin.`,
 	}
 	cmd.Flags().StringVar(&name, "name", "", "`NAME` under which it would be registered: it chooses among several compositions")
 	cmd.Flags().BoolVar(&offline, "offline", false, "ask no server: believe declarations")
+	_ = cmd.RegisterFlagCompletionFunc("name", cobra.NoFileCompletions) // fails for flags that do not exist
 	c.bindForm(cmd.Flags(), plainForms)
 	return cmd
 }
@@ -276,6 +277,7 @@ func (c *commandLine) composeShowCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "`NAME` of the composition, if the file has several")
+	_ = cmd.RegisterFlagCompletionFunc("name", cobra.NoFileCompletions) // fails for flags that do not exist
 	c.bindForm(cmd.Flags(), append(composition.Pictures(), formJSON))
 	return cmd
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"pappus/client"
+	"pappus/data"
 	"pappus/dispatcher/composition"
 	"pappus/registry"
 	"pappus/server/problem"
@@ -131,26 +133,20 @@ func (p *composing) nameOf(ctx context.Context, source composeSource) (string, e
 // pin writes the digests of what a source refers to into it. What is not there
 // stays, for the server to say where that is.
 func pin(ctx context.Context, cl *client.Client, source string) (string, error) {
-	known := map[string]string{}
-	text, err := composition.Pin(source, func(reference string) (string, error) {
-		if digest, ok := known[reference]; ok {
-			return digest, nil
-		}
+	text, err := composition.Pin(source, func(reference string) (data.Digest, error) {
 		ref, err := registry.ParseRef(reference)
 		if err != nil || registry.Reserved(ref.Name) {
-			return "", nil //nolint:nilerr // the server says so, with the place
+			return data.Digest{}, nil //nolint:nilerr // the server says so, with the place
 		}
 		v, err := lookUp(ctx, cl, ref.String())
 		var missing *client.Problem
 		switch {
-		case errors.As(err, &missing) && missing.Status == 404:
-			known[reference] = ""
+		case errors.As(err, &missing) && missing.Status == http.StatusNotFound:
+			return data.Digest{}, nil
 		case err != nil:
-			return "", err
-		default:
-			known[reference] = ref.Name + "@" + v.Digest
+			return data.Digest{}, err
 		}
-		return known[reference], nil
+		return data.ParseDigest(v.Digest)
 	})
 	if errors.Is(err, composition.ErrScript) {
 		err = usage(`write it as applications, with function NAME = "REFERENCE" (…) => (…); for each that is applied; or leave --pin out`, "--pin: the names in a script can't be pinned")

@@ -2,18 +2,21 @@ package composition
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+
+	"pappus/data"
+	"pappus/engine"
 )
 
-// ErrScript is the error of what only the form of applications can say.
-var ErrScript = errors.New("a script has no references; write it in the form of applications")
+// ErrScript says that a script can't do what the form of applications can.
+var ErrScript = errors.New("a script applies functions by their names, and has no place for a digest; write the composition in the form of applications")
 
-// Pin rewrites the references of a source, all else staying as it is. For each
-// declaration of a function pinned is asked with its reference, and returns what
-// is to stand there instead, or "" to leave it. Its error ends Pin. Others are
-// ErrScript and *InvalidError; a source with mistakes of meaning is rewritten
-// all the same.
-func Pin(source string, pinned func(reference string) (string, error)) (string, error) {
+// Pin writes into a source which versions it applies: each reference becomes
+// "name@sha256:…", but for those that are digests already. digest finds the version
+// that a reference means now; with a zero one it stays, and errors end Pin. The rest
+// of the source stays as it is. It fails with *InvalidError if the source can't be read, and with ErrScript.
+func Pin(source string, digest func(reference string) (data.Digest, error)) (string, error) {
 	r := newReporter(source)
 	if r.tooLarge() {
 		return "", r.err()
@@ -26,26 +29,50 @@ func Pin(source string, pinned func(reference string) (string, error)) (string, 
 		return "", ErrScript
 	}
 	var b strings.Builder
-	from := 0
+	at := 0
 	for _, f := range m.functions {
-		word, at, old := " = ", int(f.name.offset)+len(f.name.text), 0
-		reference := f.name.text
+		reference, insert := f.name.text, " = "
+		from := int(f.name.offset) + len(f.name.text)
+		to := from
 		if f.reference.text != "" {
-			word, at, old = "", int(f.reference.offset), len(f.reference.text)+len(`""`)
-			reference = f.reference.text
+			reference, insert = f.reference.text, ""
+			from = int(f.reference.offset)
+			to = from + len(`"`+reference+`"`)
 		}
-		text, err := pinned(reference)
-		if err != nil {
-			return "", err
-		}
-		if text == "" {
+		name, which, _ := strings.Cut(reference, "@")
+		if strings.HasPrefix(which, data.DigestPrefix) {
 			continue
 		}
-		b.WriteString(source[from:at] + word + `"` + text + `"`)
-		if from = at + old; old == 0 && !strings.HasPrefix(source[from:], " ") {
+		d, err := digest(reference)
+		if err != nil {
+			return "", fmt.Errorf("pin %.200s: %w", reference, err)
+		}
+		if d.IsZero() {
+			continue
+		}
+		fmt.Fprintf(&b, `%s%s"%s@%s"`, source[at:from], insert, name, d)
+		if at = to; insert != "" && strings.HasPrefix(source[at:], "(") {
 			b.WriteByte(' ')
 		}
 	}
-	b.WriteString(source[from:])
-	return b.String(), nil
+	return b.String() + source[at:], nil
+}
+
+// Breaks says why a graph that was checked against r can't be trusted to work with a
+// signature that is registered now, or "" if it can. Other names are no reason.
+func (r Reference) Breaks(now engine.Signature) string {
+	if why := differs(r.Signature, now); why != "" {
+		return why
+	}
+	for i, p := range now.Inputs {
+		if !now.Open && p.Type == engine.TypeItem && r.Signature.Inputs[i].Type != engine.TypeItem {
+			return fmt.Sprintf("its input %.80s is now exactly one item", p.Name)
+		}
+	}
+	for i, p := range now.Outputs {
+		if p.Type != engine.TypeItem && r.Signature.Outputs[i].Type == engine.TypeItem {
+			return fmt.Sprintf("its output %.80s is no longer exactly one item", p.Name)
+		}
+	}
+	return ""
 }
