@@ -32,6 +32,18 @@ func oneMatrix(item []byte) tree {
 	return tree{"in/matrices/m": item, "out/products/m": timesTranspose(item)}
 }
 
+// macs is a case of matmac.
+func macs(a, b, c []byte) tree {
+	return tree{"in/a/m": a, "in/b/m": b, "in/c/m": c, "out/sum/m": timesPlus(a, b, c)}
+}
+
+// diamond is a case of the composition.
+func diamond(item []byte) tree {
+	top := timesTranspose(item)
+	side := timesTranspose(top)
+	return tree{"in/matrix/m": item, "out/sum/m": timesPlus(side, side, top)}
+}
+
 func badMatrix(item []byte) tree { return fails(tree{"in/matrices/m": item}) }
 
 func size(text string, n int) tree {
@@ -101,6 +113,14 @@ func folders(t *testing.T) map[string]tree {
 		"logcount/cases/errors":        logcount,
 		"logcount/cases/no-logs":       {"in/pattern/pattern": []byte("x"), "out/total/total": []byte("0\n")},
 		"logcount/cases/empty-pattern": fails(tree{"in/pattern/pattern": []byte("\n"), "in/logs/log": []byte("a\n")}),
+
+		"matmac/cases/2x2":     macs(matrix(2, 1, 2, 3, 4), matrix(2, 5, 6, 7, 8), matrix(2, 1, 0, 0, 1)),
+		"matmac/cases/2x3x1":   macs(matrix(2, 1, 2, 3, 4, 5, 6), matrix(3, 1, -1, 2), matrix(2, 10, math.MaxInt64)),
+		"matmac/cases/no-fit":  fails(tree{"in/a/m": matrix(2, 1, 2, 3, 4), "in/b/m": matrix(1, 1, 2), "in/c/m": matrix(2, 1, 2, 3, 4)}),
+		"matmac/cases/no-fit2": fails(tree{"in/a/m": matrix(1, 1), "in/b/m": matrix(1, 1), "in/c/m": matrix(2, 1, 1)}),
+		"matmac/cases/cut":     fails(tree{"in/a/m": matrix(1, 1), "in/b/m": matrix(1, 1), "in/c/m": matrix(1, 1)[:9]}),
+		"diamond/cases/2x2":    diamond(matrix(2, 1, 2, 3, 4)),
+		"diamond/cases/5x3":    diamond(randomMatrix(5, 5, 3, math.MaxInt64/2)),
 
 		"sum/cases/several":       {"in/numbers/a": []byte("1 2\n3\n"), "in/numbers/b": []byte("\t40\r\n"), "in/numbers/c": {}, "out/total/total": []byte("46\n")},
 		"sum/cases/none":          {"out/total/total": []byte("0\n")},

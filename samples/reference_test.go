@@ -53,6 +53,23 @@ func timesTranspose(item []byte) []byte {
 	return matrix(int64(rows), product...)
 }
 
+// timesPlus is what matmac makes of three items.
+func timesPlus(a, b, c []byte) []byte {
+	read := func(item []byte, i int) int64 { return int64(binary.LittleEndian.Uint64(item[8*i:])) }
+	rows, inner := int(read(a, 0)), int(read(b, 0))
+	cols := (len(b)/8 - 1) / inner
+	values := make([]int64, rows*cols)
+	for i := range rows {
+		for j := range cols {
+			values[i*cols+j] = read(c, 1+i*cols+j)
+			for k := range inner {
+				values[i*cols+j] += read(a, 1+i*inner+k) * read(b, 1+k*cols+j)
+			}
+		}
+	}
+	return matrix(int64(rows), values...)
+}
+
 // checksum is what matmul-size makes of n.
 func checksum(n int) []byte {
 	values := make([]int64, n*n)
