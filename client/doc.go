@@ -1,5 +1,5 @@
-// Package client is a thin Go client of the HTTP API: functions, versions,
-// tags and synchronous invocations.
+// Package client is a thin Go client of the HTTP API: functions, compositions,
+// versions, tags and synchronous invocations.
 //
 // It owns the API as seen from outside: one method a route, bodies that are
 // streamed in both directions, and the server's problems as the error type

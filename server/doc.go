@@ -1,5 +1,5 @@
-// Package server is the way in over HTTP: it registers functions, invokes
-// them, and says what there is.
+// Package server is the way in over HTTP: it registers functions and
+// compositions, invokes them, and says what there is.
 //
 // It owns the routes and their description (openapi.yaml), how sets are read
 // from requests and written into answers, what is refused before anything

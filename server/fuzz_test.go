@@ -114,6 +114,7 @@ func FuzzRequest(f *testing.F) {
 		{"POST", "/v1/invoke/f", "set=a&item=b&key=1", "Accept", "*/*;q=0.5, a/b"},
 		{"PUT", "/v1/functions/g@sha256:00", "input=a/item&memory=1MiB&tag=x", "Content-Type", "multipart/form-data; boundary=x"},
 		{"GET", "/v1/functions/%2e%2e/versions", "cursor=&limit=1", "Origin", "http://localhost"},
+		{"PUT", "/v1/compositions/c", "tag=x&force=true", "Accept", "text/plain"}, {"POST", "/v1/compositions/check", "name=c", "Content-Type", "text/plain"},
 		{"HEAD", "/errors/%00", "%zz", "Sec-Fetch-Site", "cross-site"}, {"DELETE", "/v1/functions/f@1/tags/x", "", "X-Request-Id", "a b"},
 		{"OPTIONS", "//", ";", "Access-Control-Request-Method", "PUT"},
 	} {
