@@ -85,14 +85,17 @@ func (p *composing) check() error {
 	return checkTags(p.tags)
 }
 
-// push registers a source. What is wrong with one that has no name can only be
-// asked for.
+// push registers a source. One that has no name because of its mistakes is only
+// checked, since the server may know of more.
 func (p *composing) push(ctx context.Context, cl *client.Client, source composeSource) (*client.Composition, bool, error) {
 	name, err := p.nameOf(ctx, source)
-	if err != nil {
-		if _, refused := cl.CheckComposition(ctx, "", source.text); refused != nil {
+	var invalid *composition.InvalidError
+	if errors.As(err, &invalid) {
+		if _, refused := cl.CheckComposition(ctx, "", source.text); isProblem(refused, problem.InvalidComposition) {
 			err = refused
 		}
+	}
+	if err != nil {
 		return nil, false, err
 	}
 	text := source.text
@@ -167,13 +170,14 @@ func (s composeSource) refused(err error) error {
 	return compositionFailure(s.mistakes(diagnostics(p.Errors, false)), p.MoreErrors, err)
 }
 
-// diagnostics are those of a server.
+// diagnostics are those of a server, each text on one line.
 func diagnostics(list []client.Located, warnings bool) []composition.Diagnostic {
 	all := make([]composition.Diagnostic, len(list))
 	for i, l := range list {
 		all[i] = composition.Diagnostic{
 			Position: composition.Position{Line: l.Line, Column: l.Column}, Warning: warnings,
-			Message: l.Message, Hint: l.Hint, Source: l.Source, Caret: max(0, min(l.Caret, len(l.Source))),
+			Message: oneLine(l.Message), Hint: oneLine(l.Hint), Source: strings.NewReplacer("\r", " ", "\n", " ").Replace(l.Source),
+			Caret: max(0, min(l.Caret, len(l.Source))),
 		}
 	}
 	return all
