@@ -63,7 +63,7 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 	if len(resolved.Uses) != len(graph.References) {
 		return nil, fmt.Errorf("composition %s@%d has %d references, and its graph %d", v.Name, v.Number, len(resolved.Uses), len(graph.References))
 	}
-	out := &bound{graph: graph, depth: 1, callees: make([]callee, len(resolved.Uses))}
+	out := newBound(graph, make([]callee, len(resolved.Uses)))
 	for i, use := range resolved.Uses {
 		out.callees[i].version = use.Version
 		if use.Version.Kind != registry.KindComposition {

@@ -56,6 +56,7 @@ type Answer struct {
 	result   engine.Result
 	instance instance
 	run      *run // of a composition
+	readers  int  // in a run: how many still want to read it
 }
 
 // Release gives back the memory in which the outputs lie. It must be called
