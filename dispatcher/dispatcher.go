@@ -46,6 +46,7 @@ type Dispatcher struct {
 	bodies   *Budget
 	programs *programs
 	graphs   graphs
+	retained atomic.Int64 // bytes that runs hold of answers of their instances
 
 	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on

@@ -259,6 +259,7 @@ func (r *run) release() {
 		}
 	}
 	clear(r.held)
+	r.d.retained.Add(-r.bytes)
 	r.bytes = 0
 	unread := r.unread
 	r.unread = nil
@@ -378,9 +379,13 @@ func (r *run) leave(app *application, number int, a *Answer) {
 		}
 	}
 	r.bytes += a.instance.bytes
-	if r.bytes > r.limits.Bytes {
+	switch all := r.d.retained.Add(a.instance.bytes); {
+	case r.bytes > r.limits.Bytes:
 		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))})
-	} else {
+	case all > r.d.permits.memory*3/4 && all > r.bytes:
+		// If runs could hold all of the memory, none could go on.
+		r.fail(app, number, nil, overload("runs hold most of the memory for contexts with outputs that are not used up yet; try again later", nil))
+	default:
 		r.made(app, number, a.Outputs)
 	}
 	r.unhold(a)
@@ -412,6 +417,7 @@ func (r *run) unhold(a *Answer) {
 		}
 	}
 	r.bytes -= a.instance.bytes
+	r.d.retained.Add(-a.instance.bytes)
 	r.unread = append(r.unread, a)
 }
 
@@ -452,10 +458,10 @@ func (app *application) composition() (b *bound, index int) {
 	if app.node.Nested {
 		return b, app.node.Callee
 	}
-	if b = b.callees[app.node.Callee].graph; b == nil {
-		return nil, 0
+	if b = b.callees[app.node.Callee].graph; b != nil {
+		index = b.entry()
 	}
-	return b, b.entry()
+	return b, index
 }
 
 // callee is what the application's function or composition is.

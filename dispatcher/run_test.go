@@ -27,9 +27,9 @@ func digesting(code []byte, outputs int) func(in []data.Set) []data.Set {
 		h := sha256.New()
 		h.Write(code)
 		for _, s := range in {
-			fmt.Fprintf(h, "|%d", len(s.Items))
+			_, _ = fmt.Fprintf(h, "|%d", len(s.Items))
 			for _, it := range s.Items {
-				fmt.Fprintf(h, ",%q %d %q", it.Name(), it.Key(), it.Bytes())
+				_, _ = fmt.Fprintf(h, ",%q %d %q", it.Name(), it.Key(), it.Bytes())
 			}
 		}
 		sum := h.Sum(nil)
