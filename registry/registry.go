@@ -491,7 +491,7 @@ func (r *Registry) RemoveTag(ctx context.Context, tenant, name, tag string, chan
 		if err := rec.settle(v); err != nil || change.Force {
 			return err
 		}
-		return rec.inUse(tenant, name, name+"@"+tag, func(_ versionID, use Use) bool { return use.follows(tag) })
+		return rec.inUse(tenant, name, name+"@"+tag, func(use Use) bool { return use.follows(tag) })
 	})
 }
 
@@ -529,12 +529,6 @@ func (r *Registry) Delete(ctx context.Context, tenant string, ref Ref, change Ch
 
 // deleteName removes all versions and tags of a name, and returns their code.
 func (r records) deleteName(tenant, name string, f functionRecord, force bool) (gone []CodeRef, err error) {
-	if !force {
-		// Versions of a composition may apply earlier ones of their own.
-		if err := r.inUse(tenant, name, name, func(user versionID, _ Use) bool { return user.name != name }); err != nil {
-			return nil, err
-		}
-	}
 	f.Kind, f.Tags = "", map[string]int64{}
 	if err := r.putFunction(name, f); err != nil {
 		return nil, err
@@ -545,13 +539,19 @@ func (r records) deleteName(tenant, name string, f functionRecord, force bool) (
 			return nil, err
 		}
 		if v == nil {
-			return gone, nil
+			break
 		}
 		if err := r.deleteVersion(v); err != nil {
 			return nil, err
 		}
 		gone = slices.AppendSeq(gone, maps.Values(v.Code))
 	}
+	if force {
+		return gone, nil
+	}
+	// Versions that used others of their own name are gone, and so is what
+	// counted because of them.
+	return gone, r.inUse(tenant, name, name, func(Use) bool { return true })
 }
 
 // deleteOne removes a version that no tag names, and returns its code.
@@ -565,14 +565,13 @@ func (r records) deleteOne(tenant string, ref Ref, f functionRecord, force bool)
 			return nil, fmt.Errorf("%w: the tag %s names version %d of %s; move the tag first, or delete the %s", ErrInUse, tag, number, ref.Name, f.Kind)
 		}
 	}
-	if !force {
-		id := versionID{v.Name, v.Number}
-		if err := r.inUse(tenant, v.Name, id.String(), func(_ versionID, use Use) bool { return use.pins(v) }); err != nil {
-			return nil, err
-		}
-	}
 	if err := r.deleteVersion(v); err != nil {
 		return nil, err
+	}
+	if !force {
+		if err := r.inUse(tenant, v.Name, versionID{v.Name, v.Number}.String(), func(use Use) bool { return use.pins(v) }); err != nil {
+			return nil, err
+		}
 	}
 	if left, err := r.newest(tenant, ref.Name); err != nil {
 		return nil, err

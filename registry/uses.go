@@ -49,9 +49,11 @@ func (r records) usersOf(tenant, name string, tell func(user versionID, use Use)
 	return list, more, nil
 }
 
-// inUse returns an *InUseError if what is used by someone of whom matches says so.
-func (r records) inUse(tenant, name, what string, matches func(user versionID, use Use) bool) error {
-	list, more, err := r.usersOf(tenant, name, func(user versionID, use Use) (string, bool) { return "", matches(user, use) })
+// inUse returns an *InUseError if there are users of a name that match. It is
+// asked in the transaction that has removed what, so that those who counted
+// because of it don't.
+func (r records) inUse(tenant, name, what string, matches func(Use) bool) error {
+	list, more, err := r.usersOf(tenant, name, func(_ versionID, use Use) (string, bool) { return "", matches(use) })
 	if err == nil && len(list) > 0 {
 		err = &InUseError{What: what, Users: list, More: more}
 	}
