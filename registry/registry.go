@@ -116,7 +116,7 @@ func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, creat
 		Tenant: reg.Tenant, Name: reg.Name, Kind: reg.Kind, Code: make(map[string]CodeRef, len(reg.Code)),
 		Signature: reg.Signature, Limits: reg.Limits, Layout: reg.Layout, Memo: reg.Memo, Description: reg.Description,
 		Created: r.now().UTC().Truncate(time.Millisecond),
-		Source:  reg.Source, Graph: reg.Graph, Uses: reg.Uses,
+		Source:  reg.Source, Graph: reg.Graph, Uses: slices.Clone(reg.Uses),
 	}
 	for name, code := range reg.Code {
 		digest, known := reg.Digests[name]
