@@ -340,7 +340,7 @@ func TestBreaks(t *testing.T) {
 				_, runs := r.ResolveAll(t.Context(), DefaultTenant, Ref{Name: "c"})
 				if c.differs == "" || strings.HasPrefix(how, "force") {
 					var broken *UsesError
-					if err != nil || (runs != nil) != (c.differs != "") || runs != nil && !(errors.As(runs, &broken) && broken.Uses[0].Differs == c.differs) {
+					if err != nil || (runs != nil) != (c.differs != "") || runs != nil && (!errors.As(runs, &broken) || broken.Uses[0].Differs != c.differs) {
 						t.Fatalf("%v; then a run: %v", err, runs)
 					}
 					return
@@ -407,7 +407,7 @@ func TestInUse(t *testing.T) {
 			_, runs := r.ResolveAll(t.Context(), DefaultTenant, Ref{Name: "c"})
 			if force || c.used == "" {
 				var broken *UsesError
-				if err != nil || (runs != nil) != (c.used != "") || runs != nil && !(errors.As(runs, &broken) && broken.Uses[0].Missing != nil) {
+				if err != nil || (runs != nil) != (c.used != "") || runs != nil && (!errors.As(runs, &broken) || broken.Uses[0].Missing == nil) {
 					t.Errorf("%s, forced %v: %v; then a run: %v", c.ref, force, err, runs)
 				}
 				continue

@@ -304,6 +304,10 @@ func (r *Registry) ResolveAll(ctx context.Context, tenant string, refs ...Ref) (
 		for i, ref := range refs {
 			// Each has a walk of its own, since it is remembered by itself.
 			walks[i] = newWalk(rec, tenant, true)
+			walks[i].known = func(id versionID) *Version {
+				v, _ := r.cache.get(tenant, Ref{Name: id.name, Number: id.number})
+				return v
+			}
 			walks[i].uses = uses
 			if found[i], err = walks[i].ref(ref); err != nil {
 				return err
@@ -317,6 +321,9 @@ func (r *Registry) ResolveAll(ctx context.Context, tenant string, refs ...Ref) (
 	}
 	for i, ref := range refs {
 		r.cache.putClosure(tenant, ref, walks[i].closure(found[i]), begun)
+		for id, node := range walks[i].done {
+			r.cache.put(tenant, Ref{Name: id.name, Number: id.number}, node.Version, begun)
+		}
 	}
 	return found, nil
 }
