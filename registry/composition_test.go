@@ -763,7 +763,7 @@ func TestConcurrentCompositions(t *testing.T) {
 			put(t, r, composition(t, r, "d", "a@1", fmt.Sprintf("b@%d", 1+i%4)))
 		}
 	})
-	for i := range int64(400) {
+	for i := range int64(160) {
 		n := 1 + (i+1)%4
 		for _, name := range []string{"a", "b"} {
 			set(name, n)

@@ -491,14 +491,10 @@ func (r *Registry) RemoveTag(ctx context.Context, tenant, name, tag string, chan
 		if err := rec.putFunction(name, f); err != nil {
 			return err
 		}
-		v, err := rec.version(tenant, name, number)
-		if err != nil {
+		if err := rec.settle(tenant, versionID{name, number}); err != nil || change.Force {
 			return err
 		}
-		if err := rec.settle(v); err != nil || change.Force {
-			return err
-		}
-		return rec.inUse(tenant, name, name+"@"+tag, func(use Use) bool { return use.follows(tag) })
+		return rec.inUse(tenant, name, name+"@"+tag, func(use Use) bool { return use.follows() == tag })
 	})
 }
 

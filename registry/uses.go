@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"strconv"
 )
 
@@ -64,14 +63,14 @@ func (r records) inUse(tenant, name, what string, matches func(Use) bool) error 
 // It keeps the promises that are made to compositions: what they use exists and
 // has the sets that they were checked against, and none reaches itself.
 func (r records) setTags(v *Version, f functionRecord, tags []string, force bool) error {
-	var moved []string
+	moved := make(map[string]bool, len(tags))
 	var left []int64
 	for _, tag := range tags {
 		was, ok := f.Tags[tag]
 		if ok && was == v.Number {
 			continue
 		}
-		moved = append(moved, tag)
+		moved[tag] = true
 		if ok {
 			left = append(left, was)
 		}
@@ -84,24 +83,17 @@ func (r records) setTags(v *Version, f functionRecord, tags []string, force bool
 		if _, err := newWalk(r, v.Tenant, false).version(v); err != nil {
 			return err
 		}
-	}
-	if err := r.settle(v); err != nil {
-		return err
-	}
-	for _, number := range left {
-		old, err := r.version(v.Tenant, v.Name, number)
-		if err != nil {
-			return err
-		}
-		if err := r.settle(old); err != nil {
-			return err
+		for _, number := range append(left, v.Number) {
+			if err := r.settle(v.Tenant, versionID{v.Name, number}); err != nil {
+				return err
+			}
 		}
 	}
 	if force || len(moved) == 0 {
 		return nil
 	}
 	list, more, err := r.usersOf(v.Tenant, v.Name, func(_ versionID, use Use) (string, bool) {
-		if !slices.ContainsFunc(moved, use.follows) {
+		if !moved[use.follows()] {
 			return "", false
 		}
 		differs := differences(use.Signature, v.Signature)
@@ -115,11 +107,12 @@ func (r records) setTags(v *Version, f functionRecord, tags []string, force bool
 
 // settle makes a composition count as a user of what it applies if, and only
 // if, a tag names it or one that counts pins it.
-func (r records) settle(v *Version) error {
-	if v.Kind != KindComposition {
-		return nil
+func (r records) settle(tenant string, id versionID) error {
+	f, err := r.function(tenant, id.name)
+	if err != nil || f.Kind != KindComposition {
+		return err
 	}
-	f, err := r.function(v.Tenant, v.Name)
+	v, err := r.version(tenant, id.name, id.number)
 	if err != nil {
 		return err
 	}
@@ -175,7 +168,7 @@ func (r records) count(v *Version, counts bool) error {
 		if err != nil {
 			return err
 		}
-		if err := r.settle(target); err != nil {
+		if err := r.settle(v.Tenant, versionID{target.Name, target.Number}); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,10 @@ import (
 func TestFunctionsAreNotCompositions(t *testing.T) {
 	s := newServer(t)
 	f := s.put(t, "f", "echo", "")
-	reg := s.registry.(*registry.Registry)
+	reg, ok := s.registry.(*registry.Registry)
+	if !ok {
+		t.Fatal("the server has another registry")
+	}
 	if _, _, err := reg.Put(t.Context(), registry.Registration{
 		Tenant: registry.DefaultTenant, Name: "c", Kind: registry.KindComposition, Graph: []byte("{}"),
 		Uses: []registry.Use{{Name: "f", Signature: engine.Signature{Inputs: f.Inputs, Outputs: f.Outputs, Open: f.Open}}},
