@@ -124,7 +124,7 @@ func (e *UsesError) Error() string {
 	if n := len(e.Uses) - len(parts); n > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", n))
 	}
-	return fmt.Sprintf("what %s uses is not what it was checked against: %s; check it again", e.User, strings.Join(parts, "; "))
+	return fmt.Sprintf("what %s uses is not what it was checked against: %s; push it again", e.User, strings.Join(parts, "; "))
 }
 
 // CycleError says how a composition reaches itself.
