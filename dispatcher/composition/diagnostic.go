@@ -122,7 +122,7 @@ func (r *reporter) warn(at place, hint, format string, args ...any) {
 }
 
 func (r *reporter) add(list *[]Diagnostic, warning bool, at place, hint, format string, args ...any) {
-	d := Diagnostic{Position: at.position(), Warning: warning, Message: fmt.Sprintf(format, args...), Hint: hint}
+	d := Diagnostic{Position: at.position(), Warning: warning, Message: strings.Map(visible, fmt.Sprintf(format, args...)), Hint: strings.Map(visible, hint)}
 	if key := d.String(); !r.seen[key] {
 		r.seen[key] = true
 		d.Source, d.Caret = excerpt(r.source, int(at.offset))
@@ -208,5 +208,5 @@ func excerpt(source string, offset int) (line string, caret int) {
 	if end < len(source) && source[end] != '\n' {
 		line += "…"
 	}
-	return strings.Map(visible, line), before
+	return strings.Map(visible, line), min(before, utf8.RuneCountInString(line)) // which may lack a \r
 }

@@ -288,11 +288,6 @@ func (f *formatter) list(s []piece, line, last string) string {
 		entries = append(entries, e)
 		e = entry{}
 	}
-	if n := len(entries); last == "" && n > 0 { // what comes behind a statement can be a comment too
-		final := &entries[n-1]
-		final.lead = append(append(final.lead, final.trail...), e.lead...)
-		final.trail, e.lead = nil, nil
-	}
 	var b strings.Builder
 	for i, e := range entries {
 		for _, c := range e.lead {

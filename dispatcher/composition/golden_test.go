@@ -113,6 +113,18 @@ func TestGolden(t *testing.T) {
 					return diagnosed(err)
 				}
 				return text
+			case "show":
+				g, _, err := composition.Compile(t.Context(), input, opts)
+				if err != nil {
+					return diagnosed(err)
+				}
+				var format string
+				d.ScanArgs(t, "format", &format)
+				picture, err := g.Draw(format)
+				if err != nil {
+					return err.Error()
+				}
+				return picture
 			}
 			d.Fatalf(t, "no such command")
 			return ""

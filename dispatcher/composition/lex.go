@@ -37,6 +37,8 @@ type lexer struct {
 	at     place
 	breaks uint8
 	tokens []token
+
+	garbled bool // something is not UTF-8
 }
 
 // lex cuts a source into tokens, comments included; the last is tokenEnd. What is
@@ -62,6 +64,10 @@ func (l *lexer) fail(at place, hint, format string, args ...any) {
 // step goes over the next character and returns it.
 func (l *lexer) step() rune {
 	c, size := utf8.DecodeRuneInString(l.source[l.at.offset:])
+	if c == utf8.RuneError && size == 1 && !l.garbled {
+		l.garbled = true
+		l.fail(l.at, "save the source as UTF-8", "the source is not UTF-8")
+	}
 	l.at.offset += int32(size)
 	if c == '\n' {
 		l.at.line++
@@ -128,9 +134,14 @@ func (l *lexer) checkName(from place, name string) {
 func (l *lexer) string(from place) {
 	l.step()
 	for text := l.rest(); text != "" && text[0] != '\n'; text = l.rest() {
-		if l.step() == '"' {
+		at := l.at
+		c := l.step()
+		if c == '"' {
 			l.emit(tokenString, from)
 			return
+		}
+		if !unicode.IsPrint(c) {
+			l.fail(at, "leave it out", "unexpected character %U in a reference", c)
 		}
 	}
 	l.fail(from, `end it with " on the same line`, "the reference is not closed")
@@ -148,8 +159,7 @@ func (l *lexer) unexpected(from place, c rune, size int) {
 	}
 	hint := "names are letters, digits and _"
 	switch {
-	case c == utf8.RuneError && size == 1:
-		l.fail(from, "save the source as UTF-8", "the source is not UTF-8")
+	case c == utf8.RuneError && size == 1: // which is reported
 		return
 	case arrow || c == '>':
 		l.fail(from, "an application's outputs follow =>", "unexpected %q", l.source[from.offset:l.at.offset])

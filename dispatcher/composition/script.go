@@ -49,7 +49,10 @@ func (p *parser) declaresSets() bool {
 
 // skipLine goes to where a statement begins: at the beginning of a line.
 func (p *parser) skipLine() {
-	for p.take(); !p.ended(); p.take() {
+	if !p.declaresSets() || p.peek().breaks == 0 { // which begins one already
+		p.take()
+	}
+	for ; !p.ended(); p.take() {
 		if t := p.peek(); t.breaks > 0 && t.kind == tokenName && (p.declaresSets() || p.text(1) == "=" || p.text(1) == ",") {
 			return
 		}
@@ -76,6 +79,10 @@ func (p *parser) sets(d *declaration) bool {
 		d.torn = true
 	}
 	for {
+		if p.declaresSets() {
+			p.fail(p.peek().place, "a declaration does not end with a comma", "the name of a set is missing; found %s", p.found())
+			return false
+		}
 		n, ok := p.name("the name of a set")
 		if !ok {
 			return false
@@ -88,9 +95,6 @@ func (p *parser) sets(d *declaration) bool {
 		if !p.accept(",") {
 			break
 		}
-		if t := p.peek(); t.kind != tokenName || t.breaks > 0 && (p.declaresSets() || p.text(1) == "=" || p.text(1) == ",") {
-			break // the comma was one too many, which is allowed
-		}
 	}
 	return p.separate("the declaration")
 }
@@ -98,7 +102,11 @@ func (p *parser) sets(d *declaration) bool {
 // separate reports that a statement does not end where it could.
 func (p *parser) separate(after string) bool {
 	if t := p.peek(); t.kind != tokenEnd && t.breaks == 0 && p.text(0) != ";" {
-		p.fail(t.place, "begin a new line", "nothing can follow %s; found %s", after, p.found())
+		hint := "begin a new line"
+		if p.text(0) == "=" {
+			hint = "a declaration does not end with a comma"
+		}
+		p.fail(t.place, hint, "nothing can follow %s; found %s", after, p.found())
 		return false
 	}
 	return true
@@ -150,6 +158,9 @@ func (p *parser) statement(d *declaration) bool {
 	used := false
 	ok = p.list(clip(a.callee.text), func() bool {
 		n, ok := p.name("the name of a set")
+		if !ok {
+			return false
+		}
 		arg := argument{set: n, kind: shard.All}
 		if item.text != "" && n.text == item.text {
 			if used {
@@ -159,7 +170,7 @@ func (p *parser) statement(d *declaration) bool {
 			arg = argument{set: name{source.text, n.place}, kind: shard.Each}
 		}
 		a.args = append(a.args, arg)
-		return ok
+		return true
 	})
 	if !ok {
 		return false

@@ -235,7 +235,9 @@ func (p *parser) names(after, what string) ([]name, bool) {
 	var list []name
 	ok := p.list(after, func() bool {
 		n, ok := p.name(what)
-		list = append(list, n)
+		if ok {
+			list = append(list, n)
+		}
 		return ok
 	})
 	return list, ok
