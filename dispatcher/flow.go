@@ -59,8 +59,13 @@ func (r *run) begin(b *bound, index int, inputs []data.Set, parent *application,
 		r.complete(f, i)
 	}
 	for i := range f.apps {
-		if app := &f.apps[i]; len(app.node.Arguments) == 0 {
+		switch app := &f.apps[i]; {
+		case r.stop != nil:
+			return
+		case len(app.node.Arguments) == 0:
 			r.plan(app)
+		case app.missing == 1 && app.stream == nil:
+			r.open(app)
 		}
 	}
 	if f.left == 0 {
