@@ -46,6 +46,7 @@ type Dispatcher struct {
 	bodies   *Budget
 	programs *programs
 	graphs   graphs
+	records  records
 	retained atomic.Int64 // bytes that runs hold of answers of their instances
 
 	reloading  sync.Mutex

@@ -41,6 +41,9 @@ type Invocation struct {
 	// 0 stands for DefaultParallelism. Functions have no use for it.
 	Parallelism int
 
+	// Trace keeps a record of a composition's run, which Answer.RunID names.
+	Trace bool
+
 	patient bool // it is part of a run that has begun, and waits as long as that may take
 }
 
@@ -52,6 +55,10 @@ type Answer struct {
 	Queue   time.Duration // waiting for a permit and memory
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine
+
+	// RunID names the record of a run that is kept. Then it is there after a fault
+	// too, in an Answer that has nothing else.
+	RunID string
 
 	result   engine.Result
 	instance instance

@@ -122,6 +122,7 @@ type run struct {
 	bytes   int64                  // that answers hold
 	held    map[*data.Item]*Answer // answers that are read, by what lies in them
 	unread  []*Answer              // that nobody reads any more, to be released
+	record  *recorder              // nil if nobody wants to see what happened
 	spare   []*Answer              // room for the next of them
 	params  []shard.Param          // room for describing an application
 }
@@ -306,10 +307,17 @@ func (r *run) work(first bool) {
 		r.started = true
 		r.active++
 		r.hire()
+		var queued time.Duration
+		if r.record != nil {
+			queued = r.record.now()
+		}
 		r.mu.Unlock()
 		answer, err := r.execute(app, in, patient)
 		r.mu.Lock()
 		r.active--
+		if r.record != nil {
+			r.record.executed(app, number, queued, in, answer, err)
+		}
 		if err != nil {
 			r.fail(app, number, in, err)
 		} else {
@@ -467,6 +475,15 @@ func (app *application) composition() (b *bound, index int) {
 // callee is what the application's function or composition is.
 func (app *application) callee() *callee { return &app.flow.bound.callees[app.node.Callee] }
 
+// name is the application's, with those of the compositions that it is nested in.
+func (app *application) name() string {
+	name := app.node.Name
+	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
+		name = parent.node.Name + "/" + name
+	}
+	return name
+}
+
 // inputs are the sets that an instance gets. The run's lock is held.
 func (app *application) inputs(number int) []data.Set {
 	var buf [8][]*data.Item
@@ -524,10 +541,7 @@ func located(app *application, number int, in []data.Set, err error) error {
 		return fmt.Errorf("application %s, instance %d: %w", app.node.Name, number, err)
 	}
 	at := *fault
-	at.Application, at.Instance = app.node.Name, number
-	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
-		at.Application = parent.node.Name + "/" + at.Application
-	}
+	at.Application, at.Instance = app.name(), number
 	for _, a := range app.node.Arguments {
 		if a.Kind == shard.Each && a.Param < len(in) && len(in[a.Param].Items) == 1 {
 			it := in[a.Param].Items[0]
