@@ -199,7 +199,7 @@ func TestClientGoesAway(t *testing.T) {
 // does not come and an answer that is not taken are given up, and the others go
 // on.
 func TestSlowStreams(t *testing.T) {
-	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Grace, c.Rate = 300*time.Millisecond, 1<<30 })
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Grace, c.Rate = 1500*time.Millisecond, 1<<30 })
 	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": ["x"]}`)
 	url, stop := s.listen(t)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
@@ -217,7 +217,7 @@ func TestSlowStreams(t *testing.T) {
 		}
 		return resp
 	}
-	unread := send(bytes.NewReader(make([]byte, 32<<20)))
+	unread := send(bytes.NewReader(make([]byte, 12<<20)))
 	never, end := io.Pipe()
 	slow := send(never)
 	if slow.StatusCode != http.StatusRequestTimeout || slow.ProtoMajor != 2 {
