@@ -106,9 +106,10 @@ func browse(t *testing.T) *visit {
 	t.Cleanup(cancel)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 90*time.Second)
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx) }) // it waits until the browser writes no more into its folder
+	limited, cancel := context.WithTimeout(ctx, 90*time.Second)
 	t.Cleanup(cancel)
-	v := &visit{Context: ctx}
+	v := &visit{Context: limited}
 	chromedp.ListenTarget(ctx, func(event any) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
