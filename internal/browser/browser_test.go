@@ -221,6 +221,7 @@ func TestTryItOut(t *testing.T) {
 		}, []string{"201", `"name": "fresh"`, `"version": 1`}},
 		{"functions-listFunctions", nil, []string{"200", `"name": "fresh"`, `"name": "wordcount"`}},
 		{"functions-listVersions", nil, []string{"200", `"name": "wordcount"`}},
+		{"functions-putTag", nil, []string{"200", `"stable": 1`}},
 	} {
 		t.Run(c.operation, func(t *testing.T) {
 			answer := v.try(t, c.operation, c.prepare...)
