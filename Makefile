@@ -76,7 +76,7 @@ test: prerequisites generated vet lint $(REPORT) ## Everything that must pass: v
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
-	(cd internal/browser && $(GO) test -json -timeout $(TEST_TIMEOUT) .) || status=1; \
+	(cd internal/browser && $(GO) test -json -count=1 -timeout $(TEST_TIMEOUT) .) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT)
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -296,8 +297,28 @@ func TestAccessLog(t *testing.T) {
 	}
 	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.AccessLog = true })
 	s.ask(t, http.MethodGet, "/no%0awhere", "", "", "X-Request-Id", "id-1")
-	if log := s.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "request=id-1") || !strings.Contains(log, "status=404") {
+	if log := s.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "request=id-1") || !strings.Contains(log, "status=404") ||
+		!regexp.MustCompile(` duration_ms=\d+(\.\d{1,3})? `).MatchString(log) {
 		t.Errorf("the log has %s", log)
+	}
+}
+
+// The first page has commands that can be pasted: with the address that the
+// client used, unless that would do something in a shell.
+func TestHomeHasTheAddress(t *testing.T) {
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Hosts = []string{"pappus.example"} })
+	for host, want := range map[string]string{
+		"localhost:8080":            "http://localhost:8080",
+		"[::1]:80":                  "http://[::1]:80",
+		"pappus.example":            "http://pappus.example",
+		"$(reboot).localhost":       "http://localhost",
+		"<b>.localhost":             "http://localhost",
+		"a&lt;';reboot;'.localhost": "http://localhost",
+	} {
+		w := s.ask(t, http.MethodGet, "/", "", "", "Host", host)
+		if body := w.Body.String(); strings.Count(body, want+"/v1/") != 3 || strings.Contains(body, "reboot") || strings.Contains(body, "<b>") {
+			t.Errorf("%s: %d %s", host, w.Code, body)
+		}
 	}
 }
 
