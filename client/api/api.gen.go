@@ -80,8 +80,6 @@ type Code struct {
 type Digest = string
 
 // Duration Numbers with units from ns to h
-//
-// Example: 500ms
 type Duration = string
 
 // Function A version of a function
@@ -126,18 +124,12 @@ type Key = int64
 // Limits defines model for Limits.
 type Limits struct {
 	// Memory Bytes, or a number of KiB, MiB or GiB
-	//
-	// Example: 64MiB
 	Memory Size `json:"memory,omitempty"`
 
 	// Stack Bytes, or a number of KiB, MiB or GiB
-	//
-	// Example: 64MiB
 	Stack Size `json:"stack,omitempty"`
 
 	// Output Bytes, or a number of KiB, MiB or GiB
-	//
-	// Example: 64MiB
 	Output Size `json:"output,omitempty"`
 
 	// Items Of all output sets together
@@ -145,8 +137,6 @@ type Limits struct {
 	Fuel  int64 `json:"fuel,omitempty"`
 
 	// Timeout Numbers with units from ns to h
-	//
-	// Example: 500ms
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
@@ -247,8 +237,6 @@ type SetName = string
 type SetSpec = string
 
 // Size Bytes, or a number of KiB, MiB or GiB
-//
-// Example: 64MiB
 type Size = string
 
 // Tag A name that is not all digits
@@ -318,7 +306,7 @@ type Unsupported = Problem
 
 // ListFunctionsParams defines parameters for ListFunctions.
 type ListFunctionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
@@ -327,37 +315,37 @@ type ListFunctionsParams struct {
 
 // PutFunctionParams defines parameters for PutFunction.
 type PutFunctionParams struct {
-	// Input An input set, in order; `NAME/item` is a set of exactly one item
+	// Input An input set, in order, like `logs`; `pattern/item` is a set of exactly one item
 	Input []SetSpec `form:"input,omitempty" json:"input,omitempty"`
 
-	// Output An output set, in order
+	// Output An output set, in order, like `counts/item`
 	Output []SetSpec `form:"output,omitempty" json:"output,omitempty"`
 
-	// Memory Limit of its memory
+	// Memory Limit of its memory, like `64MiB`
 	Memory *Size `form:"memory,omitempty" json:"memory,omitempty"`
 
-	// Stack Limit of what its calls nest to
+	// Stack Limit of what its calls nest to, like `1MiB`
 	Stack *Size `form:"stack,omitempty" json:"stack,omitempty"`
 
-	// OutputLimit Limit of what a call gives
+	// OutputLimit Limit of what a call gives, like `16MiB`
 	OutputLimit *Size `form:"output-limit,omitempty" json:"output-limit,omitempty"`
 
-	// Timeout Limit of a call's wall time
+	// Timeout Limit of a call's wall time, like `500ms`
 	Timeout *Duration `form:"timeout,omitempty" json:"timeout,omitempty"`
 
-	// Fuel Limit of a call's fuel; makes failures the same everywhere
+	// Fuel Limit of a call's fuel, like `1000000`; makes failures the same everywhere
 	Fuel *string `form:"fuel,omitempty" json:"fuel,omitempty"`
 
 	// Memo Whether results may be remembered
 	Memo *string `form:"memo,omitempty" json:"memo,omitempty"`
 
-	// Tag A tag to move to the version, instead of `latest`
+	// Tag A tag to move to the version, instead of `latest`, like `stable`
 	Tag []Tag `form:"tag,omitempty" json:"tag,omitempty"`
 }
 
 // ListVersionsParams defines parameters for ListVersions.
 type ListVersionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
@@ -366,16 +354,16 @@ type ListVersionsParams struct {
 
 // InvokeParams defines parameters for Invoke.
 type InvokeParams struct {
-	// Set The set of a raw body
+	// Set The set of a raw body, like `text`; with `set`, `item` or `key` a body of any type is raw
 	Set *SetName `form:"set,omitempty" json:"set,omitempty"`
 
-	// Item The item's name of a raw body
+	// Item The item's name of a raw body, like `letters/1.txt`
 	Item *ItemName `form:"item,omitempty" json:"item,omitempty"`
 
-	// Key The key of a raw body
+	// Key The key of a raw body, like `7`
 	Key *Key `form:"key,omitempty" json:"key,omitempty"`
 
-	// Accept The forms of the answer that are welcome
+	// Accept The forms of the answer that are welcome, like `application/json`
 	Accept *string `json:"Accept,omitempty"`
 }
 

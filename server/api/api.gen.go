@@ -75,8 +75,6 @@ type Code struct {
 type Digest = data.Digest
 
 // Duration Numbers with units from ns to h
-//
-// Example: 500ms
 type Duration = string
 
 // Function A version of a function
@@ -188,8 +186,6 @@ type ProblemCode string
 type Ref = string
 
 // Size Bytes, or a number of KiB, MiB or GiB
-//
-// Example: 64MiB
 type Size = string
 
 // Tag A name that is not all digits
@@ -226,7 +222,7 @@ type NotFound = Problem
 
 // ListFunctionsParams defines parameters for ListFunctions.
 type ListFunctionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
