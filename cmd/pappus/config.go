@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,7 +25,7 @@ func (c *commandLine) newConfiguration() *configuration { return &configuration{
 // bind makes the flags.
 func (f *configuration) bind(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.StringVar(&f.file, "config", "", "FILE with settings; also PAPPUS_CONFIG")
+	flags.StringVar(&f.file, "config", "", "`FILE` with settings; also PAPPUS_CONFIG")
 	f.flags = newServing().settings.Bind(flags)
 }
 
@@ -41,19 +43,64 @@ func (f *configuration) load(cmd *cobra.Command) (*serving, error) {
 
 // read reads flags, variables and the file.
 func (f *configuration) read() (*serving, error) {
+	s, mistakes, err := f.parse()
+	if err == nil && len(mistakes) > 0 {
+		err = configFailure(mistakes)
+	}
+	return s, err
+}
+
+// parse is read that gives the mistakes in flags, variables and file, and what
+// is set without them.
+func (f *configuration) parse() (*serving, settings.Errors, error) {
 	from := settings.Sources{Flags: f.flags, Environ: f.command.environ(), Others: otherVariables()}
 	if f.file != "" {
 		file, err := settings.Read(f.file)
 		if err != nil {
-			return nil, fileFailure(err)
+			return nil, nil, fileFailure(err)
 		}
 		from.File = file
 	}
 	s := newServing()
-	if err := s.settings.Load(from); err != nil {
-		return nil, configFailure(err)
+	var mistakes settings.Errors
+	if err := s.settings.Load(from); err != nil && !errors.As(err, &mistakes) {
+		return nil, nil, err
 	}
-	return s, nil
+	return s, mistakes, nil
+}
+
+// checked is load that looks for everything that can be wrong at once: with
+// settings by themselves and together, and with the files that they name.
+func (f *configuration) checked(cmd *cobra.Command) (s *serving, mistakes, files settings.Errors, err error) {
+	if err := fromEnvironment(cmd.Flags(), f.command.lookupEnv, "config"); err != nil {
+		return nil, nil, nil, err
+	}
+	if s, mistakes, err = f.parse(); err != nil {
+		return nil, nil, nil, err
+	}
+	wrong, known := wrongSettings(mistakes, s.settings)
+	if !known {
+		return s, mistakes, nil, nil
+	}
+	s.findOut()
+	return s, append(mistakes, s.contradictions(wrong)...), s.fileMistakes(wrong), nil
+}
+
+// wrongSettings are the settings whose values are of no use after mistakes;
+// known is false if it can't be said which these are.
+func wrongSettings(mistakes settings.Errors, set *settings.Set) (wrong map[string]bool, known bool) {
+	wrong = make(map[string]bool)
+	for _, m := range mistakes {
+		name := m.Key
+		if name == "" && m.Variable == "" && m.Flag == "" {
+			return nil, false // the file could not be read to its end
+		}
+		if meant, ok := set.Meant(name); ok {
+			name = meant
+		}
+		wrong[name] = true
+	}
+	return wrong, true
 }
 
 // fileFailure tells why the file can't be read.
@@ -64,12 +111,27 @@ func fileFailure(err error) error {
 	return fail(exitFile, err, "name a file with --config that this user can read")
 }
 
+// place orders mistakes: those of the file first, then of variables and flags.
+func place(m *settings.Error) int {
+	switch {
+	case m.File != "":
+		return 0
+	case m.Variable != "":
+		return 1
+	}
+	return 2
+}
+
 // configFailure tells what is wrong with a configuration.
 func configFailure(err error) error {
 	var mistakes settings.Errors
 	if !errors.As(err, &mistakes) {
 		return err
 	}
+	mistakes = slices.Clone(mistakes)
+	slices.SortStableFunc(mistakes, func(a, b *settings.Error) int {
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.Line, b.Line))
+	})
 	f := &failure{
 		Exit: exitUsage, Message: fmt.Sprintf("the configuration has %d mistakes", len(mistakes)),
 		Hint: "correct them; docs/configuration.md lists all settings", Mistakes: mistakes, err: err,
@@ -162,18 +224,11 @@ be used. It makes and starts nothing, and prints every mistake that it finds.`,
 					return err
 				}
 			}
-			s, err := config.load(cmd)
+			_, mistakes, files, err := config.checked(cmd)
 			if err != nil {
 				return err
 			}
-			s.findOut()
-			var mistakes, some settings.Errors
-			for _, err := range []error{s.check(), s.checkFiles()} {
-				if errors.As(err, &some) {
-					mistakes = append(mistakes, some...)
-				}
-			}
-			if len(mistakes) > 0 {
+			if mistakes = append(mistakes, files...); len(mistakes) > 0 {
 				return configFailure(mistakes)
 			}
 			if c.json {

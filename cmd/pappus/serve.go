@@ -55,18 +55,17 @@ holds, and "pappus config check" whether a file is good.`,
 			hangups := make(chan os.Signal, 1)
 			signal.Notify(hangups, syscall.SIGHUP)
 			defer signal.Stop(hangups)
-			s, err := config.load(cmd)
+			s, mistakes, files, err := config.checked(cmd)
 			if err != nil {
 				return err
+			}
+			if len(mistakes) > 0 { // files alone are told of by what uses them
+				return configFailure(append(mistakes, files...))
 			}
 			if _, ok := c.lookupEnv("GOGC"); !ok {
 				debug.SetGCPercent(gcPercent)
 				ballast := make([]byte, gcBallast)
 				defer runtime.KeepAlive(ballast)
-			}
-			s.findOut()
-			if err := s.check(); err != nil {
-				return configFailure(err)
 			}
 			if _, ok := c.lookupEnv("GOMEMLIMIT"); !ok {
 				debug.SetMemoryLimit(s.heapLimit())
@@ -78,6 +77,9 @@ holds, and "pappus config check" whether a file is good.`,
 			return s.run(cmd.Context(), c.stdout, log, func(ctx context.Context, disp *dispatcher.Dispatcher, srv *server.Server) {
 				r := &reloader{config: config, running: s, level: level, log: log, dispatcher: disp, server: srv}
 				r.watch(ctx, hangups)
+				if cmd.Context().Err() != nil {
+					r.stopping(context.WithoutCancel(ctx))
+				}
 			})
 		},
 	}
@@ -224,7 +226,7 @@ func (s *serving) openListener(ctx context.Context) (net.Listener, error) {
 		return nil, fail(exitUsage, err, "name a free address of this machine with --listen, like 127.0.0.1:8081")
 	}
 	if err := s.server.CheckListen(listener.Addr()); err != nil {
-		return nil, errors.Join(fail(exitUsage, err, listenHint), listener.Close())
+		return nil, errors.Join(fail(exitUsage, errors.New(listenMessage(err)), listenHint), listener.Close())
 	}
 	return listener, nil
 }

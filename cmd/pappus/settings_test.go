@@ -191,8 +191,8 @@ func TestCheckFindsContradictions(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "",
 		"default-limits: {memory: 64MiB}\nmax-limits: {memory: 32MiB}": "f:1: default-limits: memory is 64MiB; the most that is allowed is 32MiB; lower the default, or raise max-limits",
-		"listen: 0.0.0.0:80":                     "f:1: listen: server: 0.0.0.0:80 can be reached from other machines",
-		"listen: ':80'":                          "f:1: listen: server: [::]:80 can be reached",
+		"listen: 0.0.0.0:80":                     "f:1: listen: 0.0.0.0:80 can be reached from other machines",
+		"listen: ':80'":                          "f:1: listen: [::]:80 can be reached",
 		"listen: 0.0.0.0:80\nallow-remote: true": "",
 		"listen: localhost:80":                   "",
 		"listen: somewhere.example:80":           "", // not known without asking
