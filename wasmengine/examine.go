@@ -336,7 +336,7 @@ func (m *facts) fits(lim engine.Limits) error {
 // unfit gives every reason for which a module can't start under limits.
 func (m *facts) unfit(lim engine.Limits, refuse refuser) {
 	if need := int64(m.MinPages) * engine.PageSize; need > int64(lim.Memory) && !refuse(reject(
-		fmt.Sprintf("the module's initial memory of %s is above its memory limit of %s", engine.Bytes(need), lim.Memory),
+		fmt.Sprintf("the module's initial memory of %s is above its memory limit of %s", engine.Bytes(need).Long(), lim.Memory.Long()),
 		"raise the memory limit or build the module with less initial memory")) {
 		return
 	}

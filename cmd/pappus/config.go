@@ -83,7 +83,9 @@ func (f *configuration) checked(cmd *cobra.Command) (s *serving, mistakes, files
 		return s, mistakes, nil, nil
 	}
 	s.findOut()
-	return s, append(mistakes, s.contradictions(wrong)...), s.fileMistakes(wrong), nil
+	mistakes = append(mistakes, s.contradictions(wrong)...)
+	files = s.fileMistakes(wrong)
+	return s, mistakes, files, nil
 }
 
 // wrongSettings are the settings whose values are of no use after mistakes;
@@ -155,7 +157,7 @@ func (c *commandLine) configCommand() *cobra.Command {
 read it as "pappus serve" does, and start nothing.`,
 		Example: `  pappus config print --defaults > pappus.yaml
   pappus config check pappus.yaml`,
-		Args: cobra.NoArgs,
+		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(c.configPrintCommand(), c.configCheckCommand())
@@ -174,7 +176,7 @@ does, what its default is, and where its value comes from.`,
 		Example: `  pappus config print --config pappus.yaml
   pappus config print --defaults > pappus.yaml
   pappus config print --json --max-body 1GiB`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s := newServing()
 			if !defaults {
@@ -199,6 +201,7 @@ does, what its default is, and where its value comes from.`,
 		},
 	}
 	config.bind(cmd.Flags())
+	c.bindForm(cmd.Flags(), onlyJSON())
 	cmd.Flags().BoolVar(&defaults, "defaults", false, "print a file to begin with, in which nothing is set")
 	return cmd
 }
@@ -214,7 +217,7 @@ other, whether the address is one to listen on, and whether the data folder can
 be used. It makes and starts nothing, and prints every mistake that it finds.`,
 		Example: `  pappus config check pappus.yaml
   pappus config check pappus.yaml --data data`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if config.file != "" && config.file != args[0] {
@@ -243,5 +246,6 @@ be used. It makes and starts nothing, and prints every mistake that it finds.`,
 		},
 	}
 	config.bind(cmd.Flags())
+	c.bindForm(cmd.Flags(), onlyJSON())
 	return cmd
 }

@@ -49,7 +49,7 @@ holds, and "pappus config check" whether a file is good.`,
   pappus serve --listen 127.0.0.1:0 --data /var/lib/pappus --access-log
   pappus serve --config pappus.yaml
   PAPPUS_MEMORY_BUDGET=4GiB pappus serve --log-format json`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// From here on SIGHUP ends nothing: it waits until there is a server.
 			hangups := make(chan os.Signal, 1)

@@ -88,11 +88,15 @@ func newServing() *serving {
 		settings.Setting{Name: "shutdown", Usage: "how long what runs may take to finish when the server stops", Value: settings.Time(&v.Shutdown), Live: true},
 
 		settings.Setting{Name: "access-log", Usage: "log every request", Value: settings.Bool(&v.AccessLog), Live: true},
-		settings.Setting{Name: "log-format", Usage: "text or json", Value: settings.Choice(&s.logFormat, "text", "json")},
-		settings.Setting{Name: "log-level", Usage: "debug, info, warn or error", Value: settings.Choice(&s.logLevel, "debug", "info", "warn", "error"), Live: true},
+		settings.Setting{Name: "log-format", Usage: "text or json", Value: settings.Choice(&s.logFormat, logFormats()...)},
+		settings.Setting{Name: "log-level", Usage: "debug, info, warn or error", Value: settings.Choice(&s.logLevel, logLevels()...), Live: true},
 	)
 	return s
 }
+
+func logFormats() []string { return []string{"text", "json"} }
+
+func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
 
 // limitsPage has the defaults of limits.
 const limitsPage = "those of docs/limits.md"
