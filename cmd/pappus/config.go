@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -94,10 +95,13 @@ func wrongSettings(mistakes settings.Errors, set *settings.Set) (wrong map[strin
 	wrong = make(map[string]bool)
 	for _, m := range mistakes {
 		name := m.Key
-		if name == "" && m.Variable == "" && m.Flag == "" {
-			return nil, false // the file could not be read to its end
+		if name == "" {
+			if m.Variable == "" {
+				return nil, false // the file could not be read to its end
+			}
+			name = strings.ToLower(strings.TrimPrefix(m.Variable, settings.Prefix))
 		}
-		if meant, ok := set.Meant(name); ok {
+		if meant, ok := set.Meant(name); ok && set.Lookup(name) == nil {
 			name = meant
 		}
 		wrong[name] = true

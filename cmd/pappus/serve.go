@@ -59,7 +59,7 @@ holds, and "pappus config check" whether a file is good.`,
 			if err != nil {
 				return err
 			}
-			if len(mistakes) > 0 { // files alone are told of by what uses them
+			if len(mistakes)+len(files) > 1 || len(mistakes) == 1 { // a file alone is told of by what uses it
 				return configFailure(append(mistakes, files...))
 			}
 			if _, ok := c.lookupEnv("GOGC"); !ok {

@@ -230,17 +230,9 @@ func (s *serving) mistake(name, message, hint string) *settings.Error {
 	return e
 }
 
-// checkFiles finds what keeps the files and folders that the settings name from
-// being used, as far as it can be known without making any.
-func (s *serving) checkFiles() error {
-	if errs := s.fileMistakes(nil); len(errs) > 0 {
-		return errs
-	}
-	return nil
-}
-
-// fileMistakes is checkFiles where some settings are wrong by themselves, of
-// which nothing is said.
+// fileMistakes finds what keeps the files and folders that the settings name
+// from being used, as far as it can be known without making any. Of settings that
+// are wrong by themselves nothing is said.
 func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
 	if s.tlsCert != "" && s.tlsKey != "" && !wrong["tls-cert"] && !wrong["tls-key"] {
 		if _, err := readCertificate(s.tlsCert, s.tlsKey); err != nil {

@@ -213,11 +213,15 @@ func TestCheckFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for data, want := range map[string]string{
-		dir: "", filepath.Join(dir, "a/b/c"): "", file: "is not a folder", filepath.Join(file, "x"): "not a directory",
+		dir: "", filepath.Join(dir, "a/b/c"): "", file: "is not a folder", filepath.Join(file, "x"): "not a directory", "/proc/x": "keeps no files",
 	} {
 		s := newServing()
 		s.data = data
-		wantMessage(t, data, s.checkFiles(), want)
+		var err error
+		if mistakes := s.fileMistakes(nil); len(mistakes) > 0 {
+			err = mistakes
+		}
+		wantMessage(t, data, err, want)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
