@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,7 +92,7 @@ func (l *localRun) run(ctx context.Context, c *commandLine, stats io.Writer) (er
 	if err != nil {
 		return err
 	}
-	telling := c.startProgress(l.file)
+	telling := c.startProgress(filepath.Base(l.file))
 	telling.Say("preparing")
 	defer telling.Stop()
 	start := time.Now()
