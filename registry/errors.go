@@ -30,3 +30,9 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("%s %.140q not found", e.What, e.Name) }
+
+// inUse is an ErrInUse that says what refers to the version.
+type inUse string
+
+func (e inUse) Error() string      { return string(e) }
+func (inUse) Is(target error) bool { return target == ErrInUse }

@@ -470,7 +470,7 @@ func (r *Registry) Delete(ctx context.Context, tenant string, ref Ref) error {
 			}
 			for tag, number := range f.Tags {
 				if number == v.Number {
-					return fmt.Errorf("%w: the tag %s names version %d of %s; move the tag first, or delete the function", ErrInUse, tag, number, ref.Name)
+					return inUse(fmt.Sprintf("the tag %s names version %d of %s; move the tag first, or delete the function", tag, number, ref.Name))
 				}
 			}
 			if err := rec.deleteVersion(v); err != nil {
