@@ -145,6 +145,10 @@ func (d *Dispatcher) enter() error {
 	return nil
 }
 
+// Calls is how many calls of Invoke and Publish have not returned, also of those
+// that wait.
+func (d *Dispatcher) Calls() int64 { return d.calls.Load() }
+
 func (d *Dispatcher) leave() {
 	if d.calls.Add(-1) == 0 && d.closing.Load() {
 		select {

@@ -139,3 +139,9 @@ func (e *CycleError) Error() string {
 	}
 	return "a composition would apply itself: " + strings.Join(path, " → ")
 }
+
+// inUse is an ErrInUse that says what refers to the version.
+type inUse string
+
+func (e inUse) Error() string      { return string(e) }
+func (inUse) Is(target error) bool { return target == ErrInUse }

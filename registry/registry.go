@@ -565,7 +565,7 @@ func (r records) deleteOne(tenant string, ref Ref, f functionRecord, force bool)
 	}
 	for tag, number := range f.Tags {
 		if number == v.Number {
-			return nil, fmt.Errorf("%w: the tag %s names version %d of %s; move the tag first, or delete the %s", ErrInUse, tag, number, ref.Name, f.Kind)
+			return nil, inUse(fmt.Sprintf("the tag %s names version %d of %s; move the tag first, or delete the %s", tag, number, ref.Name, f.Kind))
 		}
 	}
 	if err := r.deleteVersion(v); err != nil {

@@ -26,7 +26,7 @@ of functions, or of versions like wordcount@3.`,
   pappus ls wordcount -o wide
   pappus ls -o go-template='{{.name}} {{.digest}}'
   pappus ls --quiet | xargs -n 1 pappus inspect`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              takes(0, 1),
 		ValidArgsFunction: c.completeNames(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -45,12 +45,31 @@ of functions, or of versions like wordcount@3.`,
 			}
 			v := versionView()
 			v.name = func(f client.Function) string { return f.Name }
-			return showAll(c, v, functions(cmd.Context(), cl.ListFunctions))
+			count := 0
+			err = showAll(c, v, counted(functions(cmd.Context(), cl.ListFunctions), &count))
+			if err == nil && count == 0 && c.forPeople() {
+				_, err = fmt.Fprintln(cmd.ErrOrStderr(), "no functions yet; register one with: pappus push FILE")
+			}
+			return err
 		},
 	}
 	c.bindForm(cmd.Flags(), allForms)
 	c.bindQuiet(cmd.Flags(), "print names only")
 	return cmd
+}
+
+// counted counts records as they come.
+func counted[T any](records iter.Seq2[T, error], count *int) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for record, err := range records {
+			if err == nil {
+				*count++
+			}
+			if !yield(record, err) {
+				return
+			}
+		}
+	}
 }
 
 // pageFunc returns a page of functions.

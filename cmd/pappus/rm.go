@@ -16,8 +16,8 @@ func (c *commandLine) rmCommand() *cobra.Command {
 NAME@NUMBER or NAME@sha256:DIGEST names. Version numbers are never used again.`,
 		Example: `  pappus rm wordcount@2
   pappus rm wordcount`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: c.completeReferences,
+		Args:              takes(1, 1),
+		ValidArgsFunction: c.completeVersions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if c.quiet && c.json {
 				return usage("choose one of them", "--quiet and --json exclude each other")
@@ -45,6 +45,7 @@ NAME@NUMBER or NAME@sha256:DIGEST names. Version numbers are never used again.`,
 			return err
 		},
 	}
+	c.bindForm(cmd.Flags(), onlyJSON())
 	c.bindQuiet(cmd.Flags(), "print nothing")
 	return cmd
 }
