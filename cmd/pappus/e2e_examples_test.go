@@ -37,6 +37,7 @@ func exampleFolder(t *testing.T, server string) (dir string, env []string) {
 	write("a.txt", []byte("a b a"))
 	write("logs/today.log", []byte("ERROR one"))
 	write("m.bin", []byte{2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0})
+	write("count.comp", []byte("function wordcount(text) => (counts);\n\ncomposition CountWords(texts) => (counts) {\n    wordcount(text = each texts) => (counts = counts);\n}\n"))
 	write("pappus.yaml", []byte("max-body: 1MiB\n"))
 	write("ca.pem", certificateFile(t))
 	for _, cases := range []string{"samples/wordcount/cases", "tests"} {

@@ -47,6 +47,7 @@ type failure struct {
 	Hint     string   `json:"hint"`
 
 	Mistakes settings.Errors `json:"mistakes,omitempty"` // in the configuration
+	Errors   []sourceMistake `json:"errors,omitempty"`   // in a composition
 
 	err error
 }
@@ -225,6 +226,9 @@ func (f *failure) print(w *escaper, asJSON bool) {
 		for _, m := range f.Mistakes {
 			fmt.Fprintf(&b, "  %s\n", oneLine(m.Error()))
 		}
+	}
+	for _, m := range f.Errors {
+		b.WriteString(m.text)
 	}
 	list("imports", f.Imports)
 	list("declared", f.Declared)

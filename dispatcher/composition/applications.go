@@ -128,28 +128,30 @@ func (p *parser) composition() *declaration {
 		c.outputs = params(outputs)
 		return ok
 	}
+	begin := p.at
 	if !head() {
-		c.torn = true
 		for !p.ended() && p.text(0) != "{" && !p.declares() {
 			p.take()
 		}
+		p.misread(c, begin)
 	}
 	if !p.expect("{", "the outputs", "applications stand in { and }") {
-		c.torn = true
 		p.skipDeclaration()
+		p.misread(c, begin)
 		return c
 	}
 	p.mark()
 	defer p.mark()
 	for !p.accept("}") {
+		begin = p.at
 		if p.ended() || p.declares() {
 			p.fail(p.behind(), "", "%q is missing at the end of composition %.80s", "}", c.name.text)
-			c.torn = true
 			return c
 		}
 		if p.apps == MaxApplications {
 			p.fail(p.peek().place, "register parts of it by themselves", "the source has more than %d applications", MaxApplications)
-			c.torn = true
+			p.skipDeclaration()
+			p.misread(c, begin)
 			return c
 		}
 		p.apps++
@@ -159,14 +161,16 @@ func (p *parser) composition() *declaration {
 		}
 		switch {
 		case !ok:
-			if c.torn = true; a != nil {
+			if a != nil {
 				a.torn = true
 			}
 			p.skipStatement()
+			p.misread(c, begin)
 		case !p.expect(";", "the application", ""):
 			// What follows is perhaps the next one.
-			if c.torn = true; p.text(1) != "(" {
+			if begin = p.at; p.text(1) != "(" {
 				p.skipStatement()
+				p.misread(c, begin)
 			}
 		default:
 			p.mark()
@@ -295,9 +299,16 @@ func (p *parser) join(a *application) bool {
 	return true
 }
 
+// Lengths in bytes of names and declarations in messages.
+const (
+	maxShown       = 80
+	maxDeclaration = 400
+)
+
 // clip shortens a name to what a message shows.
-func clip(text string) string {
-	const most = 80
+func clip(text string) string { return clipTo(text, maxShown) }
+
+func clipTo(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}

@@ -192,7 +192,7 @@ func (c *checker) function(ctx context.Context, f *function) error {
 		if registered.Open { // which has none of its own
 			registered.Inputs = declared.Inputs
 		}
-		c.fail(f.name.place, "write: "+Declaration(f.name.text, w.reference, registered), "the declaration of %.80s differs from what is registered: %s", f.name.text, why)
+		c.fail(f.name.place, "write: "+clipTo(Declaration(f.name.text, w.reference, registered), maxDeclaration), "the declaration of %.80s differs from what is registered: %s", f.name.text, why)
 		return nil
 	}
 	w.known = true

@@ -102,6 +102,13 @@ func Compile(ctx context.Context, source string, opts Options) (g *Graph, warnin
 	return g, r.warnings, nil
 }
 
+// IsScript reports whether a source is in the form of scripts: whether its first
+// word is one that begins them.
+func IsScript(source string) bool {
+	r := newReporter(source)
+	return !r.tooLarge() && newParser(r, lex(r)).isScript()
+}
+
 // tooLarge reports a source that is not even looked at.
 func (r *reporter) tooLarge() bool {
 	size := len(r.source)

@@ -122,13 +122,19 @@ func (r *reporter) warn(at place, hint, format string, args ...any) {
 }
 
 func (r *reporter) add(list *[]Diagnostic, warning bool, at place, hint, format string, args ...any) {
-	d := Diagnostic{Position: at.position(), Warning: warning, Message: strings.Map(visible, fmt.Sprintf(format, args...)), Hint: strings.Map(visible, hint)}
+	d := Diagnostic{Position: at.position(), Warning: warning, Message: shown(fmt.Sprintf(format, args...)), Hint: shown(hint)}
 	if key := d.String(); !r.seen[key] {
 		r.seen[key] = true
 		d.Source, d.Caret = excerpt(r.source, int(at.offset))
 		*list = append(*list, d)
 	}
 }
+
+// maxText is the length in bytes of the longest message or hint, about.
+const maxText = 1000
+
+// shown is a text without what would disturb a terminal or fill a screen.
+func shown(text string) string { return strings.Map(visible, clipTo(text, maxText)) }
 
 // err is the error of all that was reported, or nil.
 func (r *reporter) err() error {

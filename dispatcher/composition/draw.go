@@ -162,6 +162,9 @@ type edge struct {
 	bends    []int
 }
 
+// longLabel is the length in bytes from which on a label is not made longer.
+const longLabel = 60
+
 // picture is what of a composition is drawn.
 func (g *Graph) picture(c *Composition) (vertices []vertex, edges []edge) {
 	makers := make([]int, len(c.Sets))
@@ -172,7 +175,11 @@ func (g *Graph) picture(c *Composition) (vertices []vertex, edges []edge) {
 	between := map[[2]int]int{}
 	connect := func(from, to int, label string) {
 		if i, ok := between[[2]int{from, to}]; ok {
-			edges[i].label += ", " + label
+			if e := &edges[i]; len(e.label) < longLabel {
+				e.label += ", " + label
+			} else if !strings.HasSuffix(e.label, "…") {
+				e.label += ", …"
+			}
 			return
 		}
 		between[[2]int{from, to}] = len(edges)

@@ -143,7 +143,7 @@ func (f *flow) make(n *node) {
 		s := f.sets[out.set.text]
 		switch {
 		case s == nil && f.module.script:
-			if !f.decl.torn {
+			if !f.decl.unread[out.set.text] {
 				f.fail(out.set.place, f.like(out.set.text, f.names, "declare it: ephemeral set "+clip(out.set.text)), "%.80s is not declared", out.set.text)
 			}
 			s = f.add(param{out.set, engine.TypeSet}) // so that it is reported once
@@ -220,12 +220,12 @@ func (f *flow) apply(ctx context.Context, n *node) error {
 func (f *flow) use(where name) *set {
 	s := f.sets[where.text]
 	switch {
-	case s == nil && f.decl.torn: // perhaps it is made where something was not understood
+	case s == nil && f.decl.unread[where.text]: // perhaps it is made where something was not understood
 		return nil
 	case s == nil:
 		f.fail(where.place, f.like(where.text, f.names, "it has to be an input, or what an application gives"), "set %.80s is not defined", where.text)
 		return nil
-	case s.maker == nil && !s.input && !f.decl.torn:
+	case s.maker == nil && !s.input && !f.decl.unread[where.text]:
 		f.fail(where.place, "assign it what a function gives, or declare it as input", "set %.80s is declared, and nothing produces it", where.text)
 	}
 	s.used = true
@@ -287,6 +287,8 @@ func (f *flow) checkChain(n *node, given map[string]place) {
 		switch _, ok := given[l.param.text]; {
 		case !ok && n.callee != nil && f.find(l.param, n, 0, "input") < 0:
 			continue
+		case !ok && n.app.torn: // perhaps it is given where something was not understood
+			continue
 		case !ok:
 			f.fail(l.param.place, f.like(l.param.text, argued(n.app), "only parameters that are given a set are joined"), "parameter %.80s is joined, and is given no set", l.param.text)
 			continue
@@ -331,7 +333,7 @@ func (f *flow) checkOutputs() {
 		made := s != nil && (s.input || s.maker != nil)
 		switch {
 		case seen[p.text]: // is reported
-		case !made && !f.decl.torn:
+		case !made && !f.decl.unread[p.text]:
 			f.fail(p.place, f.like(p.text, makes, "assign it what a function gives"), "output %.80s is never produced", p.text)
 		case s != nil:
 			s.used = true
@@ -343,7 +345,7 @@ func (f *flow) checkOutputs() {
 
 // checkUnused warns of what nobody uses.
 func (f *flow) checkUnused() {
-	if f.decl.torn {
+	if len(f.decl.unread) > 0 {
 		return
 	}
 	for _, name := range f.names {

@@ -246,6 +246,45 @@ func TestRandomGraphs(t *testing.T) {
 	})
 }
 
+// Both forms of one application mean the same graph, but for what only scripts say:
+// that a set is one item.
+func TestFormsAgree(t *testing.T) {
+	known := registered{}
+	for _, line := range []string{"makeGetRequests (servers) => (requests)", "system_HTTPGet (requests) => (bodies)", "sumOccurance (logs, pattern) => (counts)", "sumSet (counts) => (total)"} {
+		known.add(line)
+	}
+	var graphs [2]*composition.Graph
+	for i, source := range []string{`input item eventPattern, serverList
+output item totalSum
+ephemeral set requestSet, logSet, partialSums
+requestSet = makeGetRequests(serverList)
+logSet = for each getRequest in requestSet : system_HTTPGet(getRequest)
+partialSums = for each log in logSet : sumOccurance(log, eventPattern)
+totalSum = sumSet(partialSums)`, `function makeGetRequests(servers) => (requests);
+function system_HTTPGet(requests) => (bodies);
+function sumOccurance(logs, pattern) => (counts);
+function sumSet(counts) => (total);
+composition Count(eventPattern, serverList) => (totalSum) {
+    makeGetRequests(servers = all serverList) => (requestSet = requests);
+    system_HTTPGet(requests = each requestSet) => (logSet = bodies);
+    sumOccurance(pattern = all eventPattern, logs = each logSet) => (partialSums = counts);
+    sumSet(counts = all partialSums) => (totalSum = total);
+}`} {
+		g, warnings, err := composition.Compile(t.Context(), source, composition.Options{Name: "Count", Resolver: known})
+		if err != nil || len(warnings) > 0 {
+			t.Fatal(err, warnings)
+		}
+		graphs[i] = placeless(g)
+	}
+	sets := graphs[0].Compositions[0].Sets
+	for i := range sets {
+		sets[i].Type = engine.TypeSet
+	}
+	if !reflect.DeepEqual(graphs[0], graphs[1]) {
+		t.Errorf("%s\n%s", described(graphs[0]), described(graphs[1]))
+	}
+}
+
 // checkJSON holds a graph to being the same after JSON.
 func checkJSON(t interface {
 	Helper()

@@ -21,7 +21,7 @@ func (f *flow) wordCallee(ctx context.Context, app *application) (*callee, error
 			return nil, err
 		}
 		if r.callee != nil {
-			hint = "it is registered; declare it: " + Declaration(word, word, r.callee.Signature)
+			hint = "it is registered; declare it: " + clipTo(Declaration(word, word, r.callee.Signature), maxDeclaration)
 		}
 	}
 	f.fail(app.callee.place, hint, "unknown function %.80s", word)

@@ -14,7 +14,7 @@ import (
 func (p *parser) script() *module {
 	d := &declaration{name: name{place: p.peek().place}}
 	for !p.ended() {
-		ok := false
+		ok, begin := false, p.at
 		switch word := p.text(0); {
 		case p.declaresSets():
 			ok = p.sets(d)
@@ -26,14 +26,16 @@ func (p *parser) script() *module {
 		default:
 			if p.apps == MaxApplications {
 				p.fail(p.peek().place, "register parts of it by themselves", "the source has more than %d applications", MaxApplications)
+				p.at = len(p.tokens) - 1
+				p.misread(d, begin)
 				return &module{script: true, compositions: []*declaration{d}}
 			}
 			p.apps++
 			ok = p.statement(d)
 		}
 		if !ok {
-			d.torn = true
 			p.skipLine()
+			p.misread(d, begin)
 			continue
 		}
 		p.mark()
@@ -76,7 +78,6 @@ func (p *parser) sets(d *declaration) bool {
 			p.at--
 		}
 		typ.text = engine.TypeSet
-		d.torn = true
 	}
 	for {
 		if p.declaresSets() {
@@ -167,7 +168,7 @@ func (p *parser) statement(d *declaration) bool {
 				p.fail(n.place, "two parameters that get the same item need a function that takes it once", "%.80s is given twice", n.text)
 			}
 			used = true
-			arg = argument{set: name{source.text, n.place}, kind: shard.Each}
+			arg = argument{set: source, kind: shard.Each}
 		}
 		a.args = append(a.args, arg)
 		return true

@@ -96,6 +96,14 @@ func layout(vertices []vertex, edges []edge) ([]vertex, float64) {
 		v := &vertices[i]
 		left, right = min(left, v.x-v.width()/2), max(right, v.x+v.width()/2)
 	}
+	for _, e := range edges {
+		to := e.to
+		if len(e.bends) > 0 {
+			to = e.bends[0]
+		}
+		middle, half := (vertices[e.from].x+vertices[to].x)/2, textWidth(e.label)/2
+		left, right = min(left, middle-half), max(right, middle+half)
+	}
 	for i := range vertices {
 		vertices[i].x -= left
 	}
@@ -169,6 +177,7 @@ func (g *Graph) svg() string {
 // drawn draws one composition and returns its height.
 func drawn(b *strings.Builder, vertices []vertex, edges []edge) float64 {
 	classes := map[vertexKind]string{vertexInput: "input", vertexOutput: "output", vertexFunction: "function", vertexNested: "nested"}
+	labels := make([]int, len(vertices)) // of edges that leave each
 	for _, e := range edges {
 		from := &vertices[e.from]
 		x, y := from.x, titleRoom+from.y()+boxHeight
@@ -186,7 +195,10 @@ func drawn(b *strings.Builder, vertices []vertex, edges []edge) float64 {
 		b.WriteString("\"/>\n")
 		if e.label != "" {
 			at := &vertices[append(slices.Clone(e.bends), e.to)[0]]
-			fmt.Fprintf(b, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", (from.x+at.x)/2, titleRoom+(from.y()+boxHeight+at.y())/2, escaped(e.label))
+			part := 0.4 + 0.25*float64(labels[e.from]%2) // neighbours are not on one line
+			labels[e.from]++
+			y := from.y() + boxHeight
+			fmt.Fprintf(b, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", from.x+part*(at.x-from.x), titleRoom+y+part*(at.y()-y), escaped(e.label))
 		}
 	}
 	height := 0.0

@@ -47,7 +47,10 @@ type declaration struct {
 	outputs   []param
 	ephemeral []param // of a script
 	apps      []*application
-	torn      bool // it has errors of syntax, so that what it lacks may be in what was not understood
+
+	// unread are the names in statements that have errors of syntax: what seems to
+	// be missing may be among them.
+	unread map[string]bool
 }
 
 // application is one as written.
@@ -119,6 +122,19 @@ func (p *parser) parse() *module {
 func (p *parser) fail(at place, hint, format string, args ...any) {
 	if !p.unreadable[at.line] {
 		p.reporter.fail(at, hint, format, args...)
+	}
+}
+
+// misread notes the names that stand in tokens that were not, or not all,
+// understood.
+func (p *parser) misread(d *declaration, from int) {
+	if d.unread == nil {
+		d.unread = map[string]bool{}
+	}
+	for _, t := range p.tokens[from:p.at] {
+		if t.kind == tokenName {
+			d.unread[p.source[t.offset:t.end]] = true
+		}
 	}
 }
 
