@@ -188,13 +188,14 @@ type PutOptions struct {
 	Timeout         string
 	Memo            string   // "auto" or "off"
 	Tags            []string // moved to the version; none: latest is
+	Force           bool     // also where compositions that apply it are left broken
 }
 
 func (o PutOptions) params() *api.PutFunctionParams {
 	return &api.PutFunctionParams{
 		Input: o.Inputs, Output: o.Outputs, Tag: o.Tags,
 		Memory: given(o.Memory), Stack: given(o.Stack), OutputLimit: given(o.OutputLimit),
-		Fuel: given(o.Fuel), Timeout: given(o.Timeout), Memo: given(o.Memo),
+		Fuel: given(o.Fuel), Timeout: given(o.Timeout), Memo: given(o.Memo), Force: given(o.Force),
 	}
 }
 
@@ -250,22 +251,40 @@ func (c *Client) page(ctx context.Context, resp *http.Response, err error) (Page
 	return *p, nil
 }
 
+// ChangeOption says how a change is meant.
+type ChangeOption func(*change)
+
+type change struct{ force bool }
+
+// Force makes a change also where compositions are left with what they can't
+// apply.
+func Force() ChangeOption { return func(c *change) { c.force = true } }
+
+// forced is what options come to in a query.
+func forced(opts []ChangeOption) *bool {
+	var c change
+	for _, o := range opts {
+		o(&c)
+	}
+	return given(c.force)
+}
+
 // DeleteFunction removes a function with all of its versions, or one version
 // of a reference "name@3" or "name@sha256:…".
-func (c *Client) DeleteFunction(ctx context.Context, ref string) error {
-	resp, err := c.api.DeleteFunction(ctx, ref)
+func (c *Client) DeleteFunction(ctx context.Context, ref string, opts ...ChangeOption) error {
+	resp, err := c.api.DeleteFunction(ctx, ref, &api.DeleteFunctionParams{Force: forced(opts)})
 	return c.nothing(ctx, resp, err)
 }
 
 // SetTag makes a tag name a version: target is a version's number or its digest.
-func (c *Client) SetTag(ctx context.Context, name, tag, target string) (*Function, error) {
-	resp, err := c.api.PutTagWithBody(ctx, name, tag, "text/plain", strings.NewReader(target)) //nolint:bodyclose // document does it
+func (c *Client) SetTag(ctx context.Context, name, tag, target string, opts ...ChangeOption) (*Function, error) {
+	resp, err := c.api.PutTagWithBody(ctx, name, tag, &api.PutTagParams{Force: forced(opts)}, "text/plain", strings.NewReader(target)) //nolint:bodyclose // document does it
 	return document[Function](ctx, c, resp, err)
 }
 
 // RemoveTag removes a tag.
-func (c *Client) RemoveTag(ctx context.Context, name, tag string) error {
-	resp, err := c.api.DeleteTag(ctx, name, tag)
+func (c *Client) RemoveTag(ctx context.Context, name, tag string, opts ...ChangeOption) error {
+	resp, err := c.api.DeleteTag(ctx, name, tag, &api.DeleteTagParams{Force: forced(opts)})
 	return c.nothing(ctx, resp, err)
 }
 

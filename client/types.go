@@ -13,6 +13,18 @@ type (
 	Limits = api.Limits
 	// Param is one input or output set of a signature.
 	Param = api.Param
+	// Composition describes one version of a composition. Lists leave out its
+	// Source and Uses, and only registrations have Warnings.
+	Composition = api.Composition
+	// Use is what a composition applies, and the sets against which that was
+	// checked.
+	Use = api.Use
+	// Checked is what a source would be as a composition.
+	Checked = api.Checked
+	// CompositionPage is a part of a list of compositions.
+	CompositionPage = api.CompositionPage
+	// User is a composition that applies what was to be changed.
+	User = api.User
 	// Page is a part of a list.
 	Page = api.Page
 	// Problem is the server's answer to a request that failed, an RFC 9457

@@ -87,8 +87,12 @@ var _ composition.Resolver = tenantsNames{}
 // Resolve finds what a reference names.
 func (n tenantsNames) Resolve(ctx context.Context, reference string) (*composition.Callee, error) {
 	ref, err := registry.ParseRef(reference)
+	var bad *registry.NameError
+	if errors.As(err, &bad) {
+		return nil, &composition.UnknownError{Reason: bad.Reason}
+	}
 	if err != nil {
-		return nil, &composition.UnknownError{Reason: err.Error()}
+		return nil, err
 	}
 	v, err := n.reg.Resolve(ctx, n.tenant, ref)
 	var missing *registry.NotFoundError
@@ -96,7 +100,7 @@ func (n tenantsNames) Resolve(ctx context.Context, reference string) (*compositi
 	case errors.As(err, &missing):
 		unknown := &composition.UnknownError{Near: n.names(ctx)}
 		if missing.What != "function" {
-			unknown.Reason = missing.Error()
+			unknown.Reason = "is no version of " + ref.Name
 		}
 		return nil, unknown
 	case err != nil:

@@ -90,7 +90,37 @@ func folders(t *testing.T) map[string]tree {
 	outOfMemory := tree{"in/size/size": []byte("2000")}
 	outOfMemory["case.json"] = caseJSON(t, map[string]any{"limits": map[string]string{"memory": "16MiB"}, "fault": "out-of-memory"})
 
+	// Of the composition; its functions have cases of their own.
+	few := tree{"web-01.log": logFile(1, "web-01", 70), "web-02.log": logFile(2, "web-02", 90), "db-01/today.log": logFile(3, "db-01", 50)}
+	logcount := tree{"in/pattern/pattern": []byte("ERROR"), "out/total/total": occurrences("ERROR", slices.Collect(maps.Values(few))...)}
+	for name, log := range few {
+		logcount["in/logs/"+name] = log
+	}
+
 	return map[string]tree{
+		"logcount/cases/errors":        logcount,
+		"logcount/cases/no-logs":       {"in/pattern/pattern": []byte("x"), "out/total/total": []byte("0\n")},
+		"logcount/cases/empty-pattern": fails(tree{"in/pattern/pattern": []byte("\n"), "in/logs/log": []byte("a\n")}),
+
+		"sum/cases/several":       {"in/numbers/a": []byte("1 2\n3\n"), "in/numbers/b": []byte("\t40\r\n"), "in/numbers/c": {}, "out/total/total": []byte("46\n")},
+		"sum/cases/none":          {"out/total/total": []byte("0\n")},
+		"sum/cases/largest":       {"in/numbers/a": []byte("18446744073709551614"), "in/numbers/b": []byte("1"), "out/total/total": []byte("18446744073709551615\n")},
+		"sum/cases/sum-too-large": fails(tree{"in/numbers/a": []byte("18446744073709551615"), "in/numbers/b": []byte("1")}),
+		"sum/cases/too-large":     fails(tree{"in/numbers/a": []byte("18446744073709551616")}),
+		"sum/cases/negative":      fails(tree{"in/numbers/a": []byte("-1")}),
+		"sum/cases/text":          fails(tree{"in/numbers/a": []byte("1 two")}),
+
+		"wordmerge/cases/two":       {"in/counts/a": []byte("be 2\nto 2\n"), "in/counts/b": []byte("be 3\nor 1\nb 1\n"), "out/counts/counts": []byte("be 5\nto 2\nb 1\nor 1\n")},
+		"wordmerge/cases/unsorted":  {"in/counts/a": []byte("z 1\na 1\nz 1\n"), "out/counts/counts": []byte("z 2\na 1\n")},
+		"wordmerge/cases/none":      {"out/counts/counts": {}},
+		"wordmerge/cases/largest":   {"in/counts/a": []byte("a 18446744073709551614\na 1\n"), "out/counts/counts": []byte("a 18446744073709551615\n")},
+		"wordmerge/cases/too-large": fails(tree{"in/counts/a": []byte("a 18446744073709551615\n"), "in/counts/b": []byte("a 1\n")}),
+		"wordmerge/cases/no-count":  fails(tree{"in/counts/a": []byte("word\n")}),
+		"wordmerge/cases/no-number": fails(tree{"in/counts/a": []byte("word \n")}),
+		"wordmerge/cases/no-word":   fails(tree{"in/counts/a": []byte(" 1\n")}),
+		"wordmerge/cases/text":      fails(tree{"in/counts/a": []byte("word 1x\n")}),
+		"wordmerge/cases/cut":       fails(tree{"in/counts/a": []byte("word 1")}),
+
 		"matmul/cases/1x1":             oneMatrix(matrix(1, -3)),
 		"matmul/cases/2x2":             oneMatrix(matrix(2, 1, 2, 3, 4)),
 		"matmul/cases/3x2":             oneMatrix(matrix(3, 1, 2, 3, 4, 5, 6)),

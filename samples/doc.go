@@ -1,6 +1,6 @@
 // Package samples holds small real functions: for each a folder with its C
 // source, the .wasm made of it, and cases, which are inputs with the outputs
-// that must come of them. README.md describes the functions and the form of
+// that must come of them; and compositions of them. README.md describes the functions and the form of
 // the case folders.
 //
 // The package owns these files. Its tests check the modules' shape, rebuild

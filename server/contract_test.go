@@ -19,6 +19,7 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher"
+	"pappus/dispatcher/composition"
 	"pappus/engine"
 	"pappus/internal/contract"
 	"pappus/registry"
@@ -59,20 +60,39 @@ func complainOfUnseen() int {
 	return code
 }
 
+// fill puts something that putBoth registers into a path.
+func fill(path string) string {
+	name := "f"
+	if strings.HasPrefix(path, "/v1/compositions") {
+		name = "c"
+	}
+	return strings.NewReplacer("{ref}", name, "{tag}", "t", "{code}", "trap", "{file}", "viewer.js").Replace(path)
+}
+
+// fillUnknown puts what there is not into a path.
+func fillUnknown(path string) string {
+	return strings.NewReplacer("{ref}", "nobody", "{tag}", "t", "{code}", "none", "{file}", "none").Replace(path)
+}
+
+// putBoth registers the function f and the composition c.
+func (s *testServer) putBoth(t testing.TB) {
+	t.Helper()
+	s.put(t, "f", "echo", "")
+	s.compose(t, "c", "composition c(a) => (a) {}")
+}
+
 // What every operation has in common: who may call it, and what it knows.
 func TestEveryRouteRefuses(t *testing.T) {
 	s := newServer(t)
-	s.put(t, "f", "echo", "")
-	fill := strings.NewReplacer("{ref}", "f", "{tag}", "t", "{code}", "trap", "{file}", "viewer.js")
-	unknown := strings.NewReplacer("{ref}", "nobody", "{tag}", "t", "{code}", "none", "{file}", "none")
+	s.putBoth(t)
 	for _, o := range described.Operations() {
-		path := fill.Replace(o.Path)
+		path := fill(o.Path)
 		for status, ask := range map[int]func() *httptest.ResponseRecorder{
 			http.StatusForbidden: func() *httptest.ResponseRecorder {
 				return s.ask(t, o.Method, path, "", "1", "Host", "evil.example")
 			},
 			http.StatusBadRequest: func() *httptest.ResponseRecorder { return s.ask(t, o.Method, path+"?nonsense=1", "", "1") },
-			http.StatusNotFound:   func() *httptest.ResponseRecorder { return s.ask(t, o.Method, unknown.Replace(o.Path), "", "1") },
+			http.StatusNotFound:   func() *httptest.ResponseRecorder { return s.ask(t, o.Method, fillUnknown(o.Path), "", "1") },
 		} {
 			if !slices.Contains(o.Statuses, status) || o.Method == http.MethodPut && strings.HasSuffix(o.Path, "{ref}") && status == http.StatusNotFound {
 				continue
@@ -90,22 +110,21 @@ func TestEveryRouteRefuses(t *testing.T) {
 // HEAD says what GET says, and OPTIONS which methods there are.
 func TestHeadsAndOptions(t *testing.T) {
 	s := newServer(t)
-	s.put(t, "f", "echo", "")
-	fill := strings.NewReplacer("{ref}", "f", "{tag}", "t", "{code}", "trap", "{file}", "viewer.js")
+	s.putBoth(t)
 	heads := 0
 	for _, o := range described.Operations() {
 		if o.Method != http.MethodHead {
 			continue
 		}
 		heads++
-		path := fill.Replace(o.Path)
+		path := fill(o.Path)
 		get, head := s.ask(t, http.MethodGet, path, "", ""), s.ask(t, http.MethodHead, path, "", "")
 		if head.Code > 299 || get.Code != head.Code || get.Header().Get("Content-Type") != head.Header().Get("Content-Type") {
 			t.Errorf("%s: %d %v, but GET has %d %v", o.ID, head.Code, head.Header(), get.Code, get.Header())
 		}
 	}
 	for _, o := range described.Operations() {
-		if w := s.ask(t, http.MethodOptions, fill.Replace(o.Path), "", ""); w.Code != http.StatusNoContent || !strings.Contains(w.Header().Get("Allow"), o.Method) {
+		if w := s.ask(t, http.MethodOptions, fill(o.Path), "", ""); w.Code != http.StatusNoContent || !strings.Contains(w.Header().Get("Allow"), o.Method) {
 			t.Errorf("%s: OPTIONS says %d, Allow %q", o.ID, w.Code, w.Header().Get("Allow"))
 		}
 	}
@@ -123,6 +142,10 @@ type failing struct {
 
 func (f failing) Publish(context.Context, dispatcher.Publication) (*registry.Version, bool, error) {
 	return nil, false, f.err
+}
+
+func (f failing) PublishComposition(context.Context, dispatcher.CompositionPublication) (*registry.Version, bool, []composition.Diagnostic, error) {
+	return nil, false, nil, f.err
 }
 
 func (f failing) Code(context.Context, string, data.Digest) ([]byte, error) { return nil, f.err }
@@ -161,6 +184,10 @@ func TestDiskFailures(t *testing.T) {
 		{full, http.MethodDelete, "/v1/functions/f", problem.NoSpace},
 		{full, http.MethodPut, "/v1/functions/f/tags/t", problem.NoSpace},
 		{full, http.MethodDelete, "/v1/functions/f/tags/t", problem.NoSpace},
+		{full, http.MethodPut, "/v1/compositions/c", problem.NoSpace},
+		{full, http.MethodDelete, "/v1/compositions/c", problem.NoSpace},
+		{full, http.MethodPut, "/v1/compositions/c/tags/t", problem.NoSpace},
+		{full, http.MethodDelete, "/v1/compositions/c/tags/t", problem.NoSpace},
 		{damaged, http.MethodGet, "/v1/functions/f/code", problem.Damaged},
 		{damaged, http.MethodHead, "/v1/functions/f/code", problem.Damaged},
 		{damaged, http.MethodDelete, "/v1/functions/f", problem.Damaged},
@@ -188,13 +215,17 @@ func TestBusyAndSlow(t *testing.T) {
 	for _, c := range [][2]string{
 		{http.MethodPut, "/v1/functions/f"}, {http.MethodPut, target}, {http.MethodPost, "/v1/invoke/f"},
 		{http.MethodGet, "/v1/functions/f/code"}, {http.MethodHead, "/v1/functions/f/code"},
+		{http.MethodPut, "/v1/compositions/c"}, {http.MethodPut, "/v1/compositions/c/tags/t"}, {http.MethodPost, "/v1/compositions/check"},
 	} {
 		wantProblem(t, s.ask(t, c[0], c[1], "", "1"), problem.Code(engine.FaultOverload))
 	}
 	held.Release()
 
 	address, stop := s.listen(t)
-	for _, c := range [][2]string{{http.MethodPut, "/v1/functions/f"}, {http.MethodPut, target}, {http.MethodPost, "/v1/invoke/f"}} {
+	for _, c := range [][2]string{
+		{http.MethodPut, "/v1/functions/f"}, {http.MethodPut, target}, {http.MethodPost, "/v1/invoke/f"},
+		{http.MethodPut, "/v1/compositions/c"}, {http.MethodPut, "/v1/compositions/c/tags/t"}, {http.MethodPost, "/v1/compositions/check"},
+	} {
 		body, more := io.Pipe() // one byte, and then nothing
 		go func() { _, _ = more.Write([]byte("1")) }()
 		req, err := http.NewRequestWithContext(t.Context(), c[0], address+c[1], body)
@@ -265,22 +296,26 @@ func TestEdges(t *testing.T) {
 	s.put(t, "f", "echo", "")
 	taken := 0
 	for target, values := range map[string][]string{
-		"GET /v1/functions?limit=":      {"1", "1000", "0", "1001", "%2B5", "005", "1e2", "5.0", "", "%20 5", "0x5", "1_0"},
-		"GET /v1/functions?cursor=":     {"", "a", "%20", "a%00", "zz-z", "%2e%2e"},
-		"GET /v1/functions?":            {"", "&", "&&limit=5&", "limit=5&limit=5", "LIMIT=5", "limit", "%6cimit=5", "limit=5;x=1"},
-		"GET /v1/functions/f/versions?": {"", "limit=5", "cursor=1", "cursor=0", "cursor=%2B1", "cursor=x"},
-		"PUT /v1/functions/g?fuel=":     {"1", "0", "%2B7", "007", "9223372036854775807", "9223372036854775808", "1e3", "1.0"},
-		"PUT /v1/functions/g?memory=":   {"65536", "64KiB", "1MiB", "0064KiB", "65536B", "64Ki", "64 KiB", "%2B65536", "1e6", "64kib", "0"},
-		"PUT /v1/functions/g?timeout=":  {"1s", "1m1s", "%2B1s", "1.5s", ".5s", "5.s", "1us", "1µs", "1μs", "1ns", "0", "0s", "-1s", "1", "1d", "1s1", "15m", "1h"},
-		"PUT /v1/functions/g?memo=":     {"auto", "off", "on", "", "OFF"},
-		"PUT /v1/functions/g?input=":    {"a", "a/set", "a/item", "a/", "/item", "a/b", "", "..", "%20", strings.Repeat("x", 255), strings.Repeat("x", 256), strings.Repeat("%C3%A4", 127), "a%0a", "%C2%85", "%E2%80%A8", "a&input=a", "%ff"},
-		"PUT /v1/functions/g?tag=":      {"a", "a&tag=b", "1", "1a", "", ".a", "-", strings.Repeat("x", 128), strings.Repeat("x", 129), "a&tag=a", "latest"},
-		"POST /v1/invoke/f?set=":        {"input", "a", "", "..", "a/b", "%ff", "%20"},
-		"POST /v1/invoke/f?item=":       {"", "a", "a/b", "..", "%0a", "%ff", strings.Repeat("x", 1024), strings.Repeat("x", 1025)},
-		"POST /v1/invoke/f?key=":        {"0", "4294967295", "4294967296", "-1", "%2B1", "007", "1.0", "1e3", ""},
-		"POST /v1/invoke/":              {"f", "f@1", "f@latest", "f@01", "f@%31", "f%40latest", "f@sha256:00", "F", "%66", "f%2F", ".", "f@"},
-		"PUT /v1/functions/f/tags/":     {"a", "1", "1a", "a%20", "%61", "latest", "a.b-c_d"},
-		"GET /errors/":                  {"trap", "none", "TRAP", "%74rap", "trap%2F"},
+		"GET /v1/functions?limit=":       {"1", "1000", "0", "1001", "%2B5", "005", "1e2", "5.0", "", "%20 5", "0x5", "1_0"},
+		"GET /v1/functions?cursor=":      {"", "a", "%20", "a%00", "zz-z", "%2e%2e"},
+		"GET /v1/functions?":             {"", "&", "&&limit=5&", "limit=5&limit=5", "LIMIT=5", "limit", "%6cimit=5", "limit=5;x=1"},
+		"GET /v1/functions/f/versions?":  {"", "limit=5", "cursor=1", "cursor=0", "cursor=%2B1", "cursor=x"},
+		"PUT /v1/functions/g?fuel=":      {"1", "0", "%2B7", "007", "9223372036854775807", "9223372036854775808", "1e3", "1.0"},
+		"PUT /v1/functions/g?memory=":    {"65536", "64KiB", "1MiB", "0064KiB", "65536B", "64Ki", "64 KiB", "%2B65536", "1e6", "64kib", "0"},
+		"PUT /v1/functions/g?timeout=":   {"1s", "1m1s", "%2B1s", "1.5s", ".5s", "5.s", "1us", "1µs", "1μs", "1ns", "0", "0s", "-1s", "1", "1d", "1s1", "15m", "1h"},
+		"PUT /v1/functions/g?memo=":      {"auto", "off", "on", "", "OFF"},
+		"PUT /v1/functions/g?input=":     {"a", "a/set", "a/item", "a/", "/item", "a/b", "", "..", "%20", strings.Repeat("x", 255), strings.Repeat("x", 256), strings.Repeat("%C3%A4", 127), "a%0a", "%C2%85", "%E2%80%A8", "a&input=a", "%ff"},
+		"PUT /v1/functions/g?tag=":       {"a", "a&tag=b", "1", "1a", "", ".a", "-", strings.Repeat("x", 128), strings.Repeat("x", 129), "a&tag=a", "latest"},
+		"POST /v1/invoke/f?set=":         {"input", "a", "", "..", "a/b", "%ff", "%20"},
+		"POST /v1/invoke/f?item=":        {"", "a", "a/b", "..", "%0a", "%ff", strings.Repeat("x", 1024), strings.Repeat("x", 1025)},
+		"PUT /v1/functions/g?force=":     {"true", "false", "", "1", "TRUE", "true&force=true"},
+		"POST /v1/invoke/f?parallelism=": {"1", "1024", "0", "1025", "-1", "%2B5", "007", "", "x", "2&parallelism=2"},
+		"GET /v1/invoke/f?parallelism=":  {"1", "1024", "0", "1025", "x", "2&parallelism=2", "5&in.a=x"},
+		"GET /v1/compositions?":          {"", "limit=5", "limit=0", "cursor=a", "cursor=%20", "x=1"},
+		"POST /v1/invoke/f?key=":         {"0", "4294967295", "4294967296", "-1", "%2B1", "007", "1.0", "1e3", ""},
+		"POST /v1/invoke/":               {"f", "f@1", "f@latest", "f@01", "f@%31", "f%40latest", "f@sha256:00", "F", "%66", "f%2F", ".", "f@"},
+		"PUT /v1/functions/f/tags/":      {"a", "1", "1a", "a%20", "%61", "latest", "a.b-c_d"},
+		"GET /errors/":                   {"trap", "none", "TRAP", "%74rap", "trap%2F"},
 	} {
 		method, path, _ := strings.Cut(target, " ")
 		for _, v := range values {

@@ -14,8 +14,10 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher"
+	"pappus/dispatcher/composition"
 	"pappus/engine"
 	"pappus/registry"
+	"pappus/server/api"
 	"pappus/server/problem"
 )
 
@@ -33,6 +35,11 @@ func toProblem(err error) *problem.Problem {
 		name     *registry.NameError
 		dataName *data.NameError
 		routing  *echo.HTTPError
+		invalid  *composition.InvalidError
+		cycle    *registry.CycleError
+		breaks   *registry.BreaksError
+		used     *registry.InUseError
+		uses     *registry.UsesError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -59,6 +66,18 @@ func toProblem(err error) *problem.Problem {
 		return problem.New(problem.ReservedName, err.Error())
 	case errors.Is(err, registry.ErrOtherKind):
 		return problem.New(problem.OtherKind, err.Error())
+	case errors.As(err, &invalid):
+		return invalidProblem(invalid)
+	case errors.As(err, &cycle):
+		return problem.New(problem.InvalidComposition, cycle.Error())
+	case errors.As(err, &breaks):
+		return usersProblem(problem.SignatureBreaks, breaks.Error(), breaks.Users, breaks.More)
+	case errors.As(err, &uses):
+		return problem.New(problem.BrokenComposition, uses.Error())
+	case errors.Is(err, registry.ErrTooLarge):
+		return problem.New(problem.RequestTooLarge, err.Error())
+	case errors.As(err, &used):
+		return usersProblem(problem.InUse, used.Error(), used.Users, used.More)
 	case errors.Is(err, registry.ErrInUse):
 		return problem.New(problem.InUse, err.Error())
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
@@ -91,12 +110,40 @@ func rejectedProblem(r *engine.RejectedError) *problem.Problem {
 func missingProblem(e *registry.NotFoundError) *problem.Problem {
 	code := problem.UnknownFunction
 	switch e.What {
+	case string(registry.KindComposition):
+		code = problem.UnknownComposition
 	case "version", "digest":
 		code = problem.UnknownVersion
 	case "tag":
 		code = problem.UnknownTag
 	}
 	return problem.New(code, e.Error())
+}
+
+// invalidProblem says all that is wrong with a source.
+func invalidProblem(e *composition.InvalidError) *problem.Problem {
+	p := problem.New(problem.InvalidComposition, e.Error())
+	p.Errors, p.MoreErrors = placesOf(e.Diagnostics), e.More
+	return p
+}
+
+// placesOf are places of a source, and what is to be said of them.
+func placesOf(diagnostics []composition.Diagnostic) []api.Located {
+	list := make([]api.Located, len(diagnostics))
+	for i, d := range diagnostics {
+		list[i] = api.Located{Line: d.Line, Column: d.Column, Message: d.Message, Hint: d.Hint, Source: d.Source, Caret: d.Caret}
+	}
+	return list
+}
+
+// usersProblem says which compositions are in the way of a change.
+func usersProblem(code problem.Code, detail string, users []registry.User, more int) *problem.Problem {
+	p := problem.New(code, detail)
+	p.MoreUsers = more
+	for _, u := range users {
+		p.Users = append(p.Users, api.User{Name: u.Name, Version: u.Number, Ref: u.Ref.String(), Differs: u.Differs})
+	}
+	return p
 }
 
 // routingProblem takes over what echo's router says.

@@ -65,17 +65,21 @@ func (s *Server) putFunction(x *exchange) error {
 	v, created, err := s.dispatcher.Publish(ctx, dispatcher.Publication{
 		Tenant: tenant, Name: name, Code: body, ContentType: contentType,
 		HasSignature: query.signature, Inputs: query.inputs, Outputs: query.outputs,
-		Limits: query.limits, Memo: query.memo, Tags: query.tags,
+		Limits: query.limits, Memo: query.memo, Tags: query.tags, Force: query.force,
 	})
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if created {
-		status = http.StatusCreated
-		x.w.Header()["Location"] = []string{"/v1/functions/" + v.Name + "@" + strconv.FormatInt(v.Number, 10)}
+	return s.answerVersion(x, x.created(created, "/v1/functions/", v), v)
+}
+
+// created is the status of a registration, and says where a new version is.
+func (x *exchange) created(created bool, path string, v *registry.Version) int {
+	if !created {
+		return http.StatusOK
 	}
-	return s.answerVersion(x, status, v)
+	x.w.Header()["Location"] = []string{path + v.Name + "@" + strconv.FormatInt(v.Number, 10)}
+	return http.StatusCreated
 }
 
 // codeOfForm takes the code out of a form with a part for each engine. This
@@ -113,15 +117,30 @@ func codeOfForm(body []byte, boundary string) (code []byte, contentType string, 
 
 // answerVersion answers with a version and the tags that name it.
 func (s *Server) answerVersion(x *exchange, status int, v *registry.Version) error {
-	tags, err := s.registry.Tags(x.r.Context(), tenant, v.Name)
-	var gone *registry.NotFoundError
-	if errors.As(err, &gone) { // it was deleted in between, which does not undo what was done
-		tags, err = map[string]int64{}, nil
-	}
+	tags, err := s.tags(x, v.Name)
 	if err != nil {
 		return err
 	}
-	return x.writeJSON(status, describe(v, tags))
+	return x.writeJSON(status, document(v, tags))
+}
+
+// tags are those of a name, none if it was deleted in between, which does not
+// undo what was done.
+func (s *Server) tags(x *exchange, name string) (map[string]int64, error) {
+	tags, err := s.registry.Tags(x.r.Context(), tenant, name)
+	var gone *registry.NotFoundError
+	if errors.As(err, &gone) {
+		return map[string]int64{}, nil
+	}
+	return tags, err
+}
+
+// document is a version's JSON.
+func document(v *registry.Version, tags map[string]int64) any {
+	if v.Kind == registry.KindComposition {
+		return describeComposition(v, tags)
+	}
+	return describe(v, tags)
 }
 
 func (s *Server) getFunction(x *exchange) error {
@@ -135,6 +154,12 @@ func (s *Server) getFunction(x *exchange) error {
 // resolve finds the function's version that the path names, on routes without
 // parameters.
 func (s *Server) resolve(x *exchange) (*registry.Version, error) {
+	return s.resolveKind(x, registry.KindFunction)
+}
+
+// resolveKind finds the version of that kind that the path names, on routes
+// without parameters.
+func (s *Server) resolveKind(x *exchange, kind registry.Kind) (*registry.Version, error) {
 	ref, err := x.ref()
 	if err != nil {
 		return nil, err
@@ -143,27 +168,46 @@ func (s *Server) resolve(x *exchange) (*registry.Version, error) {
 		return nil, err
 	}
 	v, err := s.dispatcher.Resolve(x.r.Context(), tenant, ref)
-	if err == nil && v.Kind == registry.KindComposition {
-		err = &registry.NotFoundError{What: string(registry.KindFunction), Name: v.Name, Other: v.Kind}
+	var missing *registry.NotFoundError
+	switch {
+	case errors.As(err, &missing) && missing.What == string(registry.KindFunction): // which stands for both
+		return nil, &registry.NotFoundError{What: string(kind), Name: missing.Name}
+	case err == nil && v.Kind != kind:
+		return nil, &registry.NotFoundError{What: string(kind), Name: v.Name, Other: v.Kind}
 	}
 	return v, err
 }
 
-func (s *Server) deleteFunction(x *exchange) error {
+// change is how the request wants a change of something of that kind.
+func (x *exchange) change(kind registry.Kind) (registry.Change, error) {
+	force, err := parseForce(x.r.URL.RawQuery)
+	return registry.Change{Kind: kind, Force: force}, err
+}
+
+// deleteVersions deletes a name of a kind, or one version.
+func (s *Server) deleteVersions(x *exchange, kind registry.Kind) error {
 	ref, err := x.ref()
 	if err != nil {
 		return err
 	}
-	if err := noQuery(x.r.URL.RawQuery); err != nil {
+	change, err := x.change(kind)
+	if err != nil {
 		return err
 	}
-	if err := s.registry.Delete(x.r.Context(), tenant, ref, registry.Change{Kind: registry.KindFunction}); err != nil {
+	if err := s.registry.Delete(x.r.Context(), tenant, ref, change); err != nil {
 		return err
 	}
 	return x.writeNothing()
 }
 
-func (s *Server) listFunctions(x *exchange) error {
+// page is a page of versions of either kind.
+type page struct {
+	Items []any  `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+// list answers with a page of what there is of a kind.
+func (s *Server) list(x *exchange, kind registry.Kind) error {
 	ctx := x.r.Context()
 	q, err := parsePageQuery(x.r.URL.RawQuery)
 	if err != nil {
@@ -174,12 +218,12 @@ func (s *Server) listFunctions(x *exchange) error {
 			return badParameter("cursor", "is not one that a list returned")
 		}
 	}
-	page, next, err := s.registry.List(ctx, tenant, registry.KindFunction, q.cursor, q.limit)
+	versions, next, err := s.registry.List(ctx, tenant, kind, q.cursor, q.limit)
 	if err != nil {
 		return err
 	}
-	body := api.Page{Items: make([]api.Function, 0, len(page)), Next: next}
-	for _, v := range page {
+	body := page{Items: make([]any, 0, len(versions)), Next: next}
+	for _, v := range versions {
 		tags, err := s.registry.Tags(ctx, tenant, v.Name)
 		var missing *registry.NotFoundError
 		if errors.As(err, &missing) {
@@ -188,12 +232,13 @@ func (s *Server) listFunctions(x *exchange) error {
 		if err != nil {
 			return err
 		}
-		body.Items = append(body.Items, describe(v, tags))
+		body.Items = append(body.Items, document(v, tags))
 	}
 	return x.writeJSON(http.StatusOK, body)
 }
 
-func (s *Server) listVersions(x *exchange) error {
+// listVersions answers with a page of the versions of a name of a kind.
+func (s *Server) listVersions(x *exchange, kind registry.Kind) error {
 	ctx := x.r.Context()
 	name, err := x.name()
 	if err != nil {
@@ -203,7 +248,7 @@ func (s *Server) listVersions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	page, next, err := s.registry.Versions(ctx, tenant, registry.KindFunction, name, q.cursor, q.limit)
+	versions, next, err := s.registry.Versions(ctx, tenant, kind, name, q.cursor, q.limit)
 	var cursor *registry.NameError
 	if errors.As(err, &cursor) {
 		return badParameter("cursor", "is not one that a list returned")
@@ -215,9 +260,9 @@ func (s *Server) listVersions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body := api.Page{Items: make([]api.Function, 0, len(page)), Next: next}
-	for _, v := range page {
-		body.Items = append(body.Items, describe(v, tags))
+	body := page{Items: make([]any, 0, len(versions)), Next: next}
+	for _, v := range versions {
+		body.Items = append(body.Items, document(v, tags))
 	}
 	return x.writeJSON(http.StatusOK, body)
 }
@@ -250,14 +295,15 @@ func (s *Server) getCode(x *exchange) error {
 // maxTarget is the largest body of a request that moves a tag, in bytes.
 const maxTarget = 4 << 10
 
-// putTag makes a tag name the version in the body: its number or digest, as
-// text or as JSON.
-func (s *Server) putTag(x *exchange) error {
+// putTag makes a tag of something of a kind name the version in the body: its
+// number or digest, as text or as JSON.
+func (s *Server) putTag(x *exchange, kind registry.Kind) error {
 	name, err := x.name()
 	if err != nil {
 		return err
 	}
-	if err := noQuery(x.r.URL.RawQuery); err != nil {
+	change, err := x.change(kind)
+	if err != nil {
 		return err
 	}
 	if err := checkEncoding(x.r); err != nil {
@@ -271,7 +317,7 @@ func (s *Server) putTag(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.registry.SetTag(x.r.Context(), tenant, name, x.param("tag"), target, registry.Change{Kind: registry.KindFunction})
+	v, err := s.registry.SetTag(x.r.Context(), tenant, name, x.param("tag"), target, change)
 	if err != nil {
 		return err
 	}
@@ -329,15 +375,17 @@ func badTarget(text string) error {
 	return problem.New(problem.BadRequest, quote(text)+` is not a version: send its number or its digest, as text or as {"version": 3} or {"digest": "sha256:…"}`)
 }
 
-func (s *Server) deleteTag(x *exchange) error {
+// deleteTag removes a tag of something of a kind.
+func (s *Server) deleteTag(x *exchange, kind registry.Kind) error {
 	name, err := x.name()
 	if err != nil {
 		return err
 	}
-	if err := noQuery(x.r.URL.RawQuery); err != nil {
+	change, err := x.change(kind)
+	if err != nil {
 		return err
 	}
-	if err := s.registry.RemoveTag(x.r.Context(), tenant, name, x.param("tag"), registry.Change{Kind: registry.KindFunction}); err != nil {
+	if err := s.registry.RemoveTag(x.r.Context(), tenant, name, x.param("tag"), change); err != nil {
 		return err
 	}
 	return x.writeNothing()

@@ -15,7 +15,7 @@ import (
 // tenant is whose functions all requests are about until there are keys.
 const tenant = "default"
 
-// invoke runs a function on the sets in the request's body and answers with the
+// invoke runs a function or composition on the sets in the request's body and answers with the
 // sets that it left.
 func (s *Server) invoke(x *exchange) error {
 	version, accept, err := s.target(x)
@@ -30,7 +30,7 @@ func (s *Server) invoke(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return s.call(x, version, inputs, accept)
+	return s.call(x, version, inputs, query.parallelism, accept)
 }
 
 // invokeByQuery runs a function on the texts in the request's query. Only what
@@ -45,13 +45,14 @@ func (s *Server) invokeByQuery(x *exchange) error {
 		return problem.New(problem.BadRequest, "a GET has its inputs in the query, as in.SET=TEXT, and no body; use POST to send one")
 	}
 	c := collector{signature: &version.Signature, limit: x.policy.ItemLimit}
-	if err := readQuery(x.r.URL.RawQuery, &c); err != nil {
+	parallelism, err := readQuery(x.r.URL.RawQuery, &c)
+	if err != nil {
 		return err
 	}
-	return s.call(x, version, c.done(), accept)
+	return s.call(x, version, c.done(), parallelism, accept)
 }
 
-// target is the function that the path names, and the forms of answers that
+// target is the function or composition that the path names, and the forms of answers that
 // are accepted of it.
 func (s *Server) target(x *exchange) (*registry.Version, accepted, error) {
 	ref, err := x.ref()
@@ -67,8 +68,8 @@ func (s *Server) target(x *exchange) (*registry.Version, accepted, error) {
 }
 
 // call runs a function and answers with what it left.
-func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set, accept accepted) error {
-	inv := dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs}
+func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set, parallelism int, accept accepted) error {
+	inv := dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs, Parallelism: parallelism}
 	if x.region.mapped != nil {
 		inv.Copied = func(content []byte) { x.region.done(content, &x.memory) }
 	}

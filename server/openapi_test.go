@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"pappus/engine"
+	"pappus/server/api"
 	"pappus/server/problem"
 )
 
@@ -162,24 +163,40 @@ func TestDescriptionHasTheCodes(t *testing.T) {
 		if !ok {
 			continue
 		}
-		examples++
-		text, err := json.Marshal(media["example"])
-		if err != nil {
-			t.Fatal(err)
+		shown := []any{media["example"]}
+		if several, ok := media["examples"].(map[string]any); ok {
+			shown = nil
+			for _, one := range several {
+				example, _ := one.(map[string]any)
+				shown = append(shown, example["value"])
+			}
 		}
-		var p problem.Problem
-		dec := json.NewDecoder(strings.NewReader(string(text)))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&p); err != nil {
-			t.Fatal(name, err)
-		}
-		e, ok := problem.Lookup(p.Code())
-		if !ok || e.Title != p.Title || e.Status != p.Status || e.Hint != p.Hint {
-			t.Errorf("%s: the example is not as the catalogue has it: %+v", name, p)
+		for _, example := range shown {
+			examples++
+			checkExample(t, name, example)
 		}
 	}
 	if examples < 10 {
 		t.Errorf("only %d examples of problems", examples)
+	}
+}
+
+// checkExample holds the example of a problem to the catalogue.
+func checkExample(t *testing.T, name string, example any) {
+	t.Helper()
+	text, err := json.Marshal(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := problem.Problem{Problem: api.Problem{Type: problem.TypePrefix}}
+	dec := json.NewDecoder(strings.NewReader(string(text)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&p); err != nil {
+		t.Fatal(name, err)
+	}
+	e, ok := problem.Lookup(p.Code())
+	if !ok || e.Title != p.Title || e.Status != p.Status || e.Hint != p.Hint {
+		t.Errorf("%s: the example is not as the catalogue has it: %+v", name, p)
 	}
 }
 

@@ -30,6 +30,7 @@ const homePage = `<!DOCTYPE html>
 <p>A server of pure functions. Nothing runs on this page; these are what there is:</p>
 <ul>
 <li><a href="/v1/functions">/v1/functions</a>: the functions that are registered</li>
+<li><a href="/v1/compositions">/v1/compositions</a>: the compositions of them</li>
 <li><a href="/docs">/docs</a>: the interface, to read and to try; <a href="/openapi.yaml">/openapi.yaml</a>: the same for tools</li>
 <li><a href="/metrics">/metrics</a>: figures for Prometheus</li>
 <li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>: whether it is up, and takes work</li>

@@ -2,10 +2,13 @@ package server
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
+	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/registry"
 	"pappus/server/problem"
 )
 
@@ -61,6 +64,7 @@ type invokeQuery struct {
 	set, item               string
 	key                     uint32
 	hasSet, hasItem, hasKey bool
+	parallelism             int // 0: not given
 }
 
 // raw reports whether the query makes the body raw whatever its type.
@@ -82,11 +86,29 @@ func parseInvokeQuery(raw string) (q invokeQuery, err error) {
 			}
 			q.key = key
 			return once(&q.hasKey, name)
+		case parallelismParameter:
+			return readParallelism(&q.parallelism, value)
 		default:
-			return unknownParameter(name, "set", "item", "key")
+			return unknownParameter(name, "set", "item", "key", parallelismParameter)
 		}
 	})
 	return q, err
+}
+
+// parallelismParameter is how many instances the any-forms of a composition may
+// make. Functions take it too, so that who calls need not know which it is.
+const parallelismParameter = "parallelism"
+
+func readParallelism(into *int, value string) error {
+	n, err := strconv.Atoi(value)
+	switch {
+	case *into != 0:
+		return badParameter(parallelismParameter, "appears twice")
+	case err != nil, n < 1, n > dispatcher.MaxParallelism:
+		return badParameter(parallelismParameter, quote(value)+" is not a number from 1 to "+strconv.Itoa(dispatcher.MaxParallelism))
+	}
+	*into = n
+	return nil
 }
 
 // inputPrefix begins the parameters of a GET that are inputs.
@@ -94,11 +116,14 @@ const inputPrefix = "in."
 
 // readQuery takes the items out of the query of an invocation by GET: each
 // in.SET=TEXT is an item without a name, with key 0.
-func readQuery(raw string, into *collector) error {
-	return eachParameter(raw, func(name, value string) error {
+func readQuery(raw string, into *collector) (parallelism int, err error) {
+	err = eachParameter(raw, func(name, value string) error {
+		if name == parallelismParameter {
+			return readParallelism(&parallelism, value)
+		}
 		set, ok := strings.CutPrefix(name, inputPrefix)
 		if !ok {
-			return unknownParameter(name, inputNames(into.signature)...)
+			return unknownParameter(name, append(inputNames(into.signature), parallelismParameter)...)
 		}
 		i, _, err := into.set(set)
 		if err != nil {
@@ -106,6 +131,7 @@ func readQuery(raw string, into *collector) error {
 		}
 		return into.add(i, "", 0, []byte(value))
 	})
+	return parallelism, err
 }
 
 // inputNames are the parameters that a function's signature makes possible.
@@ -127,10 +153,11 @@ type publishQuery struct {
 	limits          engine.Limits
 	memo            string
 	tags            []string
+	force           bool
 }
 
 func publishParameters() []string {
-	return []string{"input", "output", "memory", "timeout", "fuel", "stack", "output-limit", "memo", "tag"}
+	return []string{"input", "output", "memory", "timeout", "fuel", "stack", "output-limit", "memo", "tag", forceParameter}
 }
 
 func parsePublishQuery(raw string) (publishQuery, error) {
@@ -157,6 +184,8 @@ func parsePublishQuery(raw string) (publishQuery, error) {
 			if q.memo = value; value != engine.MemoAuto && value != engine.MemoOff {
 				return badParameter(name, quote(value)+" is neither "+engine.MemoAuto+" nor "+engine.MemoOff)
 			}
+		case forceParameter:
+			q.force, err = parseBool(value)
 		default:
 			return unknownParameter(name, publishParameters()...)
 		}
@@ -177,6 +206,57 @@ func parsePublishQuery(raw string) (publishQuery, error) {
 		return q, problem.New(problem.BadParameter, err.Error())
 	}
 	return q, nil
+}
+
+// forceParameter asks for a change also where compositions are left broken.
+const forceParameter = "force"
+
+// parseForce is for routes whose only parameter that is.
+func parseForce(raw string) (force bool, err error) {
+	q, err := parseComposeQuery(raw, forceParameter)
+	return q.force, err
+}
+
+// composeQuery is what requests of compositions may say.
+type composeQuery struct {
+	name  string
+	tags  []string
+	force bool
+}
+
+// parseComposeQuery reads those parameters that the route has.
+func parseComposeQuery(raw string, declared ...string) (q composeQuery, err error) {
+	var hasName, hasForce bool
+	err = eachParameter(raw, func(name, value string) error {
+		if !slices.Contains(declared, name) {
+			return unknownParameter(name, declared...)
+		}
+		switch name {
+		case "name":
+			q.name = value
+			if err := registry.CheckName(value); err != nil {
+				return badParameter(name, err.Error())
+			}
+			return once(&hasName, name)
+		case "tag":
+			q.tags = append(q.tags, value)
+			return nil
+		default:
+			var err error
+			if q.force, err = parseBool(value); err != nil {
+				return badParameter(name, err.Error())
+			}
+			return once(&hasForce, name)
+		}
+	})
+	return q, err
+}
+
+func parseBool(value string) (bool, error) {
+	if value != "true" && value != "false" {
+		return false, problemText(quote(value) + " is neither true nor false")
+	}
+	return value == "true", nil
 }
 
 // appendParam reads NAME, NAME/set or NAME/item.

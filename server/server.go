@@ -19,6 +19,8 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher"
+	"pappus/dispatcher/composition"
+	"pappus/engine"
 	"pappus/registry"
 	"pappus/server/problem"
 	"pappus/server/viewer"
@@ -27,6 +29,8 @@ import (
 // Dispatcher is what the server needs of a dispatcher.
 type Dispatcher interface {
 	Publish(ctx context.Context, p dispatcher.Publication) (v *registry.Version, created bool, err error)
+	PublishComposition(ctx context.Context, p dispatcher.CompositionPublication) (v *registry.Version, created bool, warnings []composition.Diagnostic, err error)
+	CheckComposition(ctx context.Context, tenant, name, source string) (engine.Signature, []composition.Diagnostic, error)
 	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
 	Invoke(ctx context.Context, inv dispatcher.Invocation) (*dispatcher.Answer, error)
 	Memory() *dispatcher.Budget
@@ -110,6 +114,11 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 // handler answers a request, or returns an error that becomes a problem.
 type handler func(*exchange) error
 
+// of makes the handler of a route that compositions and functions both have.
+func of(kind registry.Kind, h func(*exchange, registry.Kind) error) handler {
+	return func(x *exchange) error { return h(x, kind) }
+}
+
 func (s *Server) addRoutes() {
 	allowed := map[string][]string{}
 	for _, r := range []struct {
@@ -124,14 +133,22 @@ func (s *Server) addRoutes() {
 		{http.MethodGet, "/docs/:file", plain(s.docsFile)},
 		{http.MethodGet, "/metrics", plain(s.showMetrics)},
 		{http.MethodGet, "/errors/:code", plain(s.errorPage)},
-		{http.MethodGet, "/v1/functions", s.listFunctions},
+		{http.MethodGet, "/v1/functions", of(registry.KindFunction, s.list)},
 		{http.MethodPut, "/v1/functions/:ref", s.putFunction},
 		{http.MethodGet, "/v1/functions/:ref", s.getFunction},
-		{http.MethodDelete, "/v1/functions/:ref", s.deleteFunction},
-		{http.MethodGet, "/v1/functions/:ref/versions", s.listVersions},
+		{http.MethodDelete, "/v1/functions/:ref", of(registry.KindFunction, s.deleteVersions)},
+		{http.MethodGet, "/v1/functions/:ref/versions", of(registry.KindFunction, s.listVersions)},
 		{http.MethodGet, "/v1/functions/:ref/code", s.getCode},
-		{http.MethodPut, "/v1/functions/:ref/tags/:tag", s.putTag},
-		{http.MethodDelete, "/v1/functions/:ref/tags/:tag", s.deleteTag},
+		{http.MethodPut, "/v1/functions/:ref/tags/:tag", of(registry.KindFunction, s.putTag)},
+		{http.MethodDelete, "/v1/functions/:ref/tags/:tag", of(registry.KindFunction, s.deleteTag)},
+		{http.MethodGet, "/v1/compositions", of(registry.KindComposition, s.list)},
+		{http.MethodPost, "/v1/compositions/check", s.checkComposition},
+		{http.MethodPut, "/v1/compositions/:ref", s.putComposition},
+		{http.MethodGet, "/v1/compositions/:ref", s.getComposition},
+		{http.MethodDelete, "/v1/compositions/:ref", of(registry.KindComposition, s.deleteVersions)},
+		{http.MethodGet, "/v1/compositions/:ref/versions", of(registry.KindComposition, s.listVersions)},
+		{http.MethodPut, "/v1/compositions/:ref/tags/:tag", of(registry.KindComposition, s.putTag)},
+		{http.MethodDelete, "/v1/compositions/:ref/tags/:tag", of(registry.KindComposition, s.deleteTag)},
 		{http.MethodGet, "/v1/invoke/:ref", s.invokeByQuery},
 		{http.MethodPost, "/v1/invoke/:ref", s.invoke},
 	} {

@@ -17,56 +17,67 @@ import (
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeBadBody           ProblemCode = "bad-body"
-	ProblemCodeBadLimit          ProblemCode = "bad-limit"
-	ProblemCodeBadName           ProblemCode = "bad-name"
-	ProblemCodeBadOutput         ProblemCode = "bad-output"
-	ProblemCodeBadParameter      ProblemCode = "bad-parameter"
-	ProblemCodeBadRequest        ProblemCode = "bad-request"
-	ProblemCodeCanceled          ProblemCode = "canceled"
-	ProblemCodeCompileTooCostly  ProblemCode = "compile-too-costly"
-	ProblemCodeContentEncoding   ProblemCode = "content-encoding"
-	ProblemCodeDamaged           ProblemCode = "damaged"
-	ProblemCodeDeadline          ProblemCode = "deadline"
-	ProblemCodeEgressRefused     ProblemCode = "egress-refused"
-	ProblemCodeExit              ProblemCode = "exit"
-	ProblemCodeForeignHost       ProblemCode = "foreign-host"
-	ProblemCodeForeignOrigin     ProblemCode = "foreign-origin"
-	ProblemCodeInUse             ProblemCode = "in-use"
-	ProblemCodeInternal          ProblemCode = "internal"
-	ProblemCodeIoFailed          ProblemCode = "io-failed"
-	ProblemCodeIoTimeout         ProblemCode = "io-timeout"
-	ProblemCodeItemCount         ProblemCode = "item-count"
-	ProblemCodeLimitApplications ProblemCode = "limit-applications"
-	ProblemCodeLimitBytes        ProblemCode = "limit-bytes"
-	ProblemCodeLimitInstances    ProblemCode = "limit-instances"
-	ProblemCodeLimitItems        ProblemCode = "limit-items"
-	ProblemCodeLimitNesting      ProblemCode = "limit-nesting"
-	ProblemCodeLimitTime         ProblemCode = "limit-time"
-	ProblemCodeMethodNotAllowed  ProblemCode = "method-not-allowed"
-	ProblemCodeNoSpace           ProblemCode = "no-space"
-	ProblemCodeNotAcceptable     ProblemCode = "not-acceptable"
-	ProblemCodeNotCached         ProblemCode = "not-cached"
-	ProblemCodeNotFound          ProblemCode = "not-found"
-	ProblemCodeNotReady          ProblemCode = "not-ready"
-	ProblemCodeOtherKind         ProblemCode = "other-kind"
-	ProblemCodeOutOfFuel         ProblemCode = "out-of-fuel"
-	ProblemCodeOutOfMemory       ProblemCode = "out-of-memory"
-	ProblemCodeOutOfStack        ProblemCode = "out-of-stack"
-	ProblemCodeOutputTooLarge    ProblemCode = "output-too-large"
-	ProblemCodeOverload          ProblemCode = "overload"
-	ProblemCodeRejectedModule    ProblemCode = "rejected-module"
-	ProblemCodeRequestTooLarge   ProblemCode = "request-too-large"
-	ProblemCodeReservedName      ProblemCode = "reserved-name"
-	ProblemCodeTooSlow           ProblemCode = "too-slow"
-	ProblemCodeTrap              ProblemCode = "trap"
-	ProblemCodeUnknownCode       ProblemCode = "unknown-code"
-	ProblemCodeUnknownFunction   ProblemCode = "unknown-function"
-	ProblemCodeUnknownParameter  ProblemCode = "unknown-parameter"
-	ProblemCodeUnknownSet        ProblemCode = "unknown-set"
-	ProblemCodeUnknownTag        ProblemCode = "unknown-tag"
-	ProblemCodeUnknownVersion    ProblemCode = "unknown-version"
+	ProblemCodeBadBody            ProblemCode = "bad-body"
+	ProblemCodeBadLimit           ProblemCode = "bad-limit"
+	ProblemCodeBadName            ProblemCode = "bad-name"
+	ProblemCodeBadOutput          ProblemCode = "bad-output"
+	ProblemCodeBadParameter       ProblemCode = "bad-parameter"
+	ProblemCodeBadRequest         ProblemCode = "bad-request"
+	ProblemCodeBrokenComposition  ProblemCode = "broken-composition"
+	ProblemCodeCanceled           ProblemCode = "canceled"
+	ProblemCodeCompileTooCostly   ProblemCode = "compile-too-costly"
+	ProblemCodeContentEncoding    ProblemCode = "content-encoding"
+	ProblemCodeDamaged            ProblemCode = "damaged"
+	ProblemCodeDeadline           ProblemCode = "deadline"
+	ProblemCodeEgressRefused      ProblemCode = "egress-refused"
+	ProblemCodeExit               ProblemCode = "exit"
+	ProblemCodeForeignHost        ProblemCode = "foreign-host"
+	ProblemCodeForeignOrigin      ProblemCode = "foreign-origin"
+	ProblemCodeInUse              ProblemCode = "in-use"
+	ProblemCodeInternal           ProblemCode = "internal"
+	ProblemCodeInvalidComposition ProblemCode = "invalid-composition"
+	ProblemCodeIoFailed           ProblemCode = "io-failed"
+	ProblemCodeIoTimeout          ProblemCode = "io-timeout"
+	ProblemCodeItemCount          ProblemCode = "item-count"
+	ProblemCodeLimitApplications  ProblemCode = "limit-applications"
+	ProblemCodeLimitBytes         ProblemCode = "limit-bytes"
+	ProblemCodeLimitInstances     ProblemCode = "limit-instances"
+	ProblemCodeLimitItems         ProblemCode = "limit-items"
+	ProblemCodeLimitNesting       ProblemCode = "limit-nesting"
+	ProblemCodeLimitTime          ProblemCode = "limit-time"
+	ProblemCodeMethodNotAllowed   ProblemCode = "method-not-allowed"
+	ProblemCodeNoSpace            ProblemCode = "no-space"
+	ProblemCodeNotAcceptable      ProblemCode = "not-acceptable"
+	ProblemCodeNotCached          ProblemCode = "not-cached"
+	ProblemCodeNotFound           ProblemCode = "not-found"
+	ProblemCodeNotReady           ProblemCode = "not-ready"
+	ProblemCodeOtherKind          ProblemCode = "other-kind"
+	ProblemCodeOutOfFuel          ProblemCode = "out-of-fuel"
+	ProblemCodeOutOfMemory        ProblemCode = "out-of-memory"
+	ProblemCodeOutOfStack         ProblemCode = "out-of-stack"
+	ProblemCodeOutputTooLarge     ProblemCode = "output-too-large"
+	ProblemCodeOverload           ProblemCode = "overload"
+	ProblemCodeRejectedModule     ProblemCode = "rejected-module"
+	ProblemCodeRequestTooLarge    ProblemCode = "request-too-large"
+	ProblemCodeReservedName       ProblemCode = "reserved-name"
+	ProblemCodeSignatureBreaks    ProblemCode = "signature-breaks"
+	ProblemCodeTooSlow            ProblemCode = "too-slow"
+	ProblemCodeTrap               ProblemCode = "trap"
+	ProblemCodeUnknownCode        ProblemCode = "unknown-code"
+	ProblemCodeUnknownComposition ProblemCode = "unknown-composition"
+	ProblemCodeUnknownFunction    ProblemCode = "unknown-function"
+	ProblemCodeUnknownParameter   ProblemCode = "unknown-parameter"
+	ProblemCodeUnknownSet         ProblemCode = "unknown-set"
+	ProblemCodeUnknownTag         ProblemCode = "unknown-tag"
+	ProblemCodeUnknownVersion     ProblemCode = "unknown-version"
 )
+
+// Checked What a source would be
+type Checked struct {
+	Inputs   []Param   `json:"inputs"`
+	Outputs  []Param   `json:"outputs"`
+	Warnings []Located `json:"warnings"`
+}
 
 // Code defines model for Code.
 type Code struct {
@@ -74,6 +85,37 @@ type Code struct {
 
 	// Size In bytes
 	Size int64 `json:"size"`
+}
+
+// Composition A version of a composition
+type Composition struct {
+	// Name Letters, digits, dots, underscores and hyphens
+	Name    Name    `json:"name"`
+	Version int64   `json:"version"`
+	Digest  Digest  `json:"digest"`
+	Inputs  []Param `json:"inputs"`
+	Outputs []Param `json:"outputs"`
+
+	// Uses What it applies; not in lists
+	Uses []Use `json:"uses,omitempty"`
+
+	// Source As it was sent; not in lists
+	Source string `json:"source,omitempty"`
+
+	// Tags The composition's tags and the versions that they name
+	Tags    map[string]int64 `json:"tags"`
+	Created time.Time        `json:"created"`
+
+	// Warnings Of a registration
+	Warnings []Located `json:"warnings,omitempty"`
+}
+
+// CompositionPage defines model for CompositionPage.
+type CompositionPage struct {
+	Items []Composition `json:"items"`
+
+	// Next Cursor of the page after it; absent on the last
+	Next string `json:"next,omitempty"`
 }
 
 // Digest defines model for Digest.
@@ -140,11 +182,24 @@ type Limits struct {
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
-// Located defines model for Located.
+// Located Something that is wrong at a place of a body; of a composition's source by line and column, else by a path
 type Located struct {
 	// Path Example: inputs.text[3].key
-	Path    string `json:"path"`
+	Path string `json:"path,omitempty"`
+	Line int    `json:"line,omitempty"`
+
+	// Column In characters
+	Column  int    `json:"column,omitempty"`
 	Message string `json:"message"`
+
+	// Hint What to do
+	Hint string `json:"hint,omitempty"`
+
+	// Source The line, or of a long one the part around the place
+	Source string `json:"source,omitempty"`
+
+	// Caret Characters of it before the place; 0 if that is left out
+	Caret int `json:"caret,omitempty"`
 }
 
 // Name Letters, digits, dots, underscores and hyphens
@@ -195,6 +250,18 @@ type Problem struct {
 	// Errors Where in the request
 	Errors []Located `json:"errors,omitempty"`
 
+	// Warnings What of a composition's source looks wrong besides
+	Warnings []Located `json:"warnings,omitempty"`
+
+	// MoreErrors There may be other errors
+	MoreErrors bool `json:"more_errors,omitempty"`
+
+	// Users Of what was to be changed
+	Users []User `json:"users,omitempty"`
+
+	// MoreUsers How many there are besides
+	MoreUsers int `json:"more_users,omitempty"`
+
 	// Declared What there is, where something unknown was named
 	Declared []string `json:"declared,omitempty"`
 
@@ -239,6 +306,9 @@ type SetSpec = string
 // Size Bytes, or a number of KiB, MiB or GiB
 type Size = string
 
+// Source A composition in either form of the language, at most 1 MiB
+type Source = string
+
 // Tag A name that is not all digits
 type Tag = string
 
@@ -250,11 +320,48 @@ type Usage struct {
 	MemoryPages int64 `json:"memory_pages"`
 }
 
+// Use A function or composition that is applied
+type Use struct {
+	// Ref NAME, NAME@TAG, NAME@NUMBER or NAME@sha256:DIGEST
+	Ref Ref `json:"ref"`
+
+	// Inputs Against which it was checked
+	Inputs []Param `json:"inputs"`
+
+	// Outputs Against which it was checked
+	Outputs []Param `json:"outputs"`
+
+	// Open It has no signature and takes any sets
+	Open bool `json:"open,omitempty"`
+}
+
+// User A composition that applies something
+type User struct {
+	// Name Letters, digits, dots, underscores and hyphens
+	Name    Name  `json:"name"`
+	Version int64 `json:"version"`
+
+	// Ref NAME, NAME@TAG, NAME@NUMBER or NAME@sha256:DIGEST
+	Ref Ref `json:"ref"`
+
+	// Differs How the sets differ from those that it was checked against
+	Differs string `json:"differs,omitempty"`
+}
+
+// CompositionName Letters, digits, dots, underscores and hyphens
+type CompositionName = Name
+
 // Cursor defines model for cursor.
 type Cursor = string
 
+// Force defines model for force.
+type Force = bool
+
 // Limit defines model for limit.
 type Limit = int
+
+// Parallelism defines model for parallelism.
+type Parallelism = int
 
 // BadRequest A problem document (RFC 9457)
 type BadRequest = Problem
@@ -283,6 +390,9 @@ type IOFailed = Problem
 // Internal A problem document (RFC 9457)
 type Internal = Problem
 
+// Invalid A problem document (RFC 9457)
+type Invalid = Problem
+
 // NoSpace A problem document (RFC 9457)
 type NoSpace = Problem
 
@@ -304,6 +414,64 @@ type TooSlow = Problem
 // Unsupported A problem document (RFC 9457)
 type Unsupported = Problem
 
+// ListCompositionsParams defines parameters for ListCompositions.
+type ListCompositionsParams struct {
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Most entries of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CheckCompositionParams defines parameters for CheckComposition.
+type CheckCompositionParams struct {
+	// Name The name under which it would be registered, which says what of a source with several compositions is meant; without
+	// it, the one that no other of them applies
+	Name *Name `form:"name,omitempty" json:"name,omitempty"`
+}
+
+// DeleteCompositionParams defines parameters for DeleteComposition.
+type DeleteCompositionParams struct {
+	// Force Whether to do it also where compositions are left with what they can't apply
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+}
+
+// GetCompositionParams defines parameters for GetComposition.
+type GetCompositionParams struct {
+	// Accept The forms of the answer that are welcome
+	Accept *string `json:"Accept,omitempty"`
+}
+
+// PutCompositionParams defines parameters for PutComposition.
+type PutCompositionParams struct {
+	// Tag A tag to move to the version, instead of `latest`
+	Tag []Tag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// Force Whether to do it also where compositions are left with what they can't apply
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+}
+
+// DeleteCompositionTagParams defines parameters for DeleteCompositionTag.
+type DeleteCompositionTagParams struct {
+	// Force Whether to do it also where compositions are left with what they can't apply
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+}
+
+// PutCompositionTagParams defines parameters for PutCompositionTag.
+type PutCompositionTagParams struct {
+	// Force Whether to do it also where compositions are left with what they can't apply
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+}
+
+// ListCompositionVersionsParams defines parameters for ListCompositionVersions.
+type ListCompositionVersionsParams struct {
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Most entries of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListFunctionsParams defines parameters for ListFunctions.
 type ListFunctionsParams struct {
 	// Cursor `next` of the page before, like `wordcount`; the first page has none
@@ -311,6 +479,12 @@ type ListFunctionsParams struct {
 
 	// Limit Most entries of a page
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// DeleteFunctionParams defines parameters for DeleteFunction.
+type DeleteFunctionParams struct {
+	// Force Whether to do it also where compositions are left with what they can't apply
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
 }
 
 // PutFunctionParams defines parameters for PutFunction.
@@ -341,6 +515,21 @@ type PutFunctionParams struct {
 
 	// Tag A tag to move to the version, instead of `latest`, like `stable`
 	Tag []Tag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// Force Whether to do it also where compositions are left with what they can't apply
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+}
+
+// DeleteTagParams defines parameters for DeleteTag.
+type DeleteTagParams struct {
+	// Force Whether to do it also where compositions are left with what they can't apply
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+}
+
+// PutTagParams defines parameters for PutTag.
+type PutTagParams struct {
+	// Force Whether to do it also where compositions are left with what they can't apply
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
 }
 
 // ListVersionsParams defines parameters for ListVersions.
@@ -362,6 +551,10 @@ type InvokeParams struct {
 
 	// Key The key of a raw body, like `7`
 	Key *Key `form:"key,omitempty" json:"key,omitempty"`
+
+	// Parallelism How many instances `anyEach` and `anyKeyed` may make of an application of a composition; 16 if it is not given.
+	// Results may depend on it. It has no effect on functions.
+	Parallelism *Parallelism `form:"parallelism,omitempty" json:"parallelism,omitempty"`
 
 	// Accept The forms of the answer that are welcome, like `application/json`
 	Accept *string `json:"Accept,omitempty"`
@@ -461,6 +654,71 @@ type ClientInterface interface {
 	// Corresponds with GET /readyz (the `Readiness` operationId).
 	Readiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCompositions All compositions, in the order of their names
+	//
+	// Each is shown by the version that `latest` names, or its newest one if it has no such tag, without its source and what
+	// it applies.
+	//
+	// Corresponds with GET /v1/compositions (the `ListCompositions` operationId).
+	ListCompositions(ctx context.Context, params *ListCompositionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckCompositionWithBody Check a composition against what is registered, and store nothing
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/compositions/check (the `CheckComposition` operationId).
+	CheckCompositionWithBody(ctx context.Context, params *CheckCompositionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteComposition Delete a composition, or one version of it
+	//
+	// `NAME` deletes the composition with all versions and tags, `NAME@NUMBER` and `NAME@sha256:…` one version. Numbers are
+	// never used again. What another composition applies is not deleted unless `force` says so.
+	//
+	// Corresponds with DELETE /v1/compositions/{ref} (the `DeleteComposition` operationId).
+	DeleteComposition(ctx context.Context, ref Ref, params *DeleteCompositionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetComposition One version of a composition
+	//
+	// As `text/plain`, where `Accept` prefers that, it is the source alone.
+	//
+	// Corresponds with GET /v1/compositions/{ref} (the `GetComposition` operationId).
+	GetComposition(ctx context.Context, ref Ref, params *GetCompositionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCompositionWithBody Register a source as a version of a composition
+	//
+	// The source is checked against what is registered, and what is acknowledged is on disk. A source that means the same
+	// gives the version that exists. Names in it mean what they mean when a call begins, unless they are pinned by a number
+	// or digest. Without `tag`, `latest` moves to the version; with it, only the tags that are named. Compositions that apply
+	// this one were checked against its sets: a tag that would name a version with others is not moved, and nothing is
+	// registered, unless `force` says so.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/compositions/{ref} (the `PutComposition` operationId).
+	PutCompositionWithBody(ctx context.Context, ref CompositionName, params *PutCompositionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCompositionTag Remove a tag
+	//
+	// One that other compositions apply is removed only if `force` says so.
+	//
+	// Corresponds with DELETE /v1/compositions/{ref}/tags/{tag} (the `DeleteCompositionTag` operationId).
+	DeleteCompositionTag(ctx context.Context, ref CompositionName, tag Tag, params *DeleteCompositionTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCompositionTagWithBody Make a tag name a version
+	//
+	// Moving `latest` to an older version is how a composition is rolled back. The body is read by what it is, whatever its
+	// type says. A tag that other compositions apply moves to a version with other sets only if `force` says so.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/compositions/{ref}/tags/{tag} (the `PutCompositionTag` operationId).
+	PutCompositionTagWithBody(ctx context.Context, ref CompositionName, tag Tag, params *PutCompositionTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCompositionVersions The versions of a composition, the newest first
+	//
+	// Corresponds with GET /v1/compositions/{ref}/versions (the `ListCompositionVersions` operationId).
+	ListCompositionVersions(ctx context.Context, ref CompositionName, params *ListCompositionVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListFunctions All functions, in the order of their names
 	//
 	// Each is shown by the version that `latest` names, or its newest one if it has no such tag.
@@ -471,10 +729,10 @@ type ClientInterface interface {
 	// DeleteFunction Delete a function, or one version of it
 	//
 	// `NAME` deletes the function with all versions and tags, `NAME@NUMBER` and `NAME@sha256:…` one version. Numbers are
-	// never used again.
+	// never used again. What a composition applies is not deleted unless `force` says so.
 	//
 	// Corresponds with DELETE /v1/functions/{ref} (the `DeleteFunction` operationId).
-	DeleteFunction(ctx context.Context, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteFunction(ctx context.Context, ref Ref, params *DeleteFunctionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetFunction One version of a function
 	//
@@ -486,7 +744,9 @@ type ClientInterface interface {
 	// The code is checked and compiled before the answer, and what is acknowledged is on disk. The same code with the same
 	// settings gives the version that exists. Signature, limits and more come from the code's
 	// manifest unless the query says otherwise; with `input` or `output` the query is the whole signature. Without `tag`,
-	// `latest` moves to the version; with it, only the tags that are named.
+	// `latest` moves to the version; with it, only the tags that are named. Compositions that apply what a tag names were
+	// checked against its sets: a tag that would name a version with others is not moved, and nothing is registered, unless
+	// `force` says so.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -500,25 +760,27 @@ type ClientInterface interface {
 
 	// DeleteTag Remove a tag
 	//
+	// One that compositions apply is removed only if `force` says so.
+	//
 	// Corresponds with DELETE /v1/functions/{ref}/tags/{tag} (the `DeleteTag` operationId).
-	DeleteTag(ctx context.Context, ref Name, tag Tag, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteTag(ctx context.Context, ref Name, tag Tag, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutTagWithBody Make a tag name a version
 	//
 	// Moving `latest` to an older version is how a function is rolled back. The body is read by what it is, whatever its
-	// type says.
+	// type says. A tag that compositions apply moves to a version with other sets only if `force` says so.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/functions/{ref}/tags/{tag} (the `PutTag` operationId).
-	PutTagWithBody(ctx context.Context, ref Name, tag Tag, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutTagWithBody(ctx context.Context, ref Name, tag Tag, params *PutTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListVersions The versions of a function, the newest first
 	//
 	// Corresponds with GET /v1/functions/{ref}/versions (the `ListVersions` operationId).
 	ListVersions(ctx context.Context, ref Name, params *ListVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// InvokeWithBody Call a function
+	// InvokeWithBody Call a function or composition
 	//
 	// A body that is neither a form nor JSON is one item, named `body`, of the function's first input set, or `stdin` of its
 	// set `stdio` if it has one; with `set`, `item` or `key` in the query any body is. A part of a form is an item: its name
@@ -528,6 +790,9 @@ type ClientInterface interface {
 	// output sets together (with a set `stdio` and nothing else: what was written to stdout), 204 if there is none, and
 	// `multipart/mixed` if there are several. Raw answers are `application/octet-stream` unless the function's manifest
 	// gives the set's content another type; that may also be `application/json`, which is then the function's own JSON.
+	//
+	// A composition is called like a function. All names in it mean what they mean at that moment. Fuel is that of all its
+	// instances together, and memory the most that one of them had.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -595,6 +860,151 @@ func (c *Client) Readiness(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
+// ListCompositions All compositions, in the order of their names
+//
+// Each is shown by the version that `latest` names, or its newest one if it has no such tag, without its source and what
+// it applies.
+//
+// Corresponds with GET /v1/compositions (the `ListCompositions` operationId).
+func (c *Client) ListCompositions(ctx context.Context, params *ListCompositionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCompositionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckCompositionWithBody Check a composition against what is registered, and store nothing
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/compositions/check (the `CheckComposition` operationId).
+func (c *Client) CheckCompositionWithBody(ctx context.Context, params *CheckCompositionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckCompositionRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteComposition Delete a composition, or one version of it
+//
+// `NAME` deletes the composition with all versions and tags, `NAME@NUMBER` and `NAME@sha256:…` one version. Numbers are
+// never used again. What another composition applies is not deleted unless `force` says so.
+//
+// Corresponds with DELETE /v1/compositions/{ref} (the `DeleteComposition` operationId).
+func (c *Client) DeleteComposition(ctx context.Context, ref Ref, params *DeleteCompositionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCompositionRequest(c.Server, ref, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetComposition One version of a composition
+//
+// As `text/plain`, where `Accept` prefers that, it is the source alone.
+//
+// Corresponds with GET /v1/compositions/{ref} (the `GetComposition` operationId).
+func (c *Client) GetComposition(ctx context.Context, ref Ref, params *GetCompositionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCompositionRequest(c.Server, ref, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCompositionWithBody Register a source as a version of a composition
+//
+// The source is checked against what is registered, and what is acknowledged is on disk. A source that means the same
+// gives the version that exists. Names in it mean what they mean when a call begins, unless they are pinned by a number
+// or digest. Without `tag`, `latest` moves to the version; with it, only the tags that are named. Compositions that apply
+// this one were checked against its sets: a tag that would name a version with others is not moved, and nothing is
+// registered, unless `force` says so.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/compositions/{ref} (the `PutComposition` operationId).
+func (c *Client) PutCompositionWithBody(ctx context.Context, ref CompositionName, params *PutCompositionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCompositionRequestWithBody(c.Server, ref, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCompositionTag Remove a tag
+//
+// One that other compositions apply is removed only if `force` says so.
+//
+// Corresponds with DELETE /v1/compositions/{ref}/tags/{tag} (the `DeleteCompositionTag` operationId).
+func (c *Client) DeleteCompositionTag(ctx context.Context, ref CompositionName, tag Tag, params *DeleteCompositionTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCompositionTagRequest(c.Server, ref, tag, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCompositionTagWithBody Make a tag name a version
+//
+// Moving `latest` to an older version is how a composition is rolled back. The body is read by what it is, whatever its
+// type says. A tag that other compositions apply moves to a version with other sets only if `force` says so.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/compositions/{ref}/tags/{tag} (the `PutCompositionTag` operationId).
+func (c *Client) PutCompositionTagWithBody(ctx context.Context, ref CompositionName, tag Tag, params *PutCompositionTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCompositionTagRequestWithBody(c.Server, ref, tag, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCompositionVersions The versions of a composition, the newest first
+//
+// Corresponds with GET /v1/compositions/{ref}/versions (the `ListCompositionVersions` operationId).
+func (c *Client) ListCompositionVersions(ctx context.Context, ref CompositionName, params *ListCompositionVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCompositionVersionsRequest(c.Server, ref, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListFunctions All functions, in the order of their names
 //
 // Each is shown by the version that `latest` names, or its newest one if it has no such tag.
@@ -615,11 +1025,11 @@ func (c *Client) ListFunctions(ctx context.Context, params *ListFunctionsParams,
 // DeleteFunction Delete a function, or one version of it
 //
 // `NAME` deletes the function with all versions and tags, `NAME@NUMBER` and `NAME@sha256:…` one version. Numbers are
-// never used again.
+// never used again. What a composition applies is not deleted unless `force` says so.
 //
 // Corresponds with DELETE /v1/functions/{ref} (the `DeleteFunction` operationId).
-func (c *Client) DeleteFunction(ctx context.Context, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteFunctionRequest(c.Server, ref)
+func (c *Client) DeleteFunction(ctx context.Context, ref Ref, params *DeleteFunctionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteFunctionRequest(c.Server, ref, params)
 	if err != nil {
 		return nil, err
 	}
@@ -650,7 +1060,9 @@ func (c *Client) GetFunction(ctx context.Context, ref Ref, reqEditors ...Request
 // The code is checked and compiled before the answer, and what is acknowledged is on disk. The same code with the same
 // settings gives the version that exists. Signature, limits and more come from the code's
 // manifest unless the query says otherwise; with `input` or `output` the query is the whole signature. Without `tag`,
-// `latest` moves to the version; with it, only the tags that are named.
+// `latest` moves to the version; with it, only the tags that are named. Compositions that apply what a tag names were
+// checked against its sets: a tag that would name a version with others is not moved, and nothing is registered, unless
+// `force` says so.
 //
 // Takes any type of body and a specified content type.
 //
@@ -684,9 +1096,11 @@ func (c *Client) GetCode(ctx context.Context, ref Ref, reqEditors ...RequestEdit
 
 // DeleteTag Remove a tag
 //
+// One that compositions apply is removed only if `force` says so.
+//
 // Corresponds with DELETE /v1/functions/{ref}/tags/{tag} (the `DeleteTag` operationId).
-func (c *Client) DeleteTag(ctx context.Context, ref Name, tag Tag, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteTagRequest(c.Server, ref, tag)
+func (c *Client) DeleteTag(ctx context.Context, ref Name, tag Tag, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteTagRequest(c.Server, ref, tag, params)
 	if err != nil {
 		return nil, err
 	}
@@ -700,13 +1114,13 @@ func (c *Client) DeleteTag(ctx context.Context, ref Name, tag Tag, reqEditors ..
 // PutTagWithBody Make a tag name a version
 //
 // Moving `latest` to an older version is how a function is rolled back. The body is read by what it is, whatever its
-// type says.
+// type says. A tag that compositions apply moves to a version with other sets only if `force` says so.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/functions/{ref}/tags/{tag} (the `PutTag` operationId).
-func (c *Client) PutTagWithBody(ctx context.Context, ref Name, tag Tag, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutTagRequestWithBody(c.Server, ref, tag, contentType, body)
+func (c *Client) PutTagWithBody(ctx context.Context, ref Name, tag Tag, params *PutTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutTagRequestWithBody(c.Server, ref, tag, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -732,7 +1146,7 @@ func (c *Client) ListVersions(ctx context.Context, ref Name, params *ListVersion
 	return c.Client.Do(req)
 }
 
-// InvokeWithBody Call a function
+// InvokeWithBody Call a function or composition
 //
 // A body that is neither a form nor JSON is one item, named `body`, of the function's first input set, or `stdin` of its
 // set `stdio` if it has one; with `set`, `item` or `key` in the query any body is. A part of a form is an item: its name
@@ -742,6 +1156,9 @@ func (c *Client) ListVersions(ctx context.Context, ref Name, params *ListVersion
 // output sets together (with a set `stdio` and nothing else: what was written to stdout), 204 if there is none, and
 // `multipart/mixed` if there are several. Raw answers are `application/octet-stream` unless the function's manifest
 // gives the set's content another type; that may also be `application/json`, which is then the function's own JSON.
+//
+// A composition is called like a function. All names in it mean what they mean at that moment. Fuel is that of all its
+// instances together, and memory the most that one of them had.
 //
 // Takes any type of body and a specified content type.
 //
@@ -866,6 +1283,524 @@ func NewReadinessRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListCompositionsRequest constructs an http.Request for the ListCompositions method
+func NewListCompositionsRequest(server string, params *ListCompositionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/compositions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCheckCompositionRequestWithBody constructs an http.Request for the CheckComposition method, with any body, and a specified content type
+func NewCheckCompositionRequestWithBody(server string, params *CheckCompositionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/compositions/check")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Name != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name", *params.Name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteCompositionRequest constructs an http.Request for the DeleteComposition method
+func NewDeleteCompositionRequest(server string, ref Ref, params *DeleteCompositionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/compositions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCompositionRequest constructs an http.Request for the GetComposition method
+func NewGetCompositionRequest(server string, ref Ref, params *GetCompositionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/compositions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.Accept != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPutCompositionRequestWithBody constructs an http.Request for the PutComposition method, with any body, and a specified content type
+func NewPutCompositionRequestWithBody(server string, ref CompositionName, params *PutCompositionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/compositions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Tag != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteCompositionTagRequest constructs an http.Request for the DeleteCompositionTag method
+func NewDeleteCompositionTagRequest(server string, ref CompositionName, tag Tag, params *DeleteCompositionTagParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "tag", tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/compositions/%s/tags/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutCompositionTagRequestWithBody constructs an http.Request for the PutCompositionTag method, with any body, and a specified content type
+func NewPutCompositionTagRequestWithBody(server string, ref CompositionName, tag Tag, params *PutCompositionTagParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "tag", tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/compositions/%s/tags/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListCompositionVersionsRequest constructs an http.Request for the ListCompositionVersions method
+func NewListCompositionVersionsRequest(server string, ref CompositionName, params *ListCompositionVersionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/compositions/%s/versions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListFunctionsRequest constructs an http.Request for the ListFunctions method
 func NewListFunctionsRequest(server string, params *ListFunctionsParams) (*http.Request, error) {
 	var err error
@@ -933,7 +1868,7 @@ func NewListFunctionsRequest(server string, params *ListFunctionsParams) (*http.
 }
 
 // NewDeleteFunctionRequest constructs an http.Request for the DeleteFunction method
-func NewDeleteFunctionRequest(server string, ref Ref) (*http.Request, error) {
+func NewDeleteFunctionRequest(server string, ref Ref, params *DeleteFunctionParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -956,6 +1891,33 @@ func NewDeleteFunctionRequest(server string, ref Ref) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -1143,6 +2105,18 @@ func NewPutFunctionRequestWithBody(server string, ref Name, params *PutFunctionP
 
 		}
 
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -1194,7 +2168,7 @@ func NewGetCodeRequest(server string, ref Ref) (*http.Request, error) {
 }
 
 // NewDeleteTagRequest constructs an http.Request for the DeleteTag method
-func NewDeleteTagRequest(server string, ref Name, tag Tag) (*http.Request, error) {
+func NewDeleteTagRequest(server string, ref Name, tag Tag, params *DeleteTagParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1224,6 +2198,33 @@ func NewDeleteTagRequest(server string, ref Name, tag Tag) (*http.Request, error
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -1235,7 +2236,7 @@ func NewDeleteTagRequest(server string, ref Name, tag Tag) (*http.Request, error
 }
 
 // NewPutTagRequestWithBody constructs an http.Request for the PutTag method, with any body, and a specified content type
-func NewPutTagRequestWithBody(server string, ref Name, tag Tag, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutTagRequestWithBody(server string, ref Name, tag Tag, params *PutTagParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1265,6 +2266,33 @@ func NewPutTagRequestWithBody(server string, ref Name, tag Tag, contentType stri
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
@@ -1412,6 +2440,18 @@ func NewInvokeRequestWithBody(server string, ref Ref, params *InvokeParams, cont
 		if params.Key != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "key", *params.Key, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Parallelism != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "parallelism", *params.Parallelism, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -212,11 +212,11 @@ func (c *commandLine) completeInputs(cmd *cobra.Command, args []string, begun st
 // targets lists what may follow NAME@: tags and numbers.
 func targets(ctx context.Context, cl *client.Client, name string) []cobra.Completion {
 	var list []cobra.Completion
-	page, err := cl.Versions(ctx, name, "", 0)
+	page, err := versionsOf(cl, name)(ctx, "", 0)
 	if err != nil {
 		return nil
 	}
-	for i, f := range page.Items {
+	for i, f := range page.items {
 		if i == 0 {
 			for _, tag := range sortedTags(f.Tags) {
 				list = append(list, cobra.CompletionWithDesc(tag, fmt.Sprintf("version %d", f.Tags[tag])))

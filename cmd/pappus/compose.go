@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,16 +26,17 @@ const formText = composition.PictureText
 func (c *commandLine) composeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compose",
-		Short: "Check, format or show compositions",
+		Short: "Register, check, format or show compositions",
 		Long: `A composition is an application that is made of functions. docs/compositions.md
 describes the two forms in which it can be written.`,
 		Example: `  pappus compose check count.comp
+  pappus compose push count.comp
   pappus compose fmt -w count.comp
   pappus compose show count.comp --format svg > count.svg`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(c.composeCheckCommand(), c.composeFormatCommand(), c.composeShowCommand())
+	cmd.AddCommand(c.composePushCommand(), c.composeCheckCommand(), c.composeFormatCommand(), c.composeShowCommand())
 	return cmd
 }
 
@@ -146,18 +146,24 @@ named, or with --offline, its declarations are believed. FILE is - for stdin.`,
 			if opts.Name == "" {
 				opts.Name = source.name()
 			}
+			// The graph is the same for a server that knows what is applied.
+			g, warnings, err := composition.Compile(cmd.Context(), source.text, opts)
+			record := checkedComposition{File: source.file, Offline: true, References: []string{}}
 			if !offline {
-				cl, err := c.reachable(cmd.Context(), stderr)
-				if err != nil {
-					return err
+				cl, unreachable := c.reachable(cmd.Context(), stderr)
+				if unreachable != nil {
+					return unreachable
 				}
 				if cl != nil {
 					defer cl.Close()
-					opts.Resolver = &serverFunctions{client: cl}
+					record.Offline = false
+					var refused error
+					if warnings, refused = checkOnServer(cmd.Context(), cl, opts.Name, source.text); refused != nil {
+						err = refused
+					}
 				}
 			}
-			g, warnings, err := composition.Compile(cmd.Context(), source.text, opts)
-			record := checkedComposition{File: source.file, Offline: opts.Resolver == nil, Warnings: source.mistakes(warnings), References: []string{}}
+			record.Warnings = source.mistakes(warnings)
 			if c.form.kind == "" {
 				for _, w := range record.Warnings {
 					if _, err := io.WriteString(stderr, w.text); err != nil {
@@ -166,7 +172,7 @@ named, or with --offline, its declarations are believed. FILE is - for stdin.`,
 				}
 			}
 			if err != nil {
-				return source.failure(err)
+				return source.refused(err)
 			}
 			sig := g.Entry().Signature()
 			record.Name, record.Inputs, record.Outputs = g.Entry().Name, sig.Inputs, sig.Outputs
@@ -185,6 +191,19 @@ named, or with --offline, its declarations are believed. FILE is - for stdin.`,
 	_ = cmd.RegisterFlagCompletionFunc("name", cobra.NoFileCompletions) // fails for flags that do not exist
 	c.bindForm(cmd.Flags(), plainForms)
 	return cmd
+}
+
+// checkOnServer has a server look at a source.
+func checkOnServer(ctx context.Context, cl *client.Client, name, source string) ([]composition.Diagnostic, error) {
+	checked, err := cl.CheckComposition(ctx, name, source)
+	var p *client.Problem
+	switch {
+	case errors.As(err, &p):
+		return diagnostics(p.Warnings, true), err
+	case err != nil:
+		return nil, err
+	}
+	return diagnostics(checked.Warnings, true), nil
 }
 
 // described is a composition's name and signature.
@@ -217,68 +236,6 @@ func (c *commandLine) reachable(ctx context.Context, stderr io.Writer) (*client.
 	}
 	_, err = fmt.Fprintln(stderr, "no server can be reached, so that declarations are believed; --offline says that this is meant")
 	return nil, err
-}
-
-// serverFunctions are the functions of a server.
-type serverFunctions struct {
-	client *client.Client
-	near   []string // their names, as far as they were needed
-}
-
-var _ composition.Resolver = (*serverFunctions)(nil)
-
-// Resolve asks the server.
-func (s *serverFunctions) Resolve(ctx context.Context, reference string) (*composition.Callee, error) {
-	ref, err := registry.ParseRef(reference)
-	if err != nil {
-		var bad *registry.NameError
-		if errors.As(err, &bad) {
-			return nil, &composition.UnknownError{Reason: bad.Reason}
-		}
-		return nil, err
-	}
-	f, err := s.client.GetFunction(ctx, ref.String())
-	var problem *client.Problem
-	if errors.As(err, &problem) && problem.Status == http.StatusNotFound {
-		return nil, s.unknown(ctx, ref)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &composition.Callee{
-		Name: ref.Name, Tag: ref.Tag, Number: ref.Number, Digest: ref.Digest,
-		Signature: engine.Signature{Inputs: engineParams(f.Inputs), Outputs: engineParams(f.Outputs), Open: f.Open},
-	}, nil
-}
-
-func engineParams(list []client.Param) []engine.Param {
-	params := make([]engine.Param, len(list))
-	for i, p := range list {
-		params[i] = engine.Param{Name: p.Name, Type: engine.TypeSet, ContentType: p.ContentType}
-		if p.Type == engine.TypeItem {
-			params[i].Type = engine.TypeItem
-		}
-	}
-	return params
-}
-
-// unknown says what of a reference is not there, and what is.
-func (s *serverFunctions) unknown(ctx context.Context, ref registry.Ref) error {
-	if bare := (registry.Ref{Name: ref.Name}); ref != bare {
-		if _, err := s.client.GetFunction(ctx, ref.Name); err == nil {
-			return &composition.UnknownError{Reason: "is no version of " + ref.Name}
-		}
-	}
-	if s.near == nil {
-		s.near = []string{}
-		for f, err := range functions(ctx, s.client.ListFunctions) {
-			if err != nil {
-				break // a hint less
-			}
-			s.near = append(s.near, f.Name)
-		}
-	}
-	return &composition.UnknownError{Near: s.near}
 }
 
 func (c *commandLine) composeShowCommand() *cobra.Command {

@@ -41,13 +41,17 @@ func TestCases(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			runCase(t, p, name, folder, c)
+			if isComposition(name) {
+				p.pushComposition(t, name)
+				runCase(t, p, folder, c, name, []string{"invoke", name})
+				return
+			}
+			runFunctionCase(t, p, name, folder, c)
 		})
 	}
 }
 
-func runCase(t *testing.T, p *process, name, folder string, c *cases.Case) {
-	end := c.End()
+func runFunctionCase(t *testing.T, p *process, name, folder string, c *cases.Case) {
 	memory, timeout := "", ""
 	if c.Limits.Memory > 0 {
 		memory = c.Limits.Memory.String()
@@ -60,6 +64,16 @@ func runCase(t *testing.T, p *process, name, folder string, c *cases.Case) {
 		t.Fatal(err)
 	}
 	ref := fmt.Sprintf("%s@%d", name, f.Version)
+	local := []string{"run", filepath.Join("../../samples", name, name+".wasm")}
+	if memory != "" {
+		local = append(local, "--memory", memory)
+	}
+	runCase(t, p, folder, c, ref, []string{"invoke", ref}, local)
+}
+
+// runCase runs a case by HTTP and by the beginnings of commands.
+func runCase(t *testing.T, p *process, folder string, c *cases.Case, ref string, verbs ...[]string) {
+	end := c.End()
 	in, want := tree(c.In), tree(c.Out)
 	for _, accept := range []string{client.TypeMultipart, client.TypeJSON, ""} {
 		for _, body := range []client.Body{multipartBody(t, in), jsonBody(t, in)} {
@@ -79,11 +93,7 @@ func runCase(t *testing.T, p *process, name, folder string, c *cases.Case) {
 	for set := range sets(in) {
 		args = append(args, "--in", set+"="+filepath.Join("../../samples", folder, "in", set))
 	}
-	local := []string{"run", filepath.Join("../../samples", name, name+".wasm")}
-	if memory != "" {
-		local = append(local, "--memory", memory)
-	}
-	for _, verb := range [][]string{{"invoke", ref}, local} {
+	for _, verb := range verbs {
 		out := t.TempDir()
 		r := command(t.Context(), t, p.url, slices.Concat(verb, args, []string{"--out", out})...)
 		if (r.exit == 0) != (end == "ok") {

@@ -27,7 +27,8 @@ func exampleFolder(t *testing.T, server string) (dir string, env []string) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"wordcount", "sumoccurrence", "matmul"} {
+	write("logcount.comp", read(t, "../../samples/logcount/logcount.comp"))
+	for _, name := range []string{"wordcount", "sumoccurrence", "matmul", "sum"} {
 		write(name+".wasm", sample(t, name))
 	}
 	write("build/out.wasm", sample(t, "wordcount"))
@@ -48,7 +49,7 @@ func exampleFolder(t *testing.T, server string) (dir string, env []string) {
 		"PAPPUS_SERVER="+server, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
 	for _, line := range []string{
 		"pappus push wordcount.wasm && pappus push wordcount.wasm --timeout 2s && pappus push wordcount.wasm --timeout 3s",
-		"pappus push sumoccurrence.wasm matmul.wasm",
+		"pappus push sumoccurrence.wasm matmul.wasm sum.wasm",
 		"pappus tag wordcount stable 1 && pappus tag wordcount canary 3 && pappus tag wordcount latest 1",
 	} {
 		if out, err := shell(t, dir, env, line).CombinedOutput(); err != nil {

@@ -48,6 +48,12 @@ type failure struct {
 
 	Mistakes settings.Errors `json:"mistakes,omitempty"` // in the configuration
 	Errors   []sourceMistake `json:"errors,omitempty"`   // in a composition
+	Users    []client.User   `json:"users,omitempty"`    // of what was to be changed
+
+	// Where in a composition the failure was.
+	Application string `json:"application,omitempty"`
+	Index       *int   `json:"index,omitempty"` // of its instance
+	Item        string `json:"item,omitempty"`
 
 	err error
 }
@@ -129,11 +135,12 @@ func exitOfFault(kind engine.FaultKind, fuel int64) int {
 func (f *failure) ofProblem(p *client.Problem) {
 	f.Kind, f.ExitCode, f.Stderr, f.Stack = p.Code(), p.ExitCode, p.Stderr, p.Stack
 	f.Declared, f.Imports, f.Request, f.Hint = p.Declared, p.Imports, p.Instance, p.Hint
+	f.Application, f.Index, f.Item, f.Users = p.Application, p.Index, p.Item, p.Users
 	if p.Usage != nil {
 		f.Usage = &usageOf{p.Usage.Fuel, p.Usage.MemoryPages}
 	}
 	switch code := problem.Code(f.Kind); {
-	case code == problem.RejectedModule, code == problem.CompileTooCostly, code == problem.UnknownCode:
+	case code == problem.RejectedModule, code == problem.CompileTooCostly, code == problem.UnknownCode, code == problem.InvalidComposition:
 		f.Exit = exitRejected
 	case p.Status == http.StatusNotFound:
 		f.Exit = exitNotFound
@@ -171,6 +178,14 @@ func hintOf(code problem.Code) string {
 	switch code {
 	case problem.UnknownFunction:
 		return "see what there is with: pappus ls; register it with: pappus push FILE"
+	case problem.UnknownComposition:
+		return "see what there is with: pappus ls; register it with: pappus compose push FILE"
+	case problem.InUse:
+		return "move or remove what refers to it first; where compositions do, --force does it all the same"
+	case problem.SignatureBreaks:
+		return "use another tag, or do it all the same with --force, and push the compositions again"
+	case problem.BrokenComposition:
+		return "push it again with: pappus compose push FILE; or move the tags of what it applies back"
 	case problem.UnknownVersion:
 		return "see the versions with: pappus ls NAME"
 	case problem.UnknownTag:
@@ -229,6 +244,16 @@ func (f *failure) print(w *escaper, asJSON bool) {
 	}
 	for _, m := range f.Errors {
 		b.WriteString(m.text)
+	}
+	if f.Application != "" {
+		where := "in: " + oneLine(f.Application)
+		if f.Index != nil {
+			where += fmt.Sprintf(", instance %d", *f.Index)
+		}
+		if f.Item != "" {
+			where += ", item " + oneLine(f.Item)
+		}
+		b.WriteString(where + "\n")
 	}
 	list("imports", f.Imports)
 	list("declared", f.Declared)

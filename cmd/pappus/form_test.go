@@ -115,9 +115,9 @@ func TestErrorsAmongRecords(t *testing.T) {
 		var b bytes.Buffer
 		c := withoutEnvironment(&b, io.Discard)
 		c.form = form{kind, template.Must(template.New("").Parse("{{.name}}"))}
-		err := showAll(c, versionView(), func(yield func(client.Function, error) bool) {
-			if yield(client.Function{Name: "first"}, nil) {
-				yield(client.Function{}, broken)
+		err := showAll(c, versionView(), func(yield func(entry, error) bool) {
+			if yield(functionEntry(&client.Function{Name: "first"}), nil) {
+				yield(entry{}, broken)
 			}
 		})
 		if !errors.Is(err, broken) {

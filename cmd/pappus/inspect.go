@@ -20,6 +20,7 @@ import (
 	"pappus/client"
 	"pappus/data"
 	"pappus/engine"
+	"pappus/registry"
 	"pappus/server/problem"
 	"pappus/wasmengine"
 )
@@ -28,7 +29,7 @@ func (c *commandLine) inspectCommand() *cobra.Command {
 	var show inspection
 	cmd := &cobra.Command{
 		Use:   "inspect REF|FILE",
-		Short: "Show what is known of a function, or of a file before it is pushed",
+		Short: "Show what is known of a function or composition, or of a file before it is pushed",
 		Long: `Shows all that can be known of the code in FILE, or of a function on the server
 and its code: signature, limits and digests, imports and exports, memory, features,
 what its calls can take of the stack, and its functions, the largest first. The
@@ -38,7 +39,8 @@ Of a file that a server would refuse, all reasons are shown, each with what to d
 and the exit code is 5. One that would not be refused is compiled, initialised and
 called once on empty inputs, isolated like any function; with --no-run it is only
 compiled.
-docs/inspect.md says how to read the rest.
+docs/inspect.md says how to read the rest. Of a composition its source is shown, and
+what it applies.
 
 What has a / in it, begins with a dot, ends in .wasm or .wat, or is - (standard
 input) is a file.`,
@@ -163,26 +165,30 @@ func (c *commandLine) inspectFunction(ctx context.Context, ref string, show insp
 	if err != nil {
 		return err
 	}
-	f, err := cl.GetFunction(ctx, ref)
+	one, err := lookUp(ctx, cl, ref)
 	if err != nil {
 		return err
 	}
 	const most = 100 // versions that are counted
-	versions, err := cl.Versions(ctx, f.Name, "", most)
+	versions, err := versionsOf(cl, one.Name)(ctx, "", most)
 	if err != nil {
 		return err
 	}
-	count := fmt.Sprint(len(versions.Items))
-	if versions.Next != "" {
+	count := fmt.Sprint(len(versions.items))
+	if versions.next != "" {
 		count += " or more"
 	}
+	if one.composition != nil {
+		return showOne(c, compositionView(count), inspectedComposition{*one.composition, one.Kind, len(versions.items), versions.next != ""})
+	}
+	f := &one.Function
 	var r *wasmengine.Report
 	if !show.noCode && f.Engine == wasmengine.Name {
 		if r, err = reportOnFunction(ctx, cl, f, show); err != nil {
 			return err
 		}
 	}
-	out := inspectedFunction{Function: *f, Versions: len(versions.Items), More: versions.Next != ""}
+	out := inspectedFunction{Kind: one.Kind, Function: *f, Versions: len(versions.items), More: versions.next != ""}
 	if r != nil {
 		report := reportOf(r)
 		out.Report = &report
@@ -193,6 +199,7 @@ func (c *commandLine) inspectFunction(ctx context.Context, ref string, show insp
 // inspectedFunction is what inspect prints of a function.
 type inspectedFunction struct {
 	client.Function
+	Kind     registry.Kind `json:"kind"`
 	Versions int           `json:"versions"`
 	More     bool          `json:"more_versions,omitempty"` // than were counted
 	Report   *moduleReport `json:"report,omitempty"`
@@ -201,7 +208,7 @@ type inspectedFunction struct {
 func functionView(r *wasmengine.Report, count string, show inspection) *view[inspectedFunction] {
 	of := versionView()
 	v := &view[inspectedFunction]{
-		name: func(f inspectedFunction) string { return of.name(f.Function) },
+		name: func(f inspectedFunction) string { return of.name(functionEntry(&f.Function)) },
 		text: func(w io.Writer, f inspectedFunction) error {
 			if r == nil {
 				return printRows(w, functionRows(&f.Function, count))
@@ -210,9 +217,55 @@ func functionView(r *wasmengine.Report, count string, show inspection) *view[ins
 		},
 	}
 	for _, col := range of.columns {
-		v.columns = append(v.columns, column[inspectedFunction]{col.title, col.only, func(f inspectedFunction) string { return col.value(f.Function) }})
+		v.columns = append(v.columns, column[inspectedFunction]{col.title, col.only, func(f inspectedFunction) string { return col.value(functionEntry(&f.Function)) }})
 	}
 	return v
+}
+
+// inspectedComposition is what inspect prints of a composition.
+type inspectedComposition struct {
+	client.Composition
+	Kind     registry.Kind `json:"kind"`
+	Versions int           `json:"versions"`
+	More     bool          `json:"more_versions,omitempty"` // than were counted
+}
+
+func compositionView(count string) *view[inspectedComposition] {
+	of := versionView()
+	v := &view[inspectedComposition]{
+		name: func(c inspectedComposition) string { return of.name(compositionEntry(&c.Composition)) },
+		text: func(w io.Writer, c inspectedComposition) error {
+			if err := printRows(w, compositionRows(&c.Composition, count)); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(w, "\n%s\n", strings.TrimSuffix(c.Source, "\n"))
+			return err
+		},
+	}
+	for _, col := range of.columns {
+		v.columns = append(v.columns, column[inspectedComposition]{col.title, col.only, func(c inspectedComposition) string {
+			return col.value(compositionEntry(&c.Composition))
+		}})
+	}
+	return v
+}
+
+func compositionRows(c *client.Composition, versions string) []row {
+	rows := []row{
+		{"name", c.Name},
+		{"kind", string(registry.KindComposition)},
+		{"version", fmt.Sprint(c.Version)},
+		{"versions", versions},
+		{"tags", tagsOf(c.Tags, c.Version)},
+		{"digest", c.Digest},
+		{"inputs", paramList(c.Inputs, false)},
+		{"outputs", paramList(c.Outputs, false)},
+		{"created", c.Created.Local().Format(time.RFC3339)},
+	}
+	for _, u := range c.Uses {
+		rows = append(rows, row{"applies", fmt.Sprintf("%s (%s) => (%s)", u.Ref, paramList(u.Inputs, u.Open), paramList(u.Outputs, u.Open))})
+	}
+	return rows
 }
 
 // reportOnFunction fetches a function's code and looks at it under the
@@ -297,7 +350,7 @@ func functionRows(f *client.Function, versions string) []row {
 		{"name", f.Name},
 		{"version", fmt.Sprint(f.Version)},
 		{"versions", versions},
-		{"tags", tagsOf(*f)},
+		{"tags", tagsOf(f.Tags, f.Version)},
 		{"digest", f.Digest},
 		{"engine", f.Engine},
 		{"code", fmt.Sprintf("%s (%s)", f.CodeDigest, countBytes(f.Size))},

@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"pappus/client"
+	"pappus/dispatcher"
 )
 
 // callFlags are the flags of a call, with a server (invoke) or without (run).
@@ -44,12 +47,13 @@ func (f *callFlags) check(asJSON bool) error {
 func (c *commandLine) invokeCommand() *cobra.Command {
 	var call callFlags
 	var mediaType string
+	var parallelism int
 	cmd := &cobra.Command{
 		Use:   "invoke REF",
-		Short: "Call a function on the server",
-		Long: `Calls a function and prints what it gives: the bytes of a single item as they
-are, several items with a line before each. REF is NAME, NAME@TAG, NAME@NUMBER
-or NAME@sha256:DIGEST.
+		Short: "Call a function or composition on the server",
+		Long: `Calls a function or composition and prints what it gives: the bytes of a single
+item as they are, several items with a line before each. REF is NAME, NAME@TAG,
+NAME@NUMBER or NAME@sha256:DIGEST.
 
 ` + inputHelp,
 		Example: `  pappus invoke wordcount --in text=novel.txt
@@ -77,6 +81,12 @@ or NAME@sha256:DIGEST.
 				return err
 			}
 			inv := client.Invocation{Body: body}
+			if cmd.Flags().Changed("parallelism") {
+				if parallelism < 1 || parallelism > dispatcher.MaxParallelism {
+					return usage("leave it out for the default", "--parallelism %d: it is a number from 1 to %d", parallelism, dispatcher.MaxParallelism)
+				}
+				inv.Query = url.Values{"parallelism": {strconv.Itoa(parallelism)}}
+			}
 			switch {
 			case c.json:
 				inv.Accept = client.TypeJSON
@@ -100,6 +110,7 @@ or NAME@sha256:DIGEST.
 	call.bind(cmd.Flags())
 	c.bindForm(cmd.Flags(), onlyJSON())
 	c.bindQuiet(cmd.Flags(), "tell nothing of progress")
+	cmd.Flags().IntVar(&parallelism, "parallelism", dispatcher.DefaultParallelism, "how many instances `N` anyEach and anyKeyed of a composition may make")
 	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media `TYPE` of --raw; application/json and multipart/form-data bodies hold named sets")
 	return cmd
 }

@@ -2,29 +2,25 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"pappus/client"
 )
 
 func (c *commandLine) lsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls [NAME]",
-		Short: "List functions, or the versions of one",
-		Long: `Lists the functions on the server, each as its latest version is, or the versions
-of one function, the newest first. --quiet prints what other commands take: names
-of functions, or of versions like wordcount@3.`,
+		Short: "List functions and compositions, or the versions of one",
+		Long: `Lists the functions and compositions on the server, each as its latest version is,
+or the versions of one of them, the newest first. --quiet prints what other
+commands take: names, or those of versions like wordcount@3.`,
 		Example: `  pappus ls
   pappus ls wordcount -o wide
-  pappus ls -o go-template='{{.name}} {{.digest}}'
+  pappus ls -o go-template='{{.kind}} {{.name}} {{.digest}}'
   pappus ls --quiet | xargs -n 1 pappus inspect`,
 		Args:              takes(0, 1),
 		ValidArgsFunction: c.completeNames(1),
@@ -39,14 +35,12 @@ of functions, or of versions like wordcount@3.`,
 				return err
 			}
 			if len(args) == 1 {
-				return showAll(c, versionView(), functions(cmd.Context(), func(ctx context.Context, cursor string, limit int) (client.Page, error) {
-					return cl.Versions(ctx, args[0], cursor, limit)
-				}))
+				return showAll(c, versionView(), walk(cmd.Context(), versionsOf(cl, args[0])))
 			}
 			v := versionView()
-			v.name = func(f client.Function) string { return f.Name }
+			v.name = func(v entry) string { return v.Name }
 			count := 0
-			err = showAll(c, v, counted(functions(cmd.Context(), cl.ListFunctions), &count))
+			err = showAll(c, v, counted(everything(cmd.Context(), cl), &count))
 			if err == nil && count == 0 && c.forPeople() {
 				_, err = fmt.Fprintln(cmd.ErrOrStderr(), "no functions yet; register one with: pappus push FILE")
 			}
@@ -69,50 +63,6 @@ func counted[T any](records iter.Seq2[T, error], count *int) iter.Seq2[T, error]
 				return
 			}
 		}
-	}
-}
-
-// pageFunc returns a page of functions.
-type pageFunc func(ctx context.Context, cursor string, limit int) (client.Page, error)
-
-// functions asks for one page after the other.
-func functions(ctx context.Context, page pageFunc) iter.Seq2[client.Function, error] {
-	return func(yield func(client.Function, error) bool) {
-		for cursor := ""; ; {
-			p, err := page(ctx, cursor, 0)
-			if err != nil {
-				yield(client.Function{}, err)
-				return
-			}
-			for _, f := range p.Items {
-				if !yield(f, nil) {
-					return
-				}
-			}
-			if cursor = p.Next; cursor == "" {
-				return
-			}
-		}
-	}
-}
-
-// versionView shows versions of functions, each by a reference to it.
-func versionView() *view[client.Function] {
-	return &view[client.Function]{
-		name: func(f client.Function) string { return fmt.Sprintf("%s@%d", f.Name, f.Version) },
-		columns: []column[client.Function]{
-			{title: "NAME", value: func(f client.Function) string { return f.Name }},
-			{title: "VERSION", value: func(f client.Function) string { return fmt.Sprint(f.Version) }},
-			{title: "TAGS", value: tagsOf},
-			{title: "ENGINE", value: func(f client.Function) string { return f.Engine }},
-			{title: "SIZE", value: func(f client.Function) string { return roughBytes(f.Size) }},
-			{title: "AGE", only: formTable, value: func(f client.Function) string { return age(time.Since(f.Created)) }},
-			{title: "DIGEST", only: formTable, value: func(f client.Function) string { return shortDigest(f.Digest) }},
-			{title: "CREATED", only: formWide, value: func(f client.Function) string { return f.Created.Local().Format(time.RFC3339) }},
-			{title: "DIGEST", only: formWide, value: func(f client.Function) string { return f.Digest }},
-			{title: "INPUTS", only: formWide, value: func(f client.Function) string { return paramList(f.Inputs, f.Open) }},
-			{title: "OUTPUTS", only: formWide, value: func(f client.Function) string { return paramList(f.Outputs, f.Open) }},
-		},
 	}
 }
 
@@ -155,17 +105,6 @@ func age(d time.Duration) string {
 // sortedTags lists the names of tags in order.
 func sortedTags(tags map[string]int64) []string {
 	return slices.SortedFunc(maps.Keys(tags), cmp.Compare[string])
-}
-
-// tagsOf lists the tags that name this version.
-func tagsOf(f client.Function) string {
-	var tags []string
-	for _, tag := range sortedTags(f.Tags) {
-		if f.Tags[tag] == f.Version {
-			tags = append(tags, tag)
-		}
-	}
-	return strings.Join(tags, ",")
 }
 
 // printJSON prints a value as indented JSON.

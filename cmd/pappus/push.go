@@ -26,6 +26,7 @@ type pushing struct {
 	name      string
 	tags      []string
 	memo      string
+	force     bool
 	signature signatureFlags
 	limits    limitFlags
 }
@@ -38,7 +39,8 @@ func (c *commandLine) pushCommand() *cobra.Command {
 		Long: `Registers the code in FILE as a new version of a function and moves the tag
 "latest" to it, or only the tags that --tag names. What the code's manifest says
 of signature and limits can be overridden. The same code with the same settings
-gives the version that exists.
+gives the version that exists. Compositions that apply what a tag names keep it
+from moving to a version with other sets, unless --force says so.
 
 FILE is - for stdin. Several files are registered one after the other, each under
 its own name, until one is refused. --quiet prints NAME@VERSION of each, which
@@ -70,6 +72,7 @@ invoke and other verbs take.`,
 	flags.StringVar(&p.name, "name", "", "`NAME` of the function (default: the file's name without .wasm)")
 	flags.StringArrayVar(&p.tags, "tag", nil, "`TAG` to move to this version instead of latest; may be repeated")
 	flags.StringVar(&p.memo, "memo", "", "whether results may be remembered: `auto|off`")
+	flags.BoolVar(&p.force, "force", false, "move the tags also where compositions need the sets that it had")
 	p.signature.bind(flags)
 	p.limits.bind(flags)
 	c.bindForm(flags, allForms)
@@ -98,13 +101,8 @@ func (c *commandLine) pushJobs(p *pushing, files []string) ([]pushJob, error) {
 	if p.memo != "" && p.memo != "auto" && p.memo != "off" {
 		return nil, usage("use auto or off", "--memo %s: there is no such choice", p.memo)
 	}
-	for i, tag := range p.tags {
-		if err := checkTag(tag); err != nil {
-			return nil, err
-		}
-		if slices.Contains(p.tags[:i], tag) {
-			return nil, usage("name it once", "--tag %s is there twice", tag)
-		}
+	if err := checkTags(p.tags); err != nil {
+		return nil, err
 	}
 	reader := inputReader{stdin: c.stdin}
 	var jobs []pushJob
@@ -119,6 +117,19 @@ func (c *commandLine) pushJobs(p *pushing, files []string) ([]pushJob, error) {
 		jobs = append(jobs, job)
 	}
 	return jobs, nil
+}
+
+// checkTags holds the values of --tag to what they can be.
+func checkTags(tags []string) error {
+	for i, tag := range tags {
+		if err := checkTag(tag); err != nil {
+			return err
+		}
+		if slices.Contains(tags[:i], tag) {
+			return usage("name it once", "--tag %s is there twice", tag)
+		}
+	}
+	return nil
 }
 
 func (p *pushing) job(reader *inputReader, file string) (pushJob, error) {
@@ -184,7 +195,7 @@ func (p *pushing) options() client.PutOptions {
 	return client.PutOptions{
 		Inputs: p.signature.inputs, Outputs: p.signature.outputs,
 		Memory: sizeText(l.Memory), Stack: sizeText(l.Stack), OutputLimit: sizeText(l.Output),
-		Fuel: numberText(l.Fuel), Timeout: timeText(l.Timeout), Memo: p.memo, Tags: p.tags,
+		Fuel: numberText(l.Fuel), Timeout: timeText(l.Timeout), Memo: p.memo, Tags: p.tags, Force: p.force,
 	}
 }
 
@@ -254,7 +265,7 @@ func stoppedAt(err error, jobs []pushJob, at int, done []string) error {
 func pushedView() *view[pushed] {
 	versions := versionView()
 	v := &view[pushed]{
-		name: func(p pushed) string { return versions.name(p.Function) },
+		name: func(p pushed) string { return versions.name(functionEntry(&p.Function)) },
 		text: func(w io.Writer, p pushed) error {
 			what := "registered"
 			if !p.created {
@@ -265,7 +276,7 @@ func pushedView() *view[pushed] {
 		},
 	}
 	for _, col := range versions.columns {
-		v.columns = append(v.columns, column[pushed]{col.title, col.only, func(p pushed) string { return col.value(p.Function) }})
+		v.columns = append(v.columns, column[pushed]{col.title, col.only, func(p pushed) string { return col.value(functionEntry(&p.Function)) }})
 	}
 	return v
 }

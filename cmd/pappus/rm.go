@@ -9,11 +9,13 @@ import (
 )
 
 func (c *commandLine) rmCommand() *cobra.Command {
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "rm REF",
-		Short: "Delete a function, or one version of it",
-		Long: `Deletes a function with all of its versions and tags, or only the version that
-NAME@NUMBER or NAME@sha256:DIGEST names. Version numbers are never used again.`,
+		Short: "Delete a function or composition, or one version of it",
+		Long: `Deletes a function or composition with all of its versions and tags, or only the
+version that NAME@NUMBER or NAME@sha256:DIGEST names. Version numbers are never
+used again. What compositions apply is deleted only with --force.`,
 		Example: `  pappus rm wordcount@2
   pappus rm wordcount`,
 		Args:              takes(1, 1),
@@ -32,7 +34,12 @@ NAME@NUMBER or NAME@sha256:DIGEST names. Version numbers are never used again.`,
 			if err != nil {
 				return err
 			}
-			if err := cl.DeleteFunction(cmd.Context(), args[0]); err != nil {
+			_, err = ofKind(func() (struct{}, error) {
+				return struct{}{}, cl.DeleteFunction(cmd.Context(), args[0], changing(force)...)
+			}, func() (struct{}, error) {
+				return struct{}{}, cl.DeleteComposition(cmd.Context(), args[0], changing(force)...)
+			})
+			if err != nil {
 				return err
 			}
 			switch {
@@ -46,6 +53,7 @@ NAME@NUMBER or NAME@sha256:DIGEST names. Version numbers are never used again.`,
 		},
 	}
 	c.bindForm(cmd.Flags(), onlyJSON())
+	cmd.Flags().BoolVar(&force, "force", false, "delete it also where that breaks compositions")
 	c.bindQuiet(cmd.Flags(), "print nothing")
 	return cmd
 }

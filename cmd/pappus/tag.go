@@ -6,17 +6,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pappus/client"
 	"pappus/registry"
 )
 
 func (c *commandLine) tagCommand() *cobra.Command {
-	var remove bool
+	var remove, force bool
 	cmd := &cobra.Command{
 		Use:   "tag NAME TAG TARGET",
-		Short: "Move or remove a tag of a function",
-		Long: `Makes a tag of a function name the version TARGET: a number, a digest, or another
-tag. A call without a tag means "latest", so moving that is how a version is
-rolled back.`,
+		Short: "Move or remove a tag of a function or composition",
+		Long: `Makes a tag of a function or composition name the version TARGET: a number, a
+digest, or another tag. A call without a tag means "latest", so moving that is how
+a version is rolled back. A tag that compositions apply is not removed, and does
+not move to a version with other sets, unless --force says so.`,
 		Example: `  pappus tag wordcount stable 3
   pappus tag wordcount latest stable      # roll back
   pappus tag wordcount canary --rm`,
@@ -32,12 +34,13 @@ rolled back.`,
 				return err
 			}
 			if remove {
-				return c.removeTag(cmd, args[0], args[1])
+				return c.removeTag(cmd, args[0], args[1], changing(force)...)
 			}
-			return c.setTag(cmd, args[0], args[1], args[2])
+			return c.setTag(cmd, args[0], args[1], args[2], changing(force)...)
 		},
 	}
 	cmd.Flags().BoolVar(&remove, "rm", false, "remove the tag")
+	cmd.Flags().BoolVar(&force, "force", false, "do it also where that breaks compositions")
 	c.bindForm(cmd.Flags(), allForms)
 	c.bindQuiet(cmd.Flags(), "print nothing")
 	return cmd
@@ -69,7 +72,15 @@ type removedTag struct {
 	Removed string `json:"removed"`
 }
 
-func (c *commandLine) removeTag(cmd *cobra.Command, name, tag string) error {
+// changing makes options of --force.
+func changing(force bool) []client.ChangeOption {
+	if force {
+		return []client.ChangeOption{client.Force()}
+	}
+	return nil
+}
+
+func (c *commandLine) removeTag(cmd *cobra.Command, name, tag string, opts ...client.ChangeOption) error {
 	switch c.form.kind {
 	case "", formJSON, formName:
 	default:
@@ -79,7 +90,11 @@ func (c *commandLine) removeTag(cmd *cobra.Command, name, tag string) error {
 	if err != nil {
 		return err
 	}
-	if err := cl.RemoveTag(cmd.Context(), name, tag); err != nil {
+	_, err = ofKind(func() (struct{}, error) { return struct{}{}, cl.RemoveTag(cmd.Context(), name, tag, opts...) },
+		func() (struct{}, error) {
+			return struct{}{}, cl.RemoveCompositionTag(cmd.Context(), name, tag, opts...)
+		})
+	if err != nil {
 		return err
 	}
 	switch {
@@ -92,28 +107,40 @@ func (c *commandLine) removeTag(cmd *cobra.Command, name, tag string) error {
 	return err
 }
 
-func (c *commandLine) setTag(cmd *cobra.Command, name, tag, target string) error {
+func (c *commandLine) setTag(cmd *cobra.Command, name, tag, target string, opts ...client.ChangeOption) error {
 	cl, err := c.client()
 	if err != nil {
 		return err
 	}
 	if !isVersion(target) {
-		f, err := cl.GetFunction(cmd.Context(), name+"@"+target)
+		v, err := lookUp(cmd.Context(), cl, name+"@"+target)
 		if err != nil {
 			return err
 		}
-		target = f.Digest
+		target = v.Digest
 	}
-	f, err := cl.SetTag(cmd.Context(), name, tag, target)
+	v, err := ofKind(func() (entry, error) {
+		f, err := cl.SetTag(cmd.Context(), name, tag, target, opts...)
+		if err != nil {
+			return entry{}, err
+		}
+		return functionEntry(f), nil
+	}, func() (entry, error) {
+		f, err := cl.SetCompositionTag(cmd.Context(), name, tag, target, opts...)
+		if err != nil {
+			return entry{}, err
+		}
+		return compositionEntry(f), nil
+	})
 	switch {
 	case err != nil:
 		return err
 	case c.quiet:
 		return nil
 	case c.form.kind != "":
-		return showOne(c, versionView(), *f)
+		return showOne(c, versionView(), v)
 	}
-	_, err = fmt.Fprintf(c.stdout, "%s@%s is version %d\n", f.Name, tag, f.Version)
+	_, err = fmt.Fprintf(c.stdout, "%s@%s is version %d\n", v.Name, tag, v.Version)
 	return err
 }
 

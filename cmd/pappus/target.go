@@ -288,23 +288,23 @@ func (c *commandLine) closest(ctx context.Context, tag bool) (string, bool) {
 	return suggest.Closest(c.called.Name, functionNames(ctx, cl))
 }
 
-// functionNames lists functions, as far as it can.
+// functionNames lists functions and compositions, as far as it can.
 func functionNames(ctx context.Context, cl *client.Client) []string {
 	var names []string
-	for f, err := range functions(ctx, cl.ListFunctions) {
+	for v, err := range everything(ctx, cl) {
 		if err != nil || len(names) >= suggestNames {
 			break
 		}
-		names = append(names, f.Name)
+		names = append(names, v.Name)
 	}
 	return names
 }
 
-// tagNames lists the tags of a function, if it can.
+// tagNames lists the tags of a function or composition, if it can.
 func tagNames(ctx context.Context, cl *client.Client, name string) []string {
-	page, err := cl.Versions(ctx, name, "", 1)
-	if err != nil || len(page.Items) == 0 {
+	page, err := versionsOf(cl, name)(ctx, "", 1)
+	if err != nil || len(page.items) == 0 {
 		return nil
 	}
-	return sortedTags(page.Items[0].Tags)
+	return sortedTags(page.items[0].Tags)
 }

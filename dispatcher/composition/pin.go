@@ -14,8 +14,8 @@ var ErrScript = errors.New("a script applies functions by their names, and has n
 
 // Pin writes into a source which versions it applies: each reference becomes
 // "name@sha256:…", but for those that are digests already. digest finds the version
-// that a reference means now; its errors end Pin. The rest of the source stays as it
-// is. It fails with *InvalidError if the source can't be read, and with ErrScript.
+// that a reference means now; with a zero one it stays, and errors end Pin. The rest
+// of the source stays as it is. It fails with *InvalidError if the source can't be read, and with ErrScript.
 func Pin(source string, digest func(reference string) (data.Digest, error)) (string, error) {
 	r := newReporter(source)
 	if r.tooLarge() {
@@ -46,6 +46,9 @@ func Pin(source string, digest func(reference string) (data.Digest, error)) (str
 		d, err := digest(reference)
 		if err != nil {
 			return "", fmt.Errorf("pin %.200s: %w", reference, err)
+		}
+		if d.IsZero() {
+			continue
 		}
 		fmt.Fprintf(&b, `%s%s"%s@%s"`, source[at:from], insert, name, d)
 		if at = to; insert != "" && strings.HasPrefix(source[at:], "(") {

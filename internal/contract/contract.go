@@ -152,7 +152,7 @@ func (c *Contract) Unseen() []Pair {
 // Check says what of an exchange is not as the description has it: the answer
 // always, the request if it was accepted (2xx).
 func (c *Contract) Check(x Exchange) error {
-	r, params := c.find(x.Request.URL)
+	r, params := c.find(x.Request.Method, x.Request.URL)
 	var op *openapi3.Operation
 	if r != nil {
 		op = r.item.GetOperation(x.Request.Method)
@@ -170,15 +170,24 @@ func (c *Contract) Check(x Exchange) error {
 }
 
 // find finds the path of the description that a URL has, and the values of its
-// parameters.
-func (c *Contract) find(u *url.URL) (*route, map[string]string) {
+// parameters. Of several that match it is the first that has the method: what one
+// calls a thing may be the name of a path of its own.
+func (c *Contract) find(method string, u *url.URL) (found *route, params map[string]string) {
 	segments := strings.Split(u.EscapedPath(), "/")
 	for i := range c.routes {
-		if params, ok := match(c.routes[i].segments, segments); ok {
-			return &c.routes[i], params
+		r := &c.routes[i]
+		values, ok := match(r.segments, segments)
+		if !ok {
+			continue
+		}
+		if r.item.GetOperation(method) != nil {
+			return r, values
+		}
+		if found == nil {
+			found, params = r, values
 		}
 	}
-	return nil, nil
+	return found, params
 }
 
 func match(template, segments []string) (map[string]string, bool) {

@@ -12,56 +12,67 @@ import (
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeBadBody           ProblemCode = "bad-body"
-	ProblemCodeBadLimit          ProblemCode = "bad-limit"
-	ProblemCodeBadName           ProblemCode = "bad-name"
-	ProblemCodeBadOutput         ProblemCode = "bad-output"
-	ProblemCodeBadParameter      ProblemCode = "bad-parameter"
-	ProblemCodeBadRequest        ProblemCode = "bad-request"
-	ProblemCodeCanceled          ProblemCode = "canceled"
-	ProblemCodeCompileTooCostly  ProblemCode = "compile-too-costly"
-	ProblemCodeContentEncoding   ProblemCode = "content-encoding"
-	ProblemCodeDamaged           ProblemCode = "damaged"
-	ProblemCodeDeadline          ProblemCode = "deadline"
-	ProblemCodeEgressRefused     ProblemCode = "egress-refused"
-	ProblemCodeExit              ProblemCode = "exit"
-	ProblemCodeForeignHost       ProblemCode = "foreign-host"
-	ProblemCodeForeignOrigin     ProblemCode = "foreign-origin"
-	ProblemCodeInUse             ProblemCode = "in-use"
-	ProblemCodeInternal          ProblemCode = "internal"
-	ProblemCodeIoFailed          ProblemCode = "io-failed"
-	ProblemCodeIoTimeout         ProblemCode = "io-timeout"
-	ProblemCodeItemCount         ProblemCode = "item-count"
-	ProblemCodeLimitApplications ProblemCode = "limit-applications"
-	ProblemCodeLimitBytes        ProblemCode = "limit-bytes"
-	ProblemCodeLimitInstances    ProblemCode = "limit-instances"
-	ProblemCodeLimitItems        ProblemCode = "limit-items"
-	ProblemCodeLimitNesting      ProblemCode = "limit-nesting"
-	ProblemCodeLimitTime         ProblemCode = "limit-time"
-	ProblemCodeMethodNotAllowed  ProblemCode = "method-not-allowed"
-	ProblemCodeNoSpace           ProblemCode = "no-space"
-	ProblemCodeNotAcceptable     ProblemCode = "not-acceptable"
-	ProblemCodeNotCached         ProblemCode = "not-cached"
-	ProblemCodeNotFound          ProblemCode = "not-found"
-	ProblemCodeNotReady          ProblemCode = "not-ready"
-	ProblemCodeOtherKind         ProblemCode = "other-kind"
-	ProblemCodeOutOfFuel         ProblemCode = "out-of-fuel"
-	ProblemCodeOutOfMemory       ProblemCode = "out-of-memory"
-	ProblemCodeOutOfStack        ProblemCode = "out-of-stack"
-	ProblemCodeOutputTooLarge    ProblemCode = "output-too-large"
-	ProblemCodeOverload          ProblemCode = "overload"
-	ProblemCodeRejectedModule    ProblemCode = "rejected-module"
-	ProblemCodeRequestTooLarge   ProblemCode = "request-too-large"
-	ProblemCodeReservedName      ProblemCode = "reserved-name"
-	ProblemCodeTooSlow           ProblemCode = "too-slow"
-	ProblemCodeTrap              ProblemCode = "trap"
-	ProblemCodeUnknownCode       ProblemCode = "unknown-code"
-	ProblemCodeUnknownFunction   ProblemCode = "unknown-function"
-	ProblemCodeUnknownParameter  ProblemCode = "unknown-parameter"
-	ProblemCodeUnknownSet        ProblemCode = "unknown-set"
-	ProblemCodeUnknownTag        ProblemCode = "unknown-tag"
-	ProblemCodeUnknownVersion    ProblemCode = "unknown-version"
+	ProblemCodeBadBody            ProblemCode = "bad-body"
+	ProblemCodeBadLimit           ProblemCode = "bad-limit"
+	ProblemCodeBadName            ProblemCode = "bad-name"
+	ProblemCodeBadOutput          ProblemCode = "bad-output"
+	ProblemCodeBadParameter       ProblemCode = "bad-parameter"
+	ProblemCodeBadRequest         ProblemCode = "bad-request"
+	ProblemCodeBrokenComposition  ProblemCode = "broken-composition"
+	ProblemCodeCanceled           ProblemCode = "canceled"
+	ProblemCodeCompileTooCostly   ProblemCode = "compile-too-costly"
+	ProblemCodeContentEncoding    ProblemCode = "content-encoding"
+	ProblemCodeDamaged            ProblemCode = "damaged"
+	ProblemCodeDeadline           ProblemCode = "deadline"
+	ProblemCodeEgressRefused      ProblemCode = "egress-refused"
+	ProblemCodeExit               ProblemCode = "exit"
+	ProblemCodeForeignHost        ProblemCode = "foreign-host"
+	ProblemCodeForeignOrigin      ProblemCode = "foreign-origin"
+	ProblemCodeInUse              ProblemCode = "in-use"
+	ProblemCodeInternal           ProblemCode = "internal"
+	ProblemCodeInvalidComposition ProblemCode = "invalid-composition"
+	ProblemCodeIoFailed           ProblemCode = "io-failed"
+	ProblemCodeIoTimeout          ProblemCode = "io-timeout"
+	ProblemCodeItemCount          ProblemCode = "item-count"
+	ProblemCodeLimitApplications  ProblemCode = "limit-applications"
+	ProblemCodeLimitBytes         ProblemCode = "limit-bytes"
+	ProblemCodeLimitInstances     ProblemCode = "limit-instances"
+	ProblemCodeLimitItems         ProblemCode = "limit-items"
+	ProblemCodeLimitNesting       ProblemCode = "limit-nesting"
+	ProblemCodeLimitTime          ProblemCode = "limit-time"
+	ProblemCodeMethodNotAllowed   ProblemCode = "method-not-allowed"
+	ProblemCodeNoSpace            ProblemCode = "no-space"
+	ProblemCodeNotAcceptable      ProblemCode = "not-acceptable"
+	ProblemCodeNotCached          ProblemCode = "not-cached"
+	ProblemCodeNotFound           ProblemCode = "not-found"
+	ProblemCodeNotReady           ProblemCode = "not-ready"
+	ProblemCodeOtherKind          ProblemCode = "other-kind"
+	ProblemCodeOutOfFuel          ProblemCode = "out-of-fuel"
+	ProblemCodeOutOfMemory        ProblemCode = "out-of-memory"
+	ProblemCodeOutOfStack         ProblemCode = "out-of-stack"
+	ProblemCodeOutputTooLarge     ProblemCode = "output-too-large"
+	ProblemCodeOverload           ProblemCode = "overload"
+	ProblemCodeRejectedModule     ProblemCode = "rejected-module"
+	ProblemCodeRequestTooLarge    ProblemCode = "request-too-large"
+	ProblemCodeReservedName       ProblemCode = "reserved-name"
+	ProblemCodeSignatureBreaks    ProblemCode = "signature-breaks"
+	ProblemCodeTooSlow            ProblemCode = "too-slow"
+	ProblemCodeTrap               ProblemCode = "trap"
+	ProblemCodeUnknownCode        ProblemCode = "unknown-code"
+	ProblemCodeUnknownComposition ProblemCode = "unknown-composition"
+	ProblemCodeUnknownFunction    ProblemCode = "unknown-function"
+	ProblemCodeUnknownParameter   ProblemCode = "unknown-parameter"
+	ProblemCodeUnknownSet         ProblemCode = "unknown-set"
+	ProblemCodeUnknownTag         ProblemCode = "unknown-tag"
+	ProblemCodeUnknownVersion     ProblemCode = "unknown-version"
 )
+
+// Checked What a source would be
+type Checked struct {
+	Inputs   []Param   `json:"inputs"`
+	Outputs  []Param   `json:"outputs"`
+	Warnings []Located `json:"warnings"`
+}
 
 // Code defines model for Code.
 type Code struct {
@@ -69,6 +80,37 @@ type Code struct {
 
 	// Size In bytes
 	Size int64 `json:"size"`
+}
+
+// Composition A version of a composition
+type Composition struct {
+	// Name Letters, digits, dots, underscores and hyphens
+	Name    Name    `json:"name"`
+	Version int64   `json:"version"`
+	Digest  Digest  `json:"digest"`
+	Inputs  []Param `json:"inputs"`
+	Outputs []Param `json:"outputs"`
+
+	// Uses What it applies; not in lists
+	Uses []Use `json:"uses,omitempty"`
+
+	// Source As it was sent; not in lists
+	Source string `json:"source,omitempty"`
+
+	// Tags The composition's tags and the versions that they name
+	Tags    map[string]int64 `json:"tags"`
+	Created time.Time        `json:"created"`
+
+	// Warnings Of a registration
+	Warnings []Located `json:"warnings,omitempty"`
+}
+
+// CompositionPage defines model for CompositionPage.
+type CompositionPage struct {
+	Items []Composition `json:"items"`
+
+	// Next Cursor of the page after it; absent on the last
+	Next string `json:"next,omitempty"`
 }
 
 // Digest defines model for Digest.
@@ -113,11 +155,24 @@ type Function struct {
 // Limits defines model for Limits.
 type Limits = engine.Limits
 
-// Located defines model for Located.
+// Located Something that is wrong at a place of a body; of a composition's source by line and column, else by a path
 type Located struct {
 	// Path Example: inputs.text[3].key
-	Path    string `json:"path"`
+	Path string `json:"path,omitempty"`
+	Line int    `json:"line,omitempty"`
+
+	// Column In characters
+	Column  int    `json:"column,omitempty"`
 	Message string `json:"message"`
+
+	// Hint What to do
+	Hint string `json:"hint,omitempty"`
+
+	// Source The line, or of a long one the part around the place
+	Source string `json:"source,omitempty"`
+
+	// Caret Characters of it before the place; 0 if that is left out
+	Caret int `json:"caret,omitempty"`
 }
 
 // Name Letters, digits, dots, underscores and hyphens
@@ -152,6 +207,18 @@ type Problem struct {
 
 	// Errors Where in the request
 	Errors []Located `json:"errors,omitempty"`
+
+	// Warnings What of a composition's source looks wrong besides
+	Warnings []Located `json:"warnings,omitempty"`
+
+	// MoreErrors There may be other errors
+	MoreErrors bool `json:"more_errors,omitempty"`
+
+	// Users Of what was to be changed
+	Users []User `json:"users,omitempty"`
+
+	// MoreUsers How many there are besides
+	MoreUsers int `json:"more_users,omitempty"`
 
 	// Declared What there is, where something unknown was named
 	Declared []string `json:"declared,omitempty"`
@@ -188,6 +255,9 @@ type Ref = string
 // Size Bytes, or a number of KiB, MiB or GiB
 type Size = string
 
+// Source A composition in either form of the language, at most 1 MiB
+type Source = string
+
 // Tag A name that is not all digits
 type Tag = string
 
@@ -198,6 +268,37 @@ type Usage struct {
 	// MemoryPages Of 64 KiB; the most that it had
 	MemoryPages int64 `json:"memory_pages"`
 }
+
+// Use A function or composition that is applied
+type Use struct {
+	// Ref NAME, NAME@TAG, NAME@NUMBER or NAME@sha256:DIGEST
+	Ref Ref `json:"ref"`
+
+	// Inputs Against which it was checked
+	Inputs []Param `json:"inputs"`
+
+	// Outputs Against which it was checked
+	Outputs []Param `json:"outputs"`
+
+	// Open It has no signature and takes any sets
+	Open bool `json:"open,omitempty"`
+}
+
+// User A composition that applies something
+type User struct {
+	// Name Letters, digits, dots, underscores and hyphens
+	Name    Name  `json:"name"`
+	Version int64 `json:"version"`
+
+	// Ref NAME, NAME@TAG, NAME@NUMBER or NAME@sha256:DIGEST
+	Ref Ref `json:"ref"`
+
+	// Differs How the sets differ from those that it was checked against
+	Differs string `json:"differs,omitempty"`
+}
+
+// CompositionName Letters, digits, dots, underscores and hyphens
+type CompositionName = Name
 
 // Cursor defines model for cursor.
 type Cursor = string
@@ -217,8 +318,42 @@ type Forbidden = Problem
 // Internal A problem document (RFC 9457)
 type Internal = Problem
 
+// Invalid A problem document (RFC 9457)
+type Invalid = Problem
+
 // NotFound A problem document (RFC 9457)
 type NotFound = Problem
+
+// TooLarge A problem document (RFC 9457)
+type TooLarge = Problem
+
+// TooSlow A problem document (RFC 9457)
+type TooSlow = Problem
+
+// Unsupported A problem document (RFC 9457)
+type Unsupported = Problem
+
+// ListCompositionsParams defines parameters for ListCompositions.
+type ListCompositionsParams struct {
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Most entries of a page
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CheckCompositionParams defines parameters for CheckComposition.
+type CheckCompositionParams struct {
+	// Name The name under which it would be registered, which says what of a source with several compositions is meant; without
+	// it, the one that no other of them applies
+	Name Name `form:"name,omitempty" json:"name,omitempty"`
+}
+
+// GetCompositionParams defines parameters for GetComposition.
+type GetCompositionParams struct {
+	// Accept The forms of the answer that are welcome
+	Accept string `json:"Accept,omitempty"`
+}
 
 // ListFunctionsParams defines parameters for ListFunctions.
 type ListFunctionsParams struct {
@@ -228,3 +363,6 @@ type ListFunctionsParams struct {
 	// Limit Most entries of a page
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
+
+// CheckCompositionTextRequestBody defines body for CheckComposition for text/plain ContentType.
+type CheckCompositionTextRequestBody = Source

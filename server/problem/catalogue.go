@@ -13,34 +13,38 @@ type Code string
 // Codes that the server itself raises. Faults of functions have the text of
 // their engine.FaultKind as code.
 const (
-	BadRequest       Code = "bad-request"
-	BadParameter     Code = "bad-parameter"
-	UnknownParameter Code = "unknown-parameter"
-	BadName          Code = "bad-name"
-	BadBody          Code = "bad-body"
-	UnknownSet       Code = "unknown-set"
-	BadLimit         Code = "bad-limit"
-	ForeignHost      Code = "foreign-host"
-	ForeignOrigin    Code = "foreign-origin"
-	NotFound         Code = "not-found"
-	UnknownFunction  Code = "unknown-function"
-	UnknownVersion   Code = "unknown-version"
-	UnknownTag       Code = "unknown-tag"
-	MethodNotAllowed Code = "method-not-allowed"
-	NotAcceptable    Code = "not-acceptable"
-	TooSlow          Code = "too-slow"
-	ReservedName     Code = "reserved-name"
-	OtherKind        Code = "other-kind"
-	InUse            Code = "in-use"
-	RequestTooLarge  Code = "request-too-large"
-	ContentEncoding  Code = "content-encoding"
-	UnknownCode      Code = "unknown-code"
-	RejectedModule   Code = "rejected-module"
-	CompileTooCostly Code = "compile-too-costly"
-	Internal         Code = "internal"
-	Damaged          Code = "damaged"
-	NotReady         Code = "not-ready"
-	NoSpace          Code = "no-space"
+	BadRequest         Code = "bad-request"
+	BadParameter       Code = "bad-parameter"
+	UnknownParameter   Code = "unknown-parameter"
+	BadName            Code = "bad-name"
+	BadBody            Code = "bad-body"
+	UnknownSet         Code = "unknown-set"
+	BadLimit           Code = "bad-limit"
+	ForeignHost        Code = "foreign-host"
+	ForeignOrigin      Code = "foreign-origin"
+	NotFound           Code = "not-found"
+	UnknownFunction    Code = "unknown-function"
+	UnknownComposition Code = "unknown-composition"
+	UnknownVersion     Code = "unknown-version"
+	UnknownTag         Code = "unknown-tag"
+	MethodNotAllowed   Code = "method-not-allowed"
+	NotAcceptable      Code = "not-acceptable"
+	TooSlow            Code = "too-slow"
+	ReservedName       Code = "reserved-name"
+	OtherKind          Code = "other-kind"
+	InUse              Code = "in-use"
+	SignatureBreaks    Code = "signature-breaks"
+	BrokenComposition  Code = "broken-composition"
+	RequestTooLarge    Code = "request-too-large"
+	ContentEncoding    Code = "content-encoding"
+	UnknownCode        Code = "unknown-code"
+	RejectedModule     Code = "rejected-module"
+	CompileTooCostly   Code = "compile-too-costly"
+	InvalidComposition Code = "invalid-composition"
+	Internal           Code = "internal"
+	Damaged            Code = "damaged"
+	NotReady           Code = "not-ready"
+	NoSpace            Code = "no-space"
 )
 
 // Entry is what the catalogue says of a code.
@@ -106,7 +110,10 @@ var requestEntries = []Entry{
 		"No route has this path."},
 	{UnknownFunction, http.StatusNotFound, "There is no such function",
 		"Check the name, or register the function with PUT /v1/functions/NAME.",
-		"No function of this name is registered."},
+		"No function of this name is registered; where functions and compositions may be named, nothing is."},
+	{UnknownComposition, http.StatusNotFound, "There is no such composition",
+		"Check the name, or register the composition with PUT /v1/compositions/NAME.",
+		"No composition of this name is registered. The detail says if a function has the name."},
 	{UnknownVersion, http.StatusNotFound, "The function has no such version",
 		"List the versions with GET /v1/functions/NAME/versions.",
 		"The function exists, but not the version that was named by number or digest. Numbers of deleted versions are never used again."},
@@ -129,8 +136,14 @@ var requestEntries = []Entry{
 		"Choose another name, or delete what has it.",
 		"Functions and compositions share one namespace, and the name is taken by the other kind."},
 	{InUse, http.StatusConflict, "It is in use",
-		"Move or remove what refers to it first.",
-		"Something still refers to what was to be deleted: a tag to a version, for example."},
+		"Move or remove what refers to it first; where compositions do, force=true deletes it all the same.",
+		"Something still refers to what was to be deleted: a tag to a version, or compositions, which the member users lists."},
+	{SignatureBreaks, http.StatusConflict, "Compositions need the sets that it had",
+		"Register it under another tag or name; or do it all the same with force=true, and register the compositions again.",
+		"A tag would name a version with other input or output sets than compositions that apply it were checked against. The member users lists them, with the differences. Nothing was changed."},
+	{BrokenComposition, http.StatusConflict, "The composition applies what is not there any more",
+		"Register the composition again, or move the tags of what it applies back.",
+		"What the composition applies was deleted, or has other sets than the composition was checked against: a change was forced."},
 	{RequestTooLarge, http.StatusRequestEntityTooLarge, "The request is too large",
 		"Send less, or have the operator raise the limit.",
 		"The body has more bytes, or its sets more items, than the operator allows. The detail says the limit."},
@@ -146,6 +159,9 @@ var requestEntries = []Entry{
 	{CompileTooCostly, http.StatusUnprocessableEntity, "Compiling the code takes too much",
 		"Split very large functions, or compile them with less inlining.",
 		"The code is valid, but compiling and initialising it takes more time or memory than is allowed."},
+	{InvalidComposition, http.StatusUnprocessableEntity, "The composition is not valid",
+		"Correct the places that errors lists.",
+		"The source breaks a rule of the language, or applies what is not registered, or not with these sets, or would apply itself. The member errors lists every mistake with line, column and what to do, and warnings what else looks wrong."},
 }
 
 // How functions fail.
