@@ -27,12 +27,24 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 		return nil, err
 	}
 	r := d.newRun(ctx, inv.Tenant, inv.Parallelism)
-	outputs, err := r.do(b, inv.Inputs)
-	if err != nil {
-		return nil, err
+	if inv.Trace {
+		r.record = newRecorder(versionName(v), r.parallelism)
 	}
-	return &Answer{Outputs: outputs, Usage: r.usage, Run: time.Since(began), run: r}, nil
+	outputs, err := r.do(b, inv.Inputs)
+	a := &Answer{Outputs: outputs, Usage: r.usage, Run: time.Since(began), run: r}
+	if rec := r.record; rec != nil {
+		rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), r.usage, err
+		d.records.keep(inv.Tenant, &rec.record)
+		a.RunID = rec.record.ID
+	}
+	if err != nil {
+		return &Answer{RunID: a.RunID}, err
+	}
+	return a, nil
 }
+
+// versionName is what a version is called: NAME@NUMBER.
+func versionName(v *registry.Version) string { return fmt.Sprintf("%s@%d", v.Name, v.Number) }
 
 // bind makes of a resolved composition what a run needs, and holds it to the
 // limits that are known before it begins.
@@ -63,7 +75,7 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 	if len(resolved.Uses) != len(graph.References) {
 		return nil, fmt.Errorf("composition %s@%d has %d references, and its graph %d", v.Name, v.Number, len(resolved.Uses), len(graph.References))
 	}
-	out := &bound{graph: graph, depth: 1, callees: make([]callee, len(resolved.Uses))}
+	out := newBound(graph, make([]callee, len(resolved.Uses)))
 	for i, use := range resolved.Uses {
 		out.callees[i].version = use.Version
 		if use.Version.Kind != registry.KindComposition {

@@ -169,3 +169,41 @@ func TestCompositionLimits(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A run that is traced has a record of all of its instances.
+func TestRunRecord(t *testing.T) {
+	b := newComposer(t, nil)
+	defer b.finish(t)
+	b.compose(t, "Shout", shout)
+	v := b.compose(t, "Twice", `function S = "Shout" (text) => (loud);
+		composition Twice(a) => (b) { S(text = each a) => (once = loud); S(text = all once) => (b = loud); }`)
+	a, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: v, Trace: true, Inputs: []data.Set{set("a", "x yy", "zzz")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Release()
+	rec := b.Run("default", a.RunID)
+	if rec == nil || b.Run("other", a.RunID) != nil || len(b.Runs("default")) != 1 || len(b.Runs("other")) != 0 {
+		t.Fatalf("record %v of %q", rec, a.RunID)
+	}
+	instances := map[string]int{}
+	var fuel int64
+	for _, app := range rec.Applications {
+		for _, i := range app.Instances {
+			instances[app.Name+" "+app.Callee]++
+			fuel += i.Fuel
+			if i.Queued > i.Started || i.Started > i.Ended || i.Ended > rec.Ended.Sub(rec.Began) || i.In == 0 || i.Out == 0 {
+				t.Errorf("%s: %+v", app.Name, i)
+			}
+		}
+	}
+	if rec.Composition != "Twice@6" || rec.Parallelism != DefaultParallelism || rec.Err != nil || fuel != a.Usage.Fuel && a.Usage.Fuel != 0 || rec.Usage.Fuel != fuel ||
+		instances["S/Split Split@1"] != 4 || instances["S/Join Join@3"] != 3 || len(instances) != 3 {
+		t.Errorf("%+v: %v", rec, instances)
+	}
+	failing := b.compose(t, "Failing", `function Fail(in) => (out); composition Failing(a) => (b) { Fail(in = each a) => (b = out); }`)
+	a, err = b.Invoke(t.Context(), Invocation{Tenant: "default", Target: failing, Trace: true, Inputs: []data.Set{set("a", "x")}})
+	if rec = b.Run("default", a.RunID); engine.KindOf(err) != engine.FaultTrap || rec == nil || rec.Err == nil || rec.Applications[0].Instances[0].Fault != engine.FaultTrap {
+		t.Errorf("%v, %+v", err, rec)
+	}
+}

@@ -99,6 +99,13 @@ func (c Config) settle() (settled Config, lowered bool, err error) {
 	return c, lowered, c.check()
 }
 
+// Limits are the limits that a dispatcher with this configuration gives to
+// functions that ask for none, and the highest that one may ask for.
+func (c Config) Limits() (defaults, maximum engine.Limits) {
+	settled, _, _ := c.settle() // what is wrong with it, Check says
+	return settled.Defaults, settled.Maximum
+}
+
 func (c Config) tellLowered(log *slog.Logger) {
 	log.Info("the memory budget lowers the largest memory limit of functions",
 		slog.String("budget", engine.Bytes(c.MemoryBudget).String()), slog.String("limit", c.Maximum.Memory.String()))

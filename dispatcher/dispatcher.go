@@ -46,6 +46,8 @@ type Dispatcher struct {
 	bodies   *Budget
 	programs *programs
 	graphs   graphs
+	records  records
+	retained atomic.Int64 // bytes that runs hold of answers of their instances
 
 	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on
@@ -142,6 +144,10 @@ func (d *Dispatcher) enter() error {
 	}
 	return nil
 }
+
+// Calls is how many calls of Invoke and Publish have not returned, also of those
+// that wait.
+func (d *Dispatcher) Calls() int64 { return d.calls.Load() }
 
 func (d *Dispatcher) leave() {
 	if d.calls.Add(-1) == 0 && d.closing.Load() {

@@ -237,6 +237,9 @@ func (b *bench) finish(t testing.TB) {
 	if c := b.permits.counts(); c.inUse != 0 || c.memory != 0 || c.waiting != [classes]int{} || len(b.permits.places) != 0 {
 		t.Errorf("not everything was given back: %+v, places %v", c, b.permits.places)
 	}
+	if n := b.retained.Load(); n != 0 {
+		t.Errorf("runs still hold %d bytes", n)
+	}
 	if n := b.engine.open.Load(); n != 0 {
 		t.Errorf("%d programs were not closed", n)
 	}

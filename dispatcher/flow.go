@@ -13,23 +13,40 @@ import (
 
 // begin starts a composition on its inputs: as the run's own, or as an instance
 // of parent. r.mu is held.
-func (r *run) begin(b *bound, graph *composition.Composition, inputs []data.Set, parent *application, number int) {
+func (r *run) begin(b *bound, index int, inputs []data.Set, parent *application, number int) {
+	graph := &b.graph.Compositions[index]
 	f := &flow{bound: b, graph: graph, parent: parent, number: number, left: len(graph.Nodes)}
 	if parent != nil {
 		f.path = append(slices.Clone(parent.path), number)
 	}
 	f.sets = make([]flowing, len(graph.Sets))
 	f.apps = make([]application, len(graph.Nodes))
+	// What all applications need is allocated at once.
+	arguments, outputs := 0, 0
+	for i := range graph.Nodes {
+		arguments += len(graph.Nodes[i].Arguments)
+		outputs += len(b.callee(&graph.Nodes[i]).Outputs)
+	}
+	users := make([]user, 0, arguments)
+	output := make([]shard.Output, outputs)
+	depth := len(f.path) + 1
+	paths := make([]int, 0, depth*len(graph.Nodes))
 	for i := range graph.Nodes {
 		app := &f.apps[i]
-		*app = application{flow: f, node: &graph.Nodes[i], path: append(slices.Clone(f.path), i), place: -1, growing: -1}
-		app.sig = b.graph.Callee(app.node)
+		*app = application{flow: f, node: &graph.Nodes[i], place: -1, growing: -1}
+		app.sig = b.callee(app.node)
 		app.missing = len(app.node.Arguments)
-		app.output = make([]shard.Output, len(app.sig.Outputs))
-		for a, arg := range app.node.Arguments {
-			s := &f.sets[arg.Set]
-			s.users = append(s.users, user{app, a})
+		paths = append(append(paths, f.path...), i)
+		app.path = paths[len(paths)-depth : len(paths) : len(paths)]
+		n := len(app.sig.Outputs)
+		app.output, output = output[:n:n], output[n:]
+	}
+	for set := range f.sets {
+		from := len(users)
+		for _, u := range b.uses[index][set] {
+			users = append(users, user{&f.apps[u.node], u.argument})
 		}
+		f.sets[set].users = users[from:len(users):len(users)]
 	}
 	for _, set := range graph.Outputs {
 		f.sets[set].output = true
@@ -42,8 +59,13 @@ func (r *run) begin(b *bound, graph *composition.Composition, inputs []data.Set,
 		r.complete(f, i)
 	}
 	for i := range f.apps {
-		if app := &f.apps[i]; len(app.node.Arguments) == 0 {
+		switch app := &f.apps[i]; {
+		case r.stop != nil:
+			return
+		case len(app.node.Arguments) == 0:
 			r.plan(app)
+		case app.missing == 1 && app.stream == nil:
+			r.open(app)
 		}
 	}
 	if f.left == 0 {
@@ -94,7 +116,8 @@ func (r *run) complete(f *flow, set int) {
 // describe makes of an application what package shard knows.
 func (r *run) describe(app *application) shard.Application {
 	n := app.node
-	s := shard.Application{Params: make([]shard.Param, len(n.Arguments)), Parallelism: r.parallelism}
+	r.params = slices.Grow(r.params[:0], len(n.Arguments))[:len(n.Arguments)] // nobody keeps it
+	s := shard.Application{Params: r.params, Parallelism: r.parallelism}
 	for i, a := range n.Arguments {
 		s.Params[i] = shard.Param{Name: app.sig.Inputs[a.Param].Name, Kind: a.Kind, Optional: a.Optional, Items: app.flow.sets[a.Set].items}
 	}

@@ -41,6 +41,9 @@ type Invocation struct {
 	// 0 stands for DefaultParallelism. Functions have no use for it.
 	Parallelism int
 
+	// Trace keeps a record of a composition's run, which Answer.RunID names.
+	Trace bool
+
 	patient bool // it is part of a run that has begun, and waits as long as that may take
 }
 
@@ -53,9 +56,14 @@ type Answer struct {
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine
 
+	// RunID names the record of a run that is kept. Then it is there after a fault
+	// too, in an Answer that has nothing else.
+	RunID string
+
 	result   engine.Result
 	instance instance
 	run      *run // of a composition
+	readers  int  // in a run: how many still want to read it
 }
 
 // Release gives back the memory in which the outputs lie. It must be called

@@ -47,10 +47,42 @@ const (
 // bound is a graph whose names have been resolved: what they mean for one run,
 // whatever happens to them while it runs.
 type bound struct {
-	graph   *composition.Graph
-	callees []callee // by index of graph.References
-	sizes   []int    // applications of each composition, with all that is nested
-	depth   int      // compositions within one another, itself included
+	graph      *composition.Graph
+	callees    []callee           // by index of graph.References
+	uses       [][][]use          // by composition and set: the arguments that get it
+	sizes      []int              // applications of each composition, with all that is nested
+	signatures []engine.Signature // of each composition
+	depth      int                // compositions within one another, itself included
+}
+
+// entry is the index of the composition that the graph is of.
+func (b *bound) entry() int { return len(b.graph.Compositions) - 1 }
+
+// use is an argument of a node.
+type use struct{ node, argument int }
+
+// newBound makes what a run needs of a graph and of what its references mean.
+func newBound(graph *composition.Graph, callees []callee) *bound {
+	b := &bound{graph: graph, callees: callees, depth: 1, signatures: make([]engine.Signature, len(graph.Compositions)), uses: make([][][]use, len(graph.Compositions))}
+	for i := range graph.Compositions {
+		c := &graph.Compositions[i]
+		b.signatures[i] = c.Signature()
+		b.uses[i] = make([][]use, len(c.Sets))
+		for n := range c.Nodes {
+			for a, arg := range c.Nodes[n].Arguments {
+				b.uses[i][arg.Set] = append(b.uses[i][arg.Set], use{n, a})
+			}
+		}
+	}
+	return b
+}
+
+// callee is the signature of what a node applies.
+func (b *bound) callee(n *composition.Node) *engine.Signature {
+	if n.Nested {
+		return &b.signatures[n.Callee]
+	}
+	return &b.graph.References[n.Callee].Signature
 }
 
 // size is how many applications the composition has, with all that is nested.
@@ -87,9 +119,12 @@ type run struct {
 	outputs []data.Set // of the composition, once it is done
 	done    bool
 	usage   engine.Usage
-	bytes   int64                   // that answers hold
-	held    map[*data.Item]*holding // by what lies in them
-	unread  []*Answer               // that nobody wants any more, to be released
+	bytes   int64                  // that answers hold
+	held    map[*data.Item]*Answer // answers that are read, by what lies in them
+	unread  []*Answer              // that nobody reads any more, to be released
+	record  *recorder              // nil if nobody wants to see what happened
+	spare   []*Answer              // room for the next of them
+	params  []shard.Param          // room for describing an application
 }
 
 // failure is how an instance failed, and where.
@@ -102,13 +137,6 @@ type failure struct {
 // before orders failures: of those that are seen, the first one counts.
 func (f *failure) before(other *failure) bool {
 	return cmp.Or(slices.Compare(f.path, other.path), cmp.Compare(f.instance, other.instance)) < 0
-}
-
-// holding is an answer, and how many still want to read items of it.
-type holding struct {
-	answer  *Answer
-	outputs []data.Set
-	readers int
 }
 
 // flow is one execution of one composition of a graph: of the run's own, or of a
@@ -145,9 +173,9 @@ type user struct {
 type application struct {
 	flow  *flow
 	node  *composition.Node
-	sig   engine.Signature // of the callee
-	path  []int            // where it is
-	place int              // in ready, or -1
+	sig   *engine.Signature // of the callee
+	path  []int             // where it is
+	place int               // in ready, or -1
 
 	missing int           // arguments whose sets are not complete
 	plan    *shard.Plan   // once all of its sets are complete
@@ -179,7 +207,7 @@ var errRunTime = errors.New("the run took too long")
 func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int) *run {
 	r := &run{
 		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
-		held: map[*data.Item]*holding{},
+		held: map[*data.Item]*Answer{},
 	}
 	r.wake.L = &r.mu
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
@@ -201,7 +229,7 @@ func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
 	defer unhook()
 
 	r.mu.Lock()
-	r.begin(b, b.graph.Entry(), inputs, nil, 0)
+	r.begin(b, b.entry(), inputs, nil, 0)
 	r.work(true)
 	for r.workers > 0 {
 		r.wake.Wait()
@@ -225,13 +253,14 @@ func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
 // runs any more.
 func (r *run) release() {
 	r.mu.Lock()
-	for _, h := range r.held {
-		if h.answer != nil {
-			r.unread = append(r.unread, h.answer)
-			h.answer = nil
+	for _, a := range r.held {
+		if a.readers > 0 {
+			a.readers = 0
+			r.unread = append(r.unread, a)
 		}
 	}
 	clear(r.held)
+	r.d.retained.Add(-r.bytes)
 	r.bytes = 0
 	unread := r.unread
 	r.unread = nil
@@ -270,18 +299,25 @@ func (r *run) work(first bool) {
 		number := app.next
 		r.begun(app)
 		in := app.inputs(number)
-		if b, graph := app.composition(); graph != nil {
-			r.begin(b, graph, in, app, number)
+		if b, composition := app.composition(); b != nil {
+			r.begin(b, composition, in, app, number)
 			continue
 		}
 		patient := r.started
 		r.started = true
 		r.active++
 		r.hire()
+		var queued time.Duration
+		if r.record != nil {
+			queued = r.record.now()
+		}
 		r.mu.Unlock()
 		answer, err := r.execute(app, in, patient)
 		r.mu.Lock()
 		r.active--
+		if r.record != nil {
+			r.record.executed(app, number, queued, in, answer, err)
+		}
 		if err != nil {
 			r.fail(app, number, in, err)
 		} else {
@@ -299,12 +335,14 @@ func (r *run) work(first bool) {
 func (r *run) giveBack() {
 	for len(r.unread) > 0 {
 		unread := r.unread
-		r.unread = nil
+		r.unread, r.spare = r.spare[:0], nil
 		r.mu.Unlock()
-		for _, a := range unread {
+		for i, a := range unread {
 			a.Release()
+			unread[i] = nil
 		}
 		r.mu.Lock()
+		r.spare = unread[:0]
 	}
 }
 
@@ -342,49 +380,53 @@ func (r *run) more(app *application, count int) {
 func (r *run) leave(app *application, number int, a *Answer) {
 	r.usage.Fuel += a.Usage.Fuel
 	r.usage.MemoryPages = max(r.usage.MemoryPages, a.Usage.MemoryPages)
-	h := &holding{answer: a, outputs: a.Outputs, readers: 1}
-	for _, s := range h.outputs {
+	a.readers = 1
+	for _, s := range a.Outputs {
 		for _, it := range s.Items {
-			r.held[it] = h
+			r.held[it] = a
 		}
 	}
 	r.bytes += a.instance.bytes
-	if r.bytes > r.limits.Bytes {
+	switch all := r.d.retained.Add(a.instance.bytes); {
+	case r.bytes > r.limits.Bytes:
 		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))})
-	} else {
-		r.made(app, number, h.outputs)
+	case all > r.d.permits.memory*3/4 && all > r.bytes:
+		// If runs could hold all of the memory, none could go on.
+		r.fail(app, number, nil, overload("runs hold most of the memory for contexts with outputs that are not used up yet; try again later", nil))
+	default:
+		r.made(app, number, a.Outputs)
 	}
-	r.unhold(h)
+	r.unhold(a)
 }
 
 // hold counts readers of items. r.mu is held.
 func (r *run) hold(items []*data.Item, readers int) {
 	for _, it := range items {
-		if h := r.held[it]; h != nil {
-			h.readers += readers
+		if a := r.held[it]; a != nil {
+			a.readers += readers
 		}
 	}
 }
 
 // drop counts a reader of an item less. r.mu is held.
 func (r *run) drop(it *data.Item) {
-	if h := r.held[it]; h != nil {
-		r.unhold(h)
+	if a := r.held[it]; a != nil {
+		r.unhold(a)
 	}
 }
 
-func (r *run) unhold(h *holding) {
-	if h.readers--; h.readers > 0 {
+func (r *run) unhold(a *Answer) {
+	if a.readers--; a.readers > 0 {
 		return
 	}
-	for _, s := range h.outputs {
+	for _, s := range a.Outputs {
 		for _, it := range s.Items {
 			delete(r.held, it)
 		}
 	}
-	r.bytes -= h.answer.instance.bytes
-	r.unread = append(r.unread, h.answer)
-	h.answer = nil
+	r.bytes -= a.instance.bytes
+	r.d.retained.Add(-a.instance.bytes)
+	r.unread = append(r.unread, a)
 }
 
 // ready are applications with instances that can begin, the deepest in the graph
@@ -417,21 +459,30 @@ func (q *ready) Pop() any {
 	return app
 }
 
-// composition is the graph that the application applies, or nil if it applies a
-// function.
-func (app *application) composition() (*bound, *composition.Composition) {
-	b := app.flow.bound
+// composition is the one that the application applies; a nil graph says that it
+// applies a function.
+func (app *application) composition() (b *bound, index int) {
+	b = app.flow.bound
 	if app.node.Nested {
-		return b, &b.graph.Compositions[app.node.Callee]
+		return b, app.node.Callee
 	}
-	if other := b.callees[app.node.Callee].graph; other != nil {
-		return other, other.graph.Entry()
+	if b = b.callees[app.node.Callee].graph; b != nil {
+		index = b.entry()
 	}
-	return nil, nil
+	return b, index
 }
 
 // callee is what the application's function or composition is.
 func (app *application) callee() *callee { return &app.flow.bound.callees[app.node.Callee] }
+
+// name is the application's, with those of the compositions that it is nested in.
+func (app *application) name() string {
+	name := app.node.Name
+	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
+		name = parent.node.Name + "/" + name
+	}
+	return name
+}
 
 // inputs are the sets that an instance gets. The run's lock is held.
 func (app *application) inputs(number int) []data.Set {
@@ -490,10 +541,7 @@ func located(app *application, number int, in []data.Set, err error) error {
 		return fmt.Errorf("application %s, instance %d: %w", app.node.Name, number, err)
 	}
 	at := *fault
-	at.Application, at.Instance = app.node.Name, number
-	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
-		at.Application = parent.node.Name + "/" + at.Application
-	}
+	at.Application, at.Instance = app.name(), number
 	for _, a := range app.node.Arguments {
 		if a.Kind == shard.Each && a.Param < len(in) && len(in[a.Param].Items) == 1 {
 			it := in[a.Param].Items[0]

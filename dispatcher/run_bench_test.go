@@ -88,7 +88,7 @@ func BenchmarkRun(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				r := bench.newRun(b.Context(), "default", 0)
-				if _, err := r.do(&bound{graph: c.graph, callees: bench.callees}, []data.Set{{Name: "s0", Items: items}}); err != nil {
+				if _, err := r.do(newBound(c.graph, bench.callees), []data.Set{{Name: "s0", Items: items}}); err != nil {
 					b.Fatal(err)
 				}
 				r.release()

@@ -27,9 +27,9 @@ func digesting(code []byte, outputs int) func(in []data.Set) []data.Set {
 		h := sha256.New()
 		h.Write(code)
 		for _, s := range in {
-			fmt.Fprintf(h, "|%d", len(s.Items))
+			_, _ = fmt.Fprintf(h, "|%d", len(s.Items))
 			for _, it := range s.Items {
-				fmt.Fprintf(h, ",%q %d %q", it.Name(), it.Key(), it.Bytes())
+				_, _ = fmt.Fprintf(h, ",%q %d %q", it.Name(), it.Key(), it.Bytes())
 			}
 		}
 		sum := h.Sum(nil)
@@ -226,7 +226,7 @@ func TestRunsAreWhatTheyMean(t *testing.T) {
 				}
 				want := evaluate(g, entry, given, parallelism, func(ref int) []byte { return b.codes[ref] })
 				r := b.newRun(t.Context(), "default", parallelism)
-				got, err := r.do(&bound{graph: g, callees: b.callees}, inputs)
+				got, err := r.do(newBound(g, b.callees), inputs)
 				if err != nil {
 					if engine.KindOf(err) == engine.FaultLimitInstances {
 						t.Skip("too many instances")
@@ -264,7 +264,7 @@ func TestRunTime(t *testing.T) {
 	g := &composition.Graph{References: b.references, Compositions: []composition.Composition{{
 		Name: "c", Sets: []composition.Set{{Name: "out"}}, Outputs: []int{0}, Nodes: []composition.Node{{Name: "n", Kept: []composition.Kept{{}}}},
 	}}}
-	_, err := b.newRun(t.Context(), "default", 0).do(&bound{graph: g, callees: b.callees}, nil)
+	_, err := b.newRun(t.Context(), "default", 0).do(newBound(g, b.callees), nil)
 	if engine.KindOf(err) != engine.FaultLimitTime {
 		t.Errorf("%v", err)
 	}
@@ -300,7 +300,7 @@ func TestRunFails(t *testing.T) {
 		items = append(items, data.NewItem(fmt.Sprint("item", i), 7, content))
 	}
 	r := b.newRun(t.Context(), "default", 0)
-	_, err := r.do(&bound{graph: g, callees: b.callees}, []data.Set{{Name: "in", Items: items}})
+	_, err := r.do(newBound(g, b.callees), []data.Set{{Name: "in", Items: items}})
 	var fault *engine.Fault
 	if !errors.As(err, &fault) || fault.Kind != engine.FaultTrap || fault.Application != "first" || fault.Instance != 20 || fault.Item != `in0: "item20", key 7` {
 		t.Errorf("%+v", err)

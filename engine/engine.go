@@ -80,7 +80,7 @@ func (i Inspection) Refusals(lim, maximum Limits) iter.Seq[*RejectedError] {
 		}
 		if i.Memory > int64(lim.Memory) {
 			yield(&RejectedError{
-				Reason: fmt.Sprintf("its initial memory is %s, and its memory limit %s", Bytes(i.Memory), lim.Memory),
+				Reason: fmt.Sprintf("its initial memory is %s, and its memory limit %s", Bytes(i.Memory).Long(), lim.Memory.Long()),
 				Hint:   "raise the memory limit, or build it with less initial memory",
 			})
 		}

@@ -216,3 +216,13 @@ func TestTenantTravelsInContext(t *testing.T) {
 		t.Errorf("the tenant became %q", got)
 	}
 }
+
+func TestBytesLong(t *testing.T) {
+	for n, want := range map[Bytes]string{
+		0: "0", 1000: "1000", 1088 << 10: "1088KiB", 64 << 20: "64MiB", 1 << 32: "4GiB", MaxPages * PageSize: "4095MiB 960KiB", 1<<32 + 1: "4294967297",
+	} {
+		if got := n.Long(); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}

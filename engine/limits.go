@@ -187,7 +187,7 @@ func (l Limits) Violations(maximum Limits) iter.Seq[*LimitError] {
 const minStack = 4 << 10
 
 func decimal(n int64) string      { return strconv.FormatInt(n, 10) }
-func bytesText(n int64) string    { return Bytes(n).String() }
+func bytesText(n int64) string    { return Bytes(n).Long() }
 func durationText(n int64) string { return Duration(n).String() }
 
 // Bytes is a size whose text form is a number of bytes, or a whole number of
@@ -227,6 +227,16 @@ func (b Bytes) String() string {
 		}
 	}
 	return decimal(int64(b))
+}
+
+// Long is String for people, with two units where one would have many digits:
+// "4095MiB 960KiB". ParseBytes does not read that.
+func (b Bytes) Long() string {
+	const many = 100_000 << 10
+	if b < many || b%(1<<10) != 0 || b%(1<<20) == 0 {
+		return b.String()
+	}
+	return (b >> 20 << 20).String() + " " + (b % (1 << 20)).String()
 }
 
 // MarshalJSON gives the text form as a string.

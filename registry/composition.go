@@ -30,8 +30,13 @@ func (u Use) Ref() Ref { return Ref{Name: u.Name, Tag: u.Tag, Number: u.Number, 
 // pinned reports whether the reference means one version forever.
 func (u Use) pinned() bool { return u.Number != 0 || !u.Digest.IsZero() }
 
-// follows reports whether the reference means what that tag names.
-func (u Use) follows(tag string) bool { return !u.pinned() && cmp.Or(u.Tag, LatestTag) == tag }
+// follows is the tag that the reference follows, or "".
+func (u Use) follows() string {
+	if u.pinned() {
+		return ""
+	}
+	return cmp.Or(u.Tag, LatestTag)
+}
 
 // pins reports whether the reference means v and nothing else.
 func (u Use) pins(v *Version) bool {

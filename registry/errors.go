@@ -124,7 +124,7 @@ func (e *UsesError) Error() string {
 	if n := len(e.Uses) - len(parts); n > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", n))
 	}
-	return fmt.Sprintf("what %s uses is not what it was checked against: %s; check it again", e.User, strings.Join(parts, "; "))
+	return fmt.Sprintf("what %s uses is not what it was checked against: %s; push it again", e.User, strings.Join(parts, "; "))
 }
 
 // CycleError says how a composition reaches itself.
@@ -139,3 +139,9 @@ func (e *CycleError) Error() string {
 	}
 	return "a composition would apply itself: " + strings.Join(path, " → ")
 }
+
+// inUse is an ErrInUse that says what refers to the version.
+type inUse string
+
+func (e inUse) Error() string      { return string(e) }
+func (inUse) Is(target error) bool { return target == ErrInUse }

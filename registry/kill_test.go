@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -30,7 +31,7 @@ func killRounds(t *testing.T) int {
 	return n
 }
 
-// writeUntilKilled pushes, tags and deletes without end, and prints every
+// writeUntilKilled pushes functions and compositions and deletes without end, and prints every
 // operation once it is acknowledged.
 func writeUntilKilled(dir string) int {
 	r, err := Open(dir, Options{})
@@ -54,6 +55,18 @@ func writeUntilKilled(dir string) int {
 				mu.Lock()
 				fmt.Println("put", name, v.Number, v.Code["wasm"].Digest)
 				mu.Unlock()
+				if i%3 == 2 {
+					c := Registration{Tenant: DefaultTenant, Name: "c" + name, Kind: KindComposition, Graph: fmt.Append(nil, i)}
+					c.Uses = []Use{{Name: name, Signature: v.Signature}}
+					composed, _, err := r.Put(ctx, c)
+					if err != nil {
+						fmt.Println("error", err)
+						return
+					}
+					mu.Lock()
+					fmt.Println("put", composed.Name, composed.Number, composed.Digest)
+					mu.Unlock()
+				}
 				if i%5 == 4 {
 					if err := r.Delete(ctx, DefaultTenant, Ref{Name: name, Number: v.Number - 1}, Change{}); err != nil {
 						fmt.Println("error", err)
@@ -86,7 +99,7 @@ func TestKill(t *testing.T) {
 		}
 		wait := time.Duration(20+rand.IntN(200)) * time.Millisecond
 		killer := time.AfterFunc(wait, func() { _ = cmd.Process.Kill() })
-		acknowledged := map[string]string{} // "f1@3" → digest of its code, "" once deleted
+		acknowledged := map[string]string{} // "f1@3" → digest of its code, "cf1@3" → its digest, "" once deleted
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			f := strings.Fields(lines.Text())
@@ -128,6 +141,12 @@ func verifyAfterKill(t *testing.T, round int, dir string, acknowledged map[strin
 		if err != nil && ref.Number%5 == 4 {
 			continue
 		}
+		if err == nil && v.Kind == KindComposition {
+			if _, err := r.ResolveAll(t.Context(), DefaultTenant, ref); err != nil || v.Digest.String() != digest {
+				t.Errorf("round %d: %s was acknowledged and is %v (%v)", round, name, v, err)
+			}
+			continue
+		}
 		if err != nil || v.Code["wasm"].Digest.String() != digest {
 			t.Errorf("round %d: %s was acknowledged and is %v (%v)", round, name, v, err)
 		}
@@ -148,6 +167,20 @@ func verifyAfterKill(t *testing.T, round int, dir string, acknowledged map[strin
 			}
 			versions[v.Code["wasm"].Digest.Hex()] = true
 		}
+	}
+	want := map[string]string{}
+	compositions, _, err := r.List(t.Context(), DefaultTenant, KindComposition, "", MaxPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, c := range compositions {
+		name := strings.TrimPrefix(c.Name, "c")
+		names = append(names, name)
+		want[name+" used by "+versionID{c.Name, c.Number}.String()] = name + " "
+	}
+	if rows := userRows(t, r, names); !maps.Equal(rows, want) {
+		t.Errorf("round %d: users are %v, want %v", round, rows, want)
 	}
 	if files := codeFiles(t, dir); len(files) != len(versions) {
 		t.Errorf("round %d: %d files of code for %d digests", round, len(files), len(versions))

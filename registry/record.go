@@ -201,6 +201,11 @@ func (r records) version(tenant, name string, number int64) (*Version, error) {
 	return decodeVersion(b)
 }
 
+// has reports whether there is such a version.
+func (r records) has(tenant string, id versionID) bool {
+	return r.tx.Bucket(bucketVersions).Get(versionKey(tenant, id.name, id.number)) != nil
+}
+
 func decodeVersion(b []byte) (*Version, error) {
 	var v versionRecord
 	if err := json.Unmarshal(b, &v); err != nil {

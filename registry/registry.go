@@ -116,7 +116,7 @@ func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, creat
 		Tenant: reg.Tenant, Name: reg.Name, Kind: reg.Kind, Code: make(map[string]CodeRef, len(reg.Code)),
 		Signature: reg.Signature, Limits: reg.Limits, Layout: reg.Layout, Memo: reg.Memo, Description: reg.Description,
 		Created: r.now().UTC().Truncate(time.Millisecond),
-		Source:  reg.Source, Graph: reg.Graph, Uses: reg.Uses,
+		Source:  reg.Source, Graph: reg.Graph, Uses: slices.Clone(reg.Uses),
 	}
 	for name, code := range reg.Code {
 		digest, known := reg.Digests[name]
@@ -304,6 +304,10 @@ func (r *Registry) ResolveAll(ctx context.Context, tenant string, refs ...Ref) (
 		for i, ref := range refs {
 			// Each has a walk of its own, since it is remembered by itself.
 			walks[i] = newWalk(rec, tenant, true)
+			walks[i].known = func(id versionID) *Version {
+				v, _ := r.cache.get(tenant, Ref{Name: id.name, Number: id.number})
+				return v
+			}
 			walks[i].uses = uses
 			if found[i], err = walks[i].ref(ref); err != nil {
 				return err
@@ -317,6 +321,9 @@ func (r *Registry) ResolveAll(ctx context.Context, tenant string, refs ...Ref) (
 	}
 	for i, ref := range refs {
 		r.cache.putClosure(tenant, ref, walks[i].closure(found[i]), begun)
+		for id, node := range walks[i].done {
+			r.cache.put(tenant, Ref{Name: id.name, Number: id.number}, node.Version, begun)
+		}
 	}
 	return found, nil
 }
@@ -484,14 +491,10 @@ func (r *Registry) RemoveTag(ctx context.Context, tenant, name, tag string, chan
 		if err := rec.putFunction(name, f); err != nil {
 			return err
 		}
-		v, err := rec.version(tenant, name, number)
-		if err != nil {
+		if err := rec.settle(tenant, versionID{name, number}); err != nil || change.Force {
 			return err
 		}
-		if err := rec.settle(v); err != nil || change.Force {
-			return err
-		}
-		return rec.inUse(tenant, name, name+"@"+tag, func(_ versionID, use Use) bool { return use.follows(tag) })
+		return rec.inUse(tenant, name, name+"@"+tag, func(use Use) bool { return use.follows() == tag })
 	})
 }
 
@@ -529,12 +532,6 @@ func (r *Registry) Delete(ctx context.Context, tenant string, ref Ref, change Ch
 
 // deleteName removes all versions and tags of a name, and returns their code.
 func (r records) deleteName(tenant, name string, f functionRecord, force bool) (gone []CodeRef, err error) {
-	if !force {
-		// Versions of a composition may apply earlier ones of their own.
-		if err := r.inUse(tenant, name, name, func(user versionID, _ Use) bool { return user.name != name }); err != nil {
-			return nil, err
-		}
-	}
 	f.Kind, f.Tags = "", map[string]int64{}
 	if err := r.putFunction(name, f); err != nil {
 		return nil, err
@@ -545,13 +542,19 @@ func (r records) deleteName(tenant, name string, f functionRecord, force bool) (
 			return nil, err
 		}
 		if v == nil {
-			return gone, nil
+			break
 		}
 		if err := r.deleteVersion(v); err != nil {
 			return nil, err
 		}
 		gone = slices.AppendSeq(gone, maps.Values(v.Code))
 	}
+	if force {
+		return gone, nil
+	}
+	// Versions that used others of their own name are gone, and so is what
+	// counted because of them.
+	return gone, r.inUse(tenant, name, name, func(Use) bool { return true })
 }
 
 // deleteOne removes a version that no tag names, and returns its code.
@@ -562,17 +565,16 @@ func (r records) deleteOne(tenant string, ref Ref, f functionRecord, force bool)
 	}
 	for tag, number := range f.Tags {
 		if number == v.Number {
-			return nil, fmt.Errorf("%w: the tag %s names version %d of %s; move the tag first, or delete the %s", ErrInUse, tag, number, ref.Name, f.Kind)
-		}
-	}
-	if !force {
-		id := versionID{v.Name, v.Number}
-		if err := r.inUse(tenant, v.Name, id.String(), func(_ versionID, use Use) bool { return use.pins(v) }); err != nil {
-			return nil, err
+			return nil, inUse(fmt.Sprintf("the tag %s names version %d of %s; move the tag first, or delete the %s", tag, number, ref.Name, f.Kind))
 		}
 	}
 	if err := r.deleteVersion(v); err != nil {
 		return nil, err
+	}
+	if !force {
+		if err := r.inUse(tenant, v.Name, versionID{v.Name, v.Number}.String(), func(use Use) bool { return use.pins(v) }); err != nil {
+			return nil, err
+		}
 	}
 	if left, err := r.newest(tenant, ref.Name); err != nil {
 		return nil, err

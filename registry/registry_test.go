@@ -1,8 +1,6 @@
 package registry
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +15,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"pgregory.net/rapid"
 
 	"pappus/data"
 	"pappus/engine"
@@ -510,106 +507,6 @@ func TestConcurrentUse(t *testing.T) {
 	if len(have) != len(wanted) {
 		t.Errorf("%d files of code for %d digests", len(have), len(wanted))
 	}
-}
-
-// The registry behaves like a map of versions, restarts included.
-func TestAgainstAModel(t *testing.T) {
-	type function struct {
-		codes []string // by number - 1; "" once deleted
-		tags  map[string]int64
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "registry")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		r, err := Open(dir, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = r.Close() }()
-		model := map[string]*function{}
-		ctx := context.Background()
-		names := rapid.SampledFrom([]string{"f", "g"})
-		codes := rapid.SampledFrom([]string{"one", "two", "three"})
-		tags := rapid.SampledFrom([]string{"", "beta"})
-		alive := func(f *function) bool {
-			return f != nil && slices.ContainsFunc(f.codes, func(c string) bool { return c != "" })
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"put": func(t *rapid.T) {
-				name, code, tag := names.Draw(t, "name"), codes.Draw(t, "code"), tags.Draw(t, "tag")
-				reg := registration(name, code)
-				if tag != "" {
-					reg.Tags = []string{tag}
-				}
-				f := model[name]
-				if f == nil {
-					f = &function{tags: map[string]int64{}}
-					model[name] = f
-				}
-				i := slices.Index(f.codes, code)
-				fresh := i < 0
-				if fresh {
-					i = len(f.codes)
-					f.codes = append(f.codes, code)
-				}
-				f.tags[cmp.Or(tag, LatestTag)] = int64(i + 1)
-				v, created, err := r.Put(ctx, reg)
-				if err != nil || created != fresh || v.Number != int64(i+1) {
-					t.Fatalf("put %s %s: version %v, created %v, %v; want %d, %v", name, code, v, created, err, i+1, fresh)
-				}
-			},
-			"delete": func(t *rapid.T) {
-				name := names.Draw(t, "name")
-				err := r.Delete(ctx, DefaultTenant, Ref{Name: name}, Change{})
-				f := model[name]
-				if (err == nil) != alive(f) {
-					t.Fatalf("delete %s: %v", name, err)
-				}
-				if f != nil {
-					for i := range f.codes {
-						f.codes[i] = ""
-					}
-					f.tags = map[string]int64{}
-				}
-			},
-			"restart": func(t *rapid.T) {
-				if err := r.Close(); err != nil {
-					t.Fatal(err)
-				}
-				if r, err = Open(dir, Options{}); err != nil {
-					t.Fatal(err)
-				}
-			},
-			"": func(t *rapid.T) {
-				for name, f := range model {
-					for tag, n := range f.tags {
-						v, err := r.Resolve(ctx, DefaultTenant, Ref{Name: name, Tag: tag})
-						if err != nil || v.Number != n {
-							t.Fatalf("%s@%s is %v (%v), want %d", name, tag, v, err, n)
-						}
-					}
-					for i, code := range f.codes {
-						v, err := r.Resolve(ctx, DefaultTenant, Ref{Name: name, Number: int64(i + 1)})
-						if code == "" {
-							if err == nil {
-								t.Fatalf("%s@%d is back", name, i+1)
-							}
-							continue
-						}
-						if err != nil {
-							t.Fatal(err)
-						}
-						if b, err := r.Code(ctx, DefaultTenant, v.Code["wasm"].Digest); err != nil || !bytes.Equal(b, []byte(code)) {
-							t.Fatalf("code of %s@%d: %q (%v)", name, i+1, b, err)
-						}
-					}
-				}
-			},
-		})
-	})
 }
 
 func TestResolveNeedsNoStore(t *testing.T) {

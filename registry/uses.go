@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"strconv"
 )
 
@@ -49,9 +48,11 @@ func (r records) usersOf(tenant, name string, tell func(user versionID, use Use)
 	return list, more, nil
 }
 
-// inUse returns an *InUseError if what is used by someone of whom matches says so.
-func (r records) inUse(tenant, name, what string, matches func(user versionID, use Use) bool) error {
-	list, more, err := r.usersOf(tenant, name, func(user versionID, use Use) (string, bool) { return "", matches(user, use) })
+// inUse returns an *InUseError if there are users of a name that match. It is
+// asked in the transaction that has removed what, so that those who counted
+// because of it don't.
+func (r records) inUse(tenant, name, what string, matches func(Use) bool) error {
+	list, more, err := r.usersOf(tenant, name, func(_ versionID, use Use) (string, bool) { return "", matches(use) })
 	if err == nil && len(list) > 0 {
 		err = &InUseError{What: what, Users: list, More: more}
 	}
@@ -62,14 +63,14 @@ func (r records) inUse(tenant, name, what string, matches func(user versionID, u
 // It keeps the promises that are made to compositions: what they use exists and
 // has the sets that they were checked against, and none reaches itself.
 func (r records) setTags(v *Version, f functionRecord, tags []string, force bool) error {
-	var moved []string
+	moved := make(map[string]bool, len(tags))
 	var left []int64
 	for _, tag := range tags {
 		was, ok := f.Tags[tag]
 		if ok && was == v.Number {
 			continue
 		}
-		moved = append(moved, tag)
+		moved[tag] = true
 		if ok {
 			left = append(left, was)
 		}
@@ -82,24 +83,17 @@ func (r records) setTags(v *Version, f functionRecord, tags []string, force bool
 		if _, err := newWalk(r, v.Tenant, false).version(v); err != nil {
 			return err
 		}
-	}
-	if err := r.settle(v); err != nil {
-		return err
-	}
-	for _, number := range left {
-		old, err := r.version(v.Tenant, v.Name, number)
-		if err != nil {
-			return err
-		}
-		if err := r.settle(old); err != nil {
-			return err
+		for _, number := range append(left, v.Number) {
+			if err := r.settle(v.Tenant, versionID{v.Name, number}); err != nil {
+				return err
+			}
 		}
 	}
 	if force || len(moved) == 0 {
 		return nil
 	}
 	list, more, err := r.usersOf(v.Tenant, v.Name, func(_ versionID, use Use) (string, bool) {
-		if !slices.ContainsFunc(moved, use.follows) {
+		if !moved[use.follows()] {
 			return "", false
 		}
 		differs := differences(use.Signature, v.Signature)
@@ -113,11 +107,12 @@ func (r records) setTags(v *Version, f functionRecord, tags []string, force bool
 
 // settle makes a composition count as a user of what it applies if, and only
 // if, a tag names it or one that counts pins it.
-func (r records) settle(v *Version) error {
-	if v.Kind != KindComposition {
-		return nil
+func (r records) settle(tenant string, id versionID) error {
+	f, err := r.function(tenant, id.name)
+	if err != nil || f.Kind != KindComposition {
+		return err
 	}
-	f, err := r.function(v.Tenant, v.Name)
+	v, err := r.version(tenant, id.name, id.number)
 	if err != nil {
 		return err
 	}
@@ -173,7 +168,7 @@ func (r records) count(v *Version, counts bool) error {
 		if err != nil {
 			return err
 		}
-		if err := r.settle(target); err != nil {
+		if err := r.settle(v.Tenant, versionID{target.Name, target.Number}); err != nil {
 			return err
 		}
 	}

@@ -22,6 +22,10 @@ type walk struct {
 	tenant string
 	run    bool // all that is reached has to be as it was checked, and is read with source and graph
 
+	// known, if it is not nil, gives versions that were read before. They are
+	// what they were, since they never change and numbers are not used again.
+	known func(versionID) *Version
+
 	names map[string]functionRecord
 	done  map[versionID]*Resolved // nil: it is on the path
 	path  []versionID
@@ -64,7 +68,15 @@ func (w *walk) number(id versionID) (*Resolved, error) {
 		}
 		return done, nil
 	}
+	if w.known != nil && w.rec.has(w.tenant, id) {
+		if v := w.known(id); v != nil {
+			return w.version(v)
+		}
+	}
 	v, err := w.rec.version(w.tenant, id.name, id.number)
+	if err == nil && w.run {
+		err = w.rec.load(v)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +87,6 @@ func (w *walk) number(id versionID) (*Resolved, error) {
 // *CycleError, ErrTooLarge, ErrDamaged.
 func (w *walk) version(v *Version) (*Resolved, error) {
 	id := versionID{v.Name, v.Number}
-	if v.Kind == KindComposition && w.run {
-		if err := w.rec.load(v); err != nil {
-			return nil, err
-		}
-	}
 	node := &Resolved{Version: v}
 	if v.Kind == KindComposition {
 		w.done[id] = nil

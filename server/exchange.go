@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -28,7 +29,8 @@ type exchange struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	route  *routeMetrics
-	id     string // of the request
+	id     string    // of the request
+	began  time.Time // for the access log, if there is one
 
 	values [headerSlots][1]string // of header fields, which net/http copies when the header is written
 
@@ -58,6 +60,9 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request) {
 	x.Reset(r, w)
 	x.w, x.r = w, r
 	x.policy = x.server.policy.Load()
+	if x.policy.AccessLog {
+		x.began = time.Now()
+	}
 	x.route = x.server.metrics.unrouted
 	x.id = x.server.ids.of(r)
 	x.setHeader("X-Request-Id", slotID, x.id)

@@ -78,12 +78,16 @@ func (g *guard) preflight(r *http.Request, w http.ResponseWriter) bool {
 }
 
 func sameOrigin(r *http.Request, origin string) bool {
-	scheme := "http://"
-	if r.TLS != nil {
-		scheme = "https://"
-	}
-	host, ok := strings.CutPrefix(origin, scheme)
+	host, ok := strings.CutPrefix(origin, schemeOf(r))
 	return ok && host == r.Host
+}
+
+// schemeOf is how a URL begins that leads to where the request came.
+func schemeOf(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://"
+	}
+	return "http://"
 }
 
 func (g *guard) hostAllowed(hostport string) bool {

@@ -35,9 +35,9 @@ const homePage = `<!DOCTYPE html>
 <li><a href="/metrics">/metrics</a>: figures for Prometheus</li>
 <li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>: whether it is up, and takes work</li>
 </ul>
-<pre>curl -T function.wasm http://HOST/v1/functions/NAME
-curl --data-binary @input http://HOST/v1/invoke/NAME
-curl 'http://HOST/v1/invoke/NAME?in.SET=TEXT'</pre>
+<pre>curl -T function.wasm ADDRESS/v1/functions/NAME
+curl --data-binary @input ADDRESS/v1/invoke/NAME
+curl 'ADDRESS/v1/invoke/NAME?in.SET=TEXT'</pre>
 </body></html>
 `
 
@@ -51,7 +51,26 @@ func plain(h handler) handler {
 	}
 }
 
-func (s *Server) home(x *exchange) error { return x.writePage(typeHTML, []byte(homePage)) }
+// home shows commands with the address that the client used.
+func (s *Server) home(x *exchange) error {
+	host := x.r.Host
+	if !isPlainHost(host) {
+		host = "localhost"
+	}
+	return x.writePage(typeHTML, []byte(strings.ReplaceAll(homePage, "ADDRESS", schemeOf(x.r)+host)))
+}
+
+// isPlainHost reports whether a Host has nothing that means something to a
+// shell or in a page. A link can lead a browser to $(anything).localhost, which
+// is a loopback name, and people paste what they see.
+func isPlainHost(host string) bool {
+	for _, c := range []byte(host) {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte(".-_:[]", c) < 0 {
+			return false
+		}
+	}
+	return host != ""
+}
 
 func (s *Server) healthz(x *exchange) error { return x.writePage(typeText, []byte("ok\n")) }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -199,7 +200,7 @@ func TestClientGoesAway(t *testing.T) {
 // does not come and an answer that is not taken are given up, and the others go
 // on.
 func TestSlowStreams(t *testing.T) {
-	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Grace, c.Rate = 300*time.Millisecond, 1<<30 })
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Grace, c.Rate = 1500*time.Millisecond, 1<<30 })
 	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": ["x"]}`)
 	url, stop := s.listen(t)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
@@ -217,7 +218,7 @@ func TestSlowStreams(t *testing.T) {
 		}
 		return resp
 	}
-	unread := send(bytes.NewReader(make([]byte, 32<<20)))
+	unread := send(bytes.NewReader(make([]byte, 12<<20)))
 	never, end := io.Pipe()
 	slow := send(never)
 	if slow.StatusCode != http.StatusRequestTimeout || slow.ProtoMajor != 2 {
@@ -296,8 +297,28 @@ func TestAccessLog(t *testing.T) {
 	}
 	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.AccessLog = true })
 	s.ask(t, http.MethodGet, "/no%0awhere", "", "", "X-Request-Id", "id-1")
-	if log := s.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "request=id-1") || !strings.Contains(log, "status=404") {
+	if log := s.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "request=id-1") || !strings.Contains(log, "status=404") ||
+		!regexp.MustCompile(` duration_ms=\d+(\.\d{1,3})? `).MatchString(log) {
 		t.Errorf("the log has %s", log)
+	}
+}
+
+// The first page has commands that can be pasted: with the address that the
+// client used, unless that would do something in a shell.
+func TestHomeHasTheAddress(t *testing.T) {
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Hosts = []string{"pappus.example"} })
+	for host, want := range map[string]string{
+		"localhost:8080":            "http://localhost:8080",
+		"[::1]:80":                  "http://[::1]:80",
+		"pappus.example":            "http://pappus.example",
+		"$(reboot).localhost":       "http://localhost",
+		"<b>.localhost":             "http://localhost",
+		"a&lt;';reboot;'.localhost": "http://localhost",
+	} {
+		w := s.ask(t, http.MethodGet, "/", "", "", "Host", host)
+		if body := w.Body.String(); strings.Count(body, want+"/v1/") != 3 || strings.Contains(body, "reboot") || strings.Contains(body, "<b>") {
+			t.Errorf("%s: %d %s", host, w.Code, body)
+		}
 	}
 }
 

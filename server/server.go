@@ -234,6 +234,7 @@ func (s *Server) finish(x *exchange) {
 		s.log.LogAttrs(context.Background(), slog.LevelInfo, "request",
 			slog.String("request", x.id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path),
 			slog.Int("status", x.Response().Status), slog.Int64("bytes", x.Response().Size),
+			slog.Float64("duration_ms", float64(time.Since(x.began).Microseconds())/1000),
 			slog.String("remote", x.r.RemoteAddr))
 	}
 	x.end()

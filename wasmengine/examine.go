@@ -93,15 +93,50 @@ func (m *module) refusals(refuse refuser) {
 
 func rejectDecoding(err error) *engine.RejectedError {
 	hint := "the file is damaged or was built by a broken tool; build it again"
+	var of *binary.Error
 	switch {
 	case errors.Is(err, binary.ErrNotWasm):
-		hint = "upload a compiled .wasm module (not text, and not a component)"
+		hint = "give a compiled .wasm module (not text, and not a component)"
 	case errors.Is(err, binary.ErrUnsupported):
 		hint = "build for WebAssembly 2.0 without that feature"
-	case errors.Is(err, binary.ErrLimit):
-		hint = "split the function or build it with size optimisation (-Os)"
+	case errors.As(err, &of) && of.Cap != "":
+		hint = capHint(of.Cap)
+		if of.Cap != "imports" {
+			hint += "; or have the operator raise " + of.Cap + " in module-limits"
+		}
 	}
 	return &engine.RejectedError{Reason: err.Error(), Hint: hint, Err: err}
+}
+
+// capHint says how a module gets below a cap.
+func capHint(name string) string {
+	switch name {
+	case "module":
+		return "build a smaller module: without debug information, with size optimisation (-Os), or as several functions"
+	case "body", "blocks", "calls", "nesting", "locals", "all-locals", "branch-work":
+		return "split the program's function into smaller ones, keep the compiler from inlining into it, or build with size optimisation (-Os)"
+	case "params", "results":
+		return "pass what is many in memory, with a pointer to it"
+	case "types", "functions":
+		return "leave out code that is not used (--gc-sections, wasm-opt), or build several functions"
+	case "imports":
+		return "link it without imports: a function gets its inputs and leaves its outputs in memory"
+	case "exports", "globals":
+		return "have the linker export only what is needed, not everything (--export-all, --export-dynamic)"
+	case "tables", "table-size":
+		return "declare smaller tables: with as many entries as its element segments fill"
+	case "elements", "element-size":
+		return "have fewer functions whose address is taken, or build several functions"
+	case "data":
+		return "merge data segments: linkers do so unless they are told not to (wasm-opt --limit-segments)"
+	case "customs":
+		return "strip custom sections but the manifest (wasm-tools strip, or -s to the linker)"
+	case "name":
+		return "give shorter names to exports, imports and custom sections"
+	case "const-expr":
+		return "have a shorter initial value, and compute the rest in a start function"
+	}
+	return "build a smaller module"
 }
 
 func (m *module) checkImports(refuse refuser) bool {
@@ -119,14 +154,14 @@ func (m *module) checkImports(refuse refuser) bool {
 	}
 	hint := "a function gets its inputs and leaves its outputs in memory; link it without imports"
 	if wasi {
-		hint = "a WASI program becomes a pure function when a WASI layer is linked into it; link it without imports"
+		hint = "there is no WASI here: build it without, on an SDK like sdk/c, which gives inputs and takes outputs in memory"
 	}
 	shown := refused
 	if len(shown) > 20 {
 		shown = shown[:20]
 	}
 	return refuse(&engine.RejectedError{
-		Reason:  fmt.Sprintf("the module has imports, and a pure function can have none but a memory: %d refused (%s)", len(refused), strings.Join(shown, ", ")),
+		Reason:  fmt.Sprintf("the module has imports, and a pure function imports nothing (at most its memory): %d refused (%s)", len(refused), strings.Join(shown, ", ")),
 		Hint:    hint,
 		Imports: refused,
 	})
@@ -301,7 +336,7 @@ func (m *facts) fits(lim engine.Limits) error {
 // unfit gives every reason for which a module can't start under limits.
 func (m *facts) unfit(lim engine.Limits, refuse refuser) {
 	if need := int64(m.MinPages) * engine.PageSize; need > int64(lim.Memory) && !refuse(reject(
-		fmt.Sprintf("the module's initial memory of %s is above its memory limit of %s", engine.Bytes(need), lim.Memory),
+		fmt.Sprintf("the module's initial memory of %s is above its memory limit of %s", engine.Bytes(need).Long(), lim.Memory.Long()),
 		"raise the memory limit or build the module with less initial memory")) {
 		return
 	}

@@ -122,8 +122,6 @@ type CompositionPage struct {
 type Digest = string
 
 // Duration Numbers with units from ns to h
-//
-// Example: 500ms
 type Duration = string
 
 // Function A version of a function
@@ -168,18 +166,12 @@ type Key = int64
 // Limits defines model for Limits.
 type Limits struct {
 	// Memory Bytes, or a number of KiB, MiB or GiB
-	//
-	// Example: 64MiB
 	Memory Size `json:"memory,omitempty"`
 
 	// Stack Bytes, or a number of KiB, MiB or GiB
-	//
-	// Example: 64MiB
 	Stack Size `json:"stack,omitempty"`
 
 	// Output Bytes, or a number of KiB, MiB or GiB
-	//
-	// Example: 64MiB
 	Output Size `json:"output,omitempty"`
 
 	// Items Of all output sets together
@@ -187,8 +179,6 @@ type Limits struct {
 	Fuel  int64 `json:"fuel,omitempty"`
 
 	// Timeout Numbers with units from ns to h
-	//
-	// Example: 500ms
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
@@ -314,8 +304,6 @@ type SetName = string
 type SetSpec = string
 
 // Size Bytes, or a number of KiB, MiB or GiB
-//
-// Example: 64MiB
 type Size = string
 
 // Source A composition in either form of the language, at most 1 MiB
@@ -428,7 +416,7 @@ type Unsupported = Problem
 
 // ListCompositionsParams defines parameters for ListCompositions.
 type ListCompositionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
@@ -477,7 +465,7 @@ type PutCompositionTagParams struct {
 
 // ListCompositionVersionsParams defines parameters for ListCompositionVersions.
 type ListCompositionVersionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
@@ -486,7 +474,7 @@ type ListCompositionVersionsParams struct {
 
 // ListFunctionsParams defines parameters for ListFunctions.
 type ListFunctionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
@@ -501,31 +489,31 @@ type DeleteFunctionParams struct {
 
 // PutFunctionParams defines parameters for PutFunction.
 type PutFunctionParams struct {
-	// Input An input set, in order; `NAME/item` is a set of exactly one item
+	// Input An input set, in order, like `logs`; `pattern/item` is a set of exactly one item
 	Input []SetSpec `form:"input,omitempty" json:"input,omitempty"`
 
-	// Output An output set, in order
+	// Output An output set, in order, like `counts/item`
 	Output []SetSpec `form:"output,omitempty" json:"output,omitempty"`
 
-	// Memory Limit of its memory
+	// Memory Limit of its memory, like `64MiB`
 	Memory *Size `form:"memory,omitempty" json:"memory,omitempty"`
 
-	// Stack Limit of what its calls nest to
+	// Stack Limit of what its calls nest to, like `1MiB`
 	Stack *Size `form:"stack,omitempty" json:"stack,omitempty"`
 
-	// OutputLimit Limit of what a call gives
+	// OutputLimit Limit of what a call gives, like `16MiB`
 	OutputLimit *Size `form:"output-limit,omitempty" json:"output-limit,omitempty"`
 
-	// Timeout Limit of a call's wall time
+	// Timeout Limit of a call's wall time, like `500ms`
 	Timeout *Duration `form:"timeout,omitempty" json:"timeout,omitempty"`
 
-	// Fuel Limit of a call's fuel; makes failures the same everywhere
+	// Fuel Limit of a call's fuel, like `1000000`; makes failures the same everywhere
 	Fuel *string `form:"fuel,omitempty" json:"fuel,omitempty"`
 
 	// Memo Whether results may be remembered
 	Memo *string `form:"memo,omitempty" json:"memo,omitempty"`
 
-	// Tag A tag to move to the version, instead of `latest`
+	// Tag A tag to move to the version, instead of `latest`, like `stable`
 	Tag []Tag `form:"tag,omitempty" json:"tag,omitempty"`
 
 	// Force Whether to do it also where compositions are left with what they can't apply
@@ -546,7 +534,7 @@ type PutTagParams struct {
 
 // ListVersionsParams defines parameters for ListVersions.
 type ListVersionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
@@ -555,28 +543,22 @@ type ListVersionsParams struct {
 
 // InvokeParams defines parameters for Invoke.
 type InvokeParams struct {
-	// Set The set of a raw body
+	// Set The set of a raw body, like `text`; with `set`, `item` or `key` a body of any type is raw
 	Set *SetName `form:"set,omitempty" json:"set,omitempty"`
 
-	// Item The item's name of a raw body
+	// Item The item's name of a raw body, like `letters/1.txt`
 	Item *ItemName `form:"item,omitempty" json:"item,omitempty"`
 
-	// Key The key of a raw body
+	// Key The key of a raw body, like `7`
 	Key *Key `form:"key,omitempty" json:"key,omitempty"`
 
 	// Parallelism How many instances `anyEach` and `anyKeyed` may make of an application of a composition; 16 if it is not given.
 	// Results may depend on it. It has no effect on functions.
 	Parallelism *Parallelism `form:"parallelism,omitempty" json:"parallelism,omitempty"`
 
-	// Accept The forms of the answer that are welcome
+	// Accept The forms of the answer that are welcome, like `application/json`
 	Accept *string `json:"Accept,omitempty"`
 }
-
-// CheckCompositionTextRequestBody defines body for CheckComposition for text/plain ContentType.
-type CheckCompositionTextRequestBody = Source
-
-// PutCompositionTextRequestBody defines body for PutComposition for text/plain ContentType.
-type PutCompositionTextRequestBody = Source
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -687,13 +669,6 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/compositions/check (the `CheckComposition` operationId).
 	CheckCompositionWithBody(ctx context.Context, params *CheckCompositionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CheckCompositionWithTextBody Check a composition against what is registered, and store nothing
-	//
-	// Takes a body of the `text/plain` content type.
-	//
-	// Corresponds with POST /v1/compositions/check (the `CheckComposition` operationId).
-	CheckCompositionWithTextBody(ctx context.Context, params *CheckCompositionParams, body CheckCompositionTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
 	// DeleteComposition Delete a composition, or one version of it
 	//
 	// `NAME` deletes the composition with all versions and tags, `NAME@NUMBER` and `NAME@sha256:…` one version. Numbers are
@@ -721,19 +696,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/compositions/{ref} (the `PutComposition` operationId).
 	PutCompositionWithBody(ctx context.Context, ref CompositionName, params *PutCompositionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// PutCompositionWithTextBody Register a source as a version of a composition
-	//
-	// The source is checked against what is registered, and what is acknowledged is on disk. A source that means the same
-	// gives the version that exists. Names in it mean what they mean when a call begins, unless they are pinned by a number
-	// or digest. Without `tag`, `latest` moves to the version; with it, only the tags that are named. Compositions that apply
-	// this one were checked against its sets: a tag that would name a version with others is not moved, and nothing is
-	// registered, unless `force` says so.
-	//
-	// Takes a body of the `text/plain` content type.
-	//
-	// Corresponds with PUT /v1/compositions/{ref} (the `PutComposition` operationId).
-	PutCompositionWithTextBody(ctx context.Context, ref CompositionName, params *PutCompositionParams, body PutCompositionTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteCompositionTag Remove a tag
 	//
@@ -933,23 +895,6 @@ func (c *Client) CheckCompositionWithBody(ctx context.Context, params *CheckComp
 	return c.Client.Do(req)
 }
 
-// CheckCompositionWithTextBody Check a composition against what is registered, and store nothing
-//
-// Takes a body of the `text/plain` content type.
-//
-// Corresponds with POST /v1/compositions/check (the `CheckComposition` operationId).
-func (c *Client) CheckCompositionWithTextBody(ctx context.Context, params *CheckCompositionParams, body CheckCompositionTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCheckCompositionRequestWithTextBody(c.Server, params, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
 // DeleteComposition Delete a composition, or one version of it
 //
 // `NAME` deletes the composition with all versions and tags, `NAME@NUMBER` and `NAME@sha256:…` one version. Numbers are
@@ -998,29 +943,6 @@ func (c *Client) GetComposition(ctx context.Context, ref Ref, params *GetComposi
 // Corresponds with PUT /v1/compositions/{ref} (the `PutComposition` operationId).
 func (c *Client) PutCompositionWithBody(ctx context.Context, ref CompositionName, params *PutCompositionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutCompositionRequestWithBody(c.Server, ref, params, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// PutCompositionWithTextBody Register a source as a version of a composition
-//
-// The source is checked against what is registered, and what is acknowledged is on disk. A source that means the same
-// gives the version that exists. Names in it mean what they mean when a call begins, unless they are pinned by a number
-// or digest. Without `tag`, `latest` moves to the version; with it, only the tags that are named. Compositions that apply
-// this one were checked against its sets: a tag that would name a version with others is not moved, and nothing is
-// registered, unless `force` says so.
-//
-// Takes a body of the `text/plain` content type.
-//
-// Corresponds with PUT /v1/compositions/{ref} (the `PutComposition` operationId).
-func (c *Client) PutCompositionWithTextBody(ctx context.Context, ref CompositionName, params *PutCompositionParams, body PutCompositionTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPutCompositionRequestWithTextBody(c.Server, ref, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1427,17 +1349,6 @@ func NewListCompositionsRequest(server string, params *ListCompositionsParams) (
 	return req, nil
 }
 
-// NewCheckCompositionRequestWithTextBody calls the generic CheckComposition builder with text/plain body
-func NewCheckCompositionRequestWithTextBody(server string, params *CheckCompositionParams, body CheckCompositionTextRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	if stringer, ok := interface{}(body).(fmt.Stringer); ok {
-		bodyReader = strings.NewReader(stringer.String())
-	} else {
-		bodyReader = strings.NewReader(fmt.Sprint(body))
-	}
-	return NewCheckCompositionRequestWithBody(server, params, "text/plain", bodyReader)
-}
-
 // NewCheckCompositionRequestWithBody constructs an http.Request for the CheckComposition method, with any body, and a specified content type
 func NewCheckCompositionRequestWithBody(server string, params *CheckCompositionParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -1602,17 +1513,6 @@ func NewGetCompositionRequest(server string, ref Ref, params *GetCompositionPara
 	}
 
 	return req, nil
-}
-
-// NewPutCompositionRequestWithTextBody calls the generic PutComposition builder with text/plain body
-func NewPutCompositionRequestWithTextBody(server string, ref CompositionName, params *PutCompositionParams, body PutCompositionTextRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	if stringer, ok := interface{}(body).(fmt.Stringer); ok {
-		bodyReader = strings.NewReader(stringer.String())
-	} else {
-		bodyReader = strings.NewReader(fmt.Sprint(body))
-	}
-	return NewPutCompositionRequestWithBody(server, ref, params, "text/plain", bodyReader)
 }
 
 // NewPutCompositionRequestWithBody constructs an http.Request for the PutComposition method, with any body, and a specified content type

@@ -18,7 +18,7 @@ func (c *commandLine) compileWorkerCommand() *cobra.Command {
 		Use:    compileWorker,
 		Short:  "Compile the modules that come on stdin (used by serve and run)",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if status := wasmengine.CompileWorker(cmd.Context(), c.stdin, c.stdout, c.stderr, os.Exit); status != exitOK {
 				return exitStatus(status)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +68,16 @@ type completion = func(cmd *cobra.Command, args []string, begun string) ([]cobra
 func (c *commandLine) completeFlags(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions) // these fail for flags that do not exist
 	_ = root.RegisterFlagCompletionFunc("context", c.completeContexts)
+	words := map[string][]string{"log-format": logFormats(), "log-level": logLevels(), "memo": {"auto", "off"}}
 	for _, cmd := range allCommands(root) {
+		for name, list := range words {
+			if cmd.Flags().Lookup(name) != nil {
+				_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
+			}
+		}
+		if cmd.Name() == "invoke" {
+			_ = cmd.RegisterFlagCompletionFunc("in", c.completeInputs)
+		}
 		if f := cmd.Flags().Lookup(formFlagName); f != nil {
 			if flag, ok := f.Value.(formFlag); ok {
 				_ = cmd.RegisterFlagCompletionFunc(formFlagName, completeForms(flag))
@@ -167,6 +177,38 @@ func (c *commandLine) completeReferences(cmd *cobra.Command, args []string, begu
 	return beginning(targets, begun), cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeVersions completes a name, and after NAME@ the numbers of versions.
+func (c *commandLine) completeVersions(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	list, directive := c.completeReferences(cmd, args, begun)
+	return slices.DeleteFunc(list, func(one string) bool {
+		ref, _, _ := strings.Cut(one, "\t")
+		_, target, qualified := strings.Cut(ref, "@")
+		return qualified && !isVersion(target)
+	}), directive
+}
+
+// completeInputs completes the sets of the function that is to be called, and
+// files after =.
+func (c *commandLine) completeInputs(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if strings.Contains(begun, "=") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	sets := c.asked(cmd, func(ctx context.Context, cl *client.Client) (list []cobra.Completion) {
+		f, err := cl.GetFunction(ctx, args[0])
+		if err != nil {
+			return nil
+		}
+		for _, p := range f.Inputs {
+			list = append(list, p.Name+"=")
+		}
+		return list
+	})
+	return beginning(sets, begun), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
 // targets lists what may follow NAME@: tags and numbers.
 func targets(ctx context.Context, cl *client.Client, name string) []cobra.Completion {
 	var list []cobra.Completion
@@ -204,8 +246,11 @@ func (c *commandLine) completeFunctionsAndCode(cmd *cobra.Command, args []string
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if names, directive := c.completeReferences(cmd, args, begun); len(names) > 0 {
-		return names, directive
+	names, directive := c.completeReferences(cmd, args, begun)
+	if len(names) == 0 {
+		return completeCode(cmd, args, begun)
 	}
-	return completeCode(cmd, args, begun)
+	// Shells complete words or files; here both are wanted.
+	files, _ := filepath.Glob("*.wasm") // the pattern is good
+	return append(names, beginning(files, begun)...), directive
 }

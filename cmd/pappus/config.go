@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,7 +26,7 @@ func (c *commandLine) newConfiguration() *configuration { return &configuration{
 // bind makes the flags.
 func (f *configuration) bind(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.StringVar(&f.file, "config", "", "FILE with settings; also PAPPUS_CONFIG")
+	flags.StringVar(&f.file, "config", "", "`FILE` with settings; also PAPPUS_CONFIG")
 	f.flags = newServing().settings.Bind(flags)
 }
 
@@ -41,19 +44,69 @@ func (f *configuration) load(cmd *cobra.Command) (*serving, error) {
 
 // read reads flags, variables and the file.
 func (f *configuration) read() (*serving, error) {
+	s, mistakes, err := f.parse()
+	if err == nil && len(mistakes) > 0 {
+		err = configFailure(mistakes)
+	}
+	return s, err
+}
+
+// parse is read that gives the mistakes in flags, variables and file, and what
+// is set without them.
+func (f *configuration) parse() (*serving, settings.Errors, error) {
 	from := settings.Sources{Flags: f.flags, Environ: f.command.environ(), Others: otherVariables()}
 	if f.file != "" {
 		file, err := settings.Read(f.file)
 		if err != nil {
-			return nil, fileFailure(err)
+			return nil, nil, fileFailure(err)
 		}
 		from.File = file
 	}
 	s := newServing()
-	if err := s.settings.Load(from); err != nil {
-		return nil, configFailure(err)
+	var mistakes settings.Errors
+	if err := s.settings.Load(from); err != nil && !errors.As(err, &mistakes) {
+		return nil, nil, err
 	}
-	return s, nil
+	return s, mistakes, nil
+}
+
+// checked is load that looks for everything that can be wrong at once: with
+// settings by themselves and together, and with the files that they name.
+func (f *configuration) checked(cmd *cobra.Command) (s *serving, mistakes, files settings.Errors, err error) {
+	if err := fromEnvironment(cmd.Flags(), f.command.lookupEnv, "config"); err != nil {
+		return nil, nil, nil, err
+	}
+	if s, mistakes, err = f.parse(); err != nil {
+		return nil, nil, nil, err
+	}
+	wrong, known := wrongSettings(mistakes, s.settings)
+	if !known {
+		return s, mistakes, nil, nil
+	}
+	s.findOut()
+	mistakes = append(mistakes, s.contradictions(wrong)...)
+	files = s.fileMistakes(wrong)
+	return s, mistakes, files, nil
+}
+
+// wrongSettings are the settings whose values are of no use after mistakes;
+// known is false if it can't be said which these are.
+func wrongSettings(mistakes settings.Errors, set *settings.Set) (wrong map[string]bool, known bool) {
+	wrong = make(map[string]bool)
+	for _, m := range mistakes {
+		name := m.Key
+		if name == "" {
+			if m.Variable == "" {
+				return nil, false // the file could not be read to its end
+			}
+			name = strings.ToLower(strings.TrimPrefix(m.Variable, settings.Prefix))
+		}
+		if meant, ok := set.Meant(name); ok && set.Lookup(name) == nil {
+			name = meant
+		}
+		wrong[name] = true
+	}
+	return wrong, true
 }
 
 // fileFailure tells why the file can't be read.
@@ -64,12 +117,27 @@ func fileFailure(err error) error {
 	return fail(exitFile, err, "name a file with --config that this user can read")
 }
 
+// place orders mistakes: those of the file first, then of variables and flags.
+func place(m *settings.Error) int {
+	switch {
+	case m.File != "":
+		return 0
+	case m.Variable != "":
+		return 1
+	}
+	return 2
+}
+
 // configFailure tells what is wrong with a configuration.
 func configFailure(err error) error {
 	var mistakes settings.Errors
 	if !errors.As(err, &mistakes) {
 		return err
 	}
+	mistakes = slices.Clone(mistakes)
+	slices.SortStableFunc(mistakes, func(a, b *settings.Error) int {
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.Line, b.Line))
+	})
 	f := &failure{
 		Exit: exitUsage, Message: fmt.Sprintf("the configuration has %d mistakes", len(mistakes)),
 		Hint: "correct them; docs/configuration.md lists all settings", Mistakes: mistakes, err: err,
@@ -93,7 +161,7 @@ func (c *commandLine) configCommand() *cobra.Command {
 read it as "pappus serve" does, and start nothing.`,
 		Example: `  pappus config print --defaults > pappus.yaml
   pappus config check pappus.yaml`,
-		Args: cobra.NoArgs,
+		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(c.configPrintCommand(), c.configCheckCommand())
@@ -112,7 +180,7 @@ does, what its default is, and where its value comes from.`,
 		Example: `  pappus config print --config pappus.yaml
   pappus config print --defaults > pappus.yaml
   pappus config print --json --max-body 1GiB`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s := newServing()
 			if !defaults {
@@ -137,6 +205,7 @@ does, what its default is, and where its value comes from.`,
 		},
 	}
 	config.bind(cmd.Flags())
+	c.bindForm(cmd.Flags(), onlyJSON())
 	cmd.Flags().BoolVar(&defaults, "defaults", false, "print a file to begin with, in which nothing is set")
 	return cmd
 }
@@ -152,7 +221,7 @@ other, whether the address is one to listen on, and whether the data folder can
 be used. It makes and starts nothing, and prints every mistake that it finds.`,
 		Example: `  pappus config check pappus.yaml
   pappus config check pappus.yaml --data data`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if config.file != "" && config.file != args[0] {
@@ -162,18 +231,11 @@ be used. It makes and starts nothing, and prints every mistake that it finds.`,
 					return err
 				}
 			}
-			s, err := config.load(cmd)
+			_, mistakes, files, err := config.checked(cmd)
 			if err != nil {
 				return err
 			}
-			s.findOut()
-			var mistakes, some settings.Errors
-			for _, err := range []error{s.check(), s.checkFiles()} {
-				if errors.As(err, &some) {
-					mistakes = append(mistakes, some...)
-				}
-			}
-			if len(mistakes) > 0 {
+			if mistakes = append(mistakes, files...); len(mistakes) > 0 {
 				return configFailure(mistakes)
 			}
 			if c.json {
@@ -188,5 +250,6 @@ be used. It makes and starts nothing, and prints every mistake that it finds.`,
 		},
 	}
 	config.bind(cmd.Flags())
+	c.bindForm(cmd.Flags(), onlyJSON())
 	return cmd
 }

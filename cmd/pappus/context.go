@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,11 +95,12 @@ func (c *commandLine) contextAddCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add NAME URL",
 		Short: "Keep a server under a name",
-		Long: `Keeps the address of a server under a name. --ca FILE keeps the certificates that
+		Long: `Keeps the address of a server under a name: a URL, or HOST:PORT for one that
+speaks plain HTTP. --ca FILE keeps the certificates that
 may sign an https server's with it.`,
 		Example: `  pappus context add local http://127.0.0.1:8081
   pappus context add staging https://pappus.example:8443 --ca ca.pem --use`,
-		Args:              cobra.ExactArgs(2),
+		Args:              takes(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]
@@ -121,7 +124,7 @@ may sign an https server's with it.`,
 			if c.json {
 				return c.printJSON(contextOf(file, name))
 			}
-			_, err = fmt.Fprintf(c.stdout, "added %s\n", name)
+			_, err = fmt.Fprintf(c.stdout, "added %s: %s\n", name, oneLine(one.Server))
 			if err == nil && use {
 				return c.sayUsed(cmd.ErrOrStderr(), name)
 			}
@@ -129,6 +132,7 @@ may sign an https server's with it.`,
 		},
 	}
 	cmd.Flags().BoolVar(&use, "use", false, "call this server from now on")
+	c.bindForm(cmd.Flags(), onlyJSON())
 	return cmd
 }
 
@@ -140,6 +144,11 @@ func (c *commandLine) newContext(name, address string) (contexts.Context, error)
 	}
 	if name == fromDefault {
 		return one, usage("choose another name", "the context %q is always there", name)
+	}
+	if !strings.Contains(address, "://") {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return one, usage("write HOST:PORT, or a URL like http://127.0.0.1:8080 or https://pappus.example", "%q has neither a port nor http:// or https://", address)
+		}
 	}
 	cl, err := client.New(address, nil)
 	if err != nil {
@@ -163,12 +172,12 @@ func (c *commandLine) newContext(name, address string) (contexts.Context, error)
 }
 
 func (c *commandLine) contextUseCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "use NAME",
 		Short: "Call the server of a context from now on",
 		Example: `  pappus context use staging
   pappus context use default`,
-		Args:              cobra.ExactArgs(1),
+		Args:              takes(1, 1),
 		ValidArgsFunction: c.completeContexts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := c.changeContexts(cmd.Context(), func(file *contexts.File) error {
@@ -191,6 +200,8 @@ func (c *commandLine) contextUseCommand() *cobra.Command {
 			return c.sayUsed(cmd.ErrOrStderr(), args[0])
 		},
 	}
+	c.bindForm(cmd.Flags(), onlyJSON())
+	return cmd
 }
 
 // sayUsed says which context is in use, and what goes before it.
@@ -213,7 +224,7 @@ func (c *commandLine) contextLsCommand() *cobra.Command {
 		Short: "List the contexts; the one in use has a *",
 		Example: `  pappus context ls
   pappus context ls --quiet`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			path, err := c.contextsPath()
 			if err != nil {
@@ -238,11 +249,11 @@ func (c *commandLine) contextLsCommand() *cobra.Command {
 }
 
 func (c *commandLine) contextRmCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:               "rm NAME",
 		Short:             "Forget a context; if it is in use, default is from then on",
 		Example:           "  pappus context rm staging",
-		Args:              cobra.ExactArgs(1),
+		Args:              takes(1, 1),
 		ValidArgsFunction: c.completeContexts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == fromDefault {
@@ -268,6 +279,8 @@ func (c *commandLine) contextRmCommand() *cobra.Command {
 			return err
 		},
 	}
+	c.bindForm(cmd.Flags(), onlyJSON())
+	return cmd
 }
 
 func (c *commandLine) contextShowCommand() *cobra.Command {
@@ -276,7 +289,7 @@ func (c *commandLine) contextShowCommand() *cobra.Command {
 		Short: "Show a context, or which server is called and why",
 		Example: `  pappus context show
   pappus context show staging -o go-template='{{.server}}'`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              takes(0, 1),
 		ValidArgsFunction: c.completeContexts,
 		RunE: func(_ *cobra.Command, args []string) error {
 			t, err := c.findTarget()

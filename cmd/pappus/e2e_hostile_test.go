@@ -157,7 +157,7 @@ func TestNoModules(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, args := range [][]string{{"push", file}, {"run", file}, {"inspect", file}} {
-				if end, err := byCommand(t.Context(), t, p.url, args...); err != nil || end != c.want && args[0] == "push" || end != "rejected-module" && args[0] != "push" {
+				if end, err := byCommand(t.Context(), t, p.url, args...); err != nil || end != c.want {
 					t.Errorf("%s: %q (%v), want %s", args[0], end, err, c.want)
 				}
 			}

@@ -143,7 +143,13 @@ func TestEncrypted(t *testing.T) {
 	}
 	p.log.take()
 	_, _, roots = certify(t, filepath.Dir(chain), "localhost")
-	p.hangUp(t, filepath.Join(t.TempDir(), "nothing"), "", "the configuration was read again")
+	log := p.hangUp(t, filepath.Join(t.TempDir(), "nothing"), "", "the configuration was read again")
+	if !strings.Contains(log, `level=INFO msg="the certificate is replaced" file=`+chain+" names=localhost,127.0.0.1 expires=") {
+		t.Errorf("the log does not say that the certificate is another:\n%s", log)
+	}
+	if log = p.hangUp(t, filepath.Join(t.TempDir(), "nothing"), "", "the configuration was read again"); strings.Contains(log, "certificate") {
+		t.Errorf("the same certificate is told of:\n%s", log)
+	}
 	if now().Cmp(first) == 0 {
 		t.Error("the certificate is the old one")
 	}

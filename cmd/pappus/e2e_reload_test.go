@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -270,4 +271,43 @@ func TestHangUpWhileStarting(t *testing.T) {
 	if text := awaitLog(t, log, "read again"); !strings.Contains(text, "setting=max-body old=64MiB new=1KiB") {
 		t.Errorf("the log is %s", fmt.Sprint(text))
 	}
+}
+
+// A server that is asked to stop says what it waits for.
+func TestStoppingIsLogged(t *testing.T) {
+	p := serve(t, t.TempDir(), "--shutdown", "59s")
+	if _, err := p.push("loop", hostileModule(t, "loop"), client.PutOptions{Timeout: "1m"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	called := make(chan error, 1)
+	go func() {
+		answer, err := p.client.Invoke(ctx, "loop", client.Invocation{Body: client.BytesBody([]byte("a"), "text/plain")})
+		if err == nil {
+			err = answer.Close()
+		}
+		called <- err
+	}()
+	for p.metric("pappus_permits_in_use") == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	p.ended = true
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	log := awaitLog(t, p.log, "msg=\"stopping: what runs may finish\"")
+	if !strings.Contains(log, " running=1 at_most=59s until=") {
+		t.Errorf("the log is %s", log)
+	}
+	cancel()
+	if err := <-called; err == nil {
+		t.Error("the call went well")
+	}
+	p.http.CloseIdleConnections()
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+	awaitLog(t, p.log, "msg=stopped")
+	p.closeTap()
 }

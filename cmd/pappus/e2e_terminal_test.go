@@ -79,7 +79,7 @@ func TestTerminals(t *testing.T) {
 		{"a long call without colours", false, with("NO_COLOR=1"), []string{"invoke", "loop"}, []string{"\r\x1b[Krunning loop… 0s", "\r\x1b[Kpappus: deadline"}, nil},
 		{"a long call, quietly", true, at, []string{"invoke", "loop", "-q"}, []string{"pappus:"}, []string{"running"}},
 		{"a long call for scripts", true, at, []string{"invoke", "loop", "--json"}, []string{`{"exit":6,`}, []string{"running", escape}},
-		{"a long call here", true, at, []string{"run", loop, "--timeout", "700ms"}, []string{"\r\x1b[Kpreparing: running… 0s", "\r\x1b[K\x1b[1;31mpappus:"}, nil},
+		{"a long call here", true, at, []string{"run", loop, "--timeout", "700ms"}, []string{"\r\x1b[Kloop.wasm: running… 0s", "\r\x1b[K\x1b[1;31mpappus:"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			screen, stdout := atTerminal(t, c.stdout, c.env, c.args...)

@@ -102,9 +102,11 @@ func failureOf(err error) *failure {
 			f.catalogueHint(problem.Code(f.Kind))
 		}
 	case errors.As(err, &fault):
-		f.Exit, f.Kind = exitFault, string(fault.Kind)
+		f.Exit, f.Kind = exitOfFault(fault.Kind, fault.Usage.Fuel), string(fault.Kind)
 		f.Stderr, f.Stack = string(fault.Stderr), fault.Stack
-		f.Usage = &usageOf{fault.Usage.Fuel, fault.Usage.MemoryPages}
+		if f.Exit == exitFault {
+			f.Usage = &usageOf{fault.Usage.Fuel, fault.Usage.MemoryPages}
+		}
 		if fault.Kind == engine.FaultExit {
 			f.ExitCode = &fault.ExitCode
 		}
@@ -121,6 +123,15 @@ func failureOf(err error) *failure {
 	return f
 }
 
+// exitOfFault is the exit code for a fault. Inputs that do not fit the signature
+// are refused before any of the function runs.
+func exitOfFault(kind engine.FaultKind, fuel int64) int {
+	if kind == engine.FaultItemCount && fuel == 0 {
+		return exitRefused
+	}
+	return exitFault
+}
+
 func (f *failure) ofProblem(p *client.Problem) {
 	f.Kind, f.ExitCode, f.Stderr, f.Stack = p.Code(), p.ExitCode, p.Stderr, p.Stack
 	f.Declared, f.Imports, f.Request, f.Hint = p.Declared, p.Imports, p.Instance, p.Hint
@@ -135,6 +146,13 @@ func (f *failure) ofProblem(p *client.Problem) {
 		f.Exit = exitNotFound
 	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable, p.Status == http.StatusInsufficientStorage:
 		f.Exit = exitBusy
+	case code == problem.Code(engine.FaultItemCount):
+		if f.Exit = exitRefused; f.Usage != nil {
+			f.Exit = exitOfFault(engine.FaultItemCount, f.Usage.Fuel)
+		}
+		if f.Exit == exitRefused {
+			f.Usage = nil
+		}
 	case p.Status == http.StatusUnprocessableEntity, p.Status == http.StatusGatewayTimeout, p.Status == http.StatusBadGateway:
 		f.Exit = exitFault
 	case p.Status < http.StatusInternalServerError:
@@ -180,6 +198,16 @@ func hintOf(code problem.Code) string {
 		return "send less, or have the operator raise --max-body or --max-code"
 	}
 	return ""
+}
+
+// styled is a hint as the command line writes it: it begins like the middle of a
+// sentence and has no dot at its end, wherever it comes from.
+func styled(hint string) string {
+	hint = strings.TrimSuffix(hint, ".")
+	if len(hint) > 1 && hint[0] >= 'A' && hint[0] <= 'Z' && hint[1] >= 'a' && hint[1] <= 'z' {
+		return strings.ToLower(hint[:1]) + hint[1:]
+	}
+	return hint
 }
 
 // catalogueHint takes over what the catalogue says to do.

@@ -38,10 +38,19 @@ var (
 	plainForms = []string{formJSON, formYAML, formTemplate, formTemplateFile}
 )
 
+// onlyJSON is the form of verbs that print no record, but what a function gave,
+// or a line.
+func onlyJSON() []string { return []string{formJSON} }
+
 // form is how records are printed; the zero value is that for people.
 type form struct {
 	kind     string
 	template *template.Template // of go-template
+}
+
+// forPeople tells whether what is printed is a table or text.
+func (c *commandLine) forPeople() bool {
+	return c.form.kind == "" || c.form.kind == formTable || c.form.kind == formWide
 }
 
 // formFlag is -o. It knows the forms that its verb has.
@@ -112,7 +121,7 @@ func (c *commandLine) settleForm(flags *pflag.FlagSet) error {
 	case names && c.quiet && c.json:
 		return usage("choose one of them", "--quiet and --json exclude each other")
 	case given:
-		return c.settleOutput(flag)
+		return c.settleOutput(flags, flag)
 	case c.json:
 		c.form.kind = formJSON
 	case names && c.quiet:
@@ -121,12 +130,18 @@ func (c *commandLine) settleForm(flags *pflag.FlagSet) error {
 	return nil
 }
 
-func (c *commandLine) settleOutput(flag formFlag) error {
+func (c *commandLine) settleOutput(flags *pflag.FlagSet, flag formFlag) error {
 	kind, text, ok := strings.Cut(c.output, "=")
 	takes := kind == formTemplate || kind == formTemplateFile
 	switch {
 	case !slices.Contains(flag.forms, kind):
 		hint := "use one of " + flag.list()
+		if len(flag.forms) == 1 {
+			hint = "use -o " + flag.forms[0] + ", or leave it out"
+			if f := flags.Lookup("out"); f != nil {
+				hint += "; --out DIR writes files"
+			}
+		}
 		if like, ok := suggest.Closest(kind, flag.forms); ok {
 			hint = didYouMean("-o "+like, hint)
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +40,8 @@ const inputHelp = `Inputs:
   --in SET=FILE            an item of the file's name
   --in SET=FOLDER          an item for each file in the folder, in the order of their names
   --in SET/ITEM=FILE       an item of this name
-  --in SET/ITEM@KEY=FILE   and this key (a number)
+  --in SET/ITEM@KEY=FILE   and this key (a number); a name that itself ends like this,
+                           or in @, has its key behind it: a@1@0 is the item a@1
   FILE is - for stdin or text:WORDS for the words themselves; then the item is "body"
   unless it is named. --raw FILE sends one item to the first input set.
 `
@@ -104,10 +106,20 @@ func (r *inputReader) parseOne(value string) ([]input, error) {
 	return []input{in}, err
 }
 
-// cutKey takes "@KEY" off the end of an item's name.
+// nearlyKey matches what stands behind an @ as if it were a key, and is none.
+var nearlyKey = regexp.MustCompile(`^([-+.,]?[0-9][0-9.,_]*([eE][-+]?[0-9]+)?|0[xX][0-9a-fA-F_]*|)$`)
+
+// cutKey takes "@KEY" off the end of an item's name. A name may have an @ of its
+// own, as in logo@2x.png; what looks like a key that is none is refused.
 func cutKey(name string) (string, uint32, error) {
 	i := strings.LastIndexByte(name, '@')
-	if i < 0 || i+1 == len(name) || strings.Trim(name[i+1:], "0123456789") != "" {
+	if i < 0 {
+		return name, 0, nil
+	}
+	if text := name[i+1:]; text == "" || strings.Trim(text, "0123456789") != "" {
+		if nearlyKey.MatchString(text) {
+			return "", 0, fmt.Errorf("%q is not a key: a whole number up to 4294967295; if it belongs to the name, write the key behind it: %s@0", text, name)
+		}
 		return name, 0, nil
 	}
 	key, err := strconv.ParseUint(name[i+1:], 10, 32)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestInputs(t *testing.T) {
@@ -23,23 +25,26 @@ func TestInputs(t *testing.T) {
 	}
 	t.Chdir(dir)
 	for value, want := range map[string]string{
-		"set=folder/one":              "set/one@0 1",
-		"set/name=folder/one":         "set/name@0 1",
-		"set/name@7=folder/one":       "set/name@7 1",
-		"set/@7=folder/one":           "set/@7 1",
-		"set/=folder/one":             "set/@0 1",
-		"set/a/b@1@2=folder/one":      "set/a/b@1@2 1",
-		"set/name@=folder/one":        "set/name@@0 1",
-		"set/name@x=folder/one":       "set/name@x@0 1",
-		"set/n@4294967295=folder/one": "set/n@4294967295 1",
-		"set=folder/with=sign":        "set/with=sign@0 4",
-		"set=text:a=b":                "set/body@0 a=b",
-		"set=text:":                   "set/body@0 ",
-		"set/n=text:x":                "set/n@0 x",
-		"set=-":                       "set/body@0 stdin",
-		"set/n@3=-":                   "set/n@3 stdin",
-		"set=folder":                  "set/one@0 1, set/sub/deeper/three@0 3, set/sub/two@0 2, set/with=sign@0 4",
-		"set=folder/sub":              "set/deeper/three@0 3, set/two@0 2",
+		"set=folder/one":               "set/one@0 1",
+		"set/name=folder/one":          "set/name@0 1",
+		"set/name@7=folder/one":        "set/name@7 1",
+		"set/@7=folder/one":            "set/@7 1",
+		"set/=folder/one":              "set/@0 1",
+		"set/a/b@1@2=folder/one":       "set/a/b@1@2 1",
+		"set/name@@0=folder/one":       "set/name@@0 1",
+		"set/name@-1@0=folder/one":     "set/name@-1@0 1",
+		"set/logo@2x.png=folder/one":   "set/logo@2x.png@0 1",
+		"set/a@example.org=folder/one": "set/a@example.org@0 1",
+		"set/name@x=folder/one":        "set/name@x@0 1",
+		"set/n@4294967295=folder/one":  "set/n@4294967295 1",
+		"set=folder/with=sign":         "set/with=sign@0 4",
+		"set=text:a=b":                 "set/body@0 a=b",
+		"set=text:":                    "set/body@0 ",
+		"set/n=text:x":                 "set/n@0 x",
+		"set=-":                        "set/body@0 stdin",
+		"set/n@3=-":                    "set/n@3 stdin",
+		"set=folder":                   "set/one@0 1, set/sub/deeper/three@0 3, set/sub/two@0 2, set/with=sign@0 4",
+		"set=folder/sub":               "set/deeper/three@0 3, set/two@0 2",
 	} {
 		r := inputReader{stdin: strings.NewReader("stdin")}
 		inputs, err := r.parse([]string{value})
@@ -90,6 +95,13 @@ func TestBadInputs(t *testing.T) {
 		{[]string{"set/" + strings.Repeat("n", 1025) + "=file"}, exitUsage, "longer than"},
 		{[]string{"set/n@4294967296=file"}, exitUsage, "above 4294967295"},
 		{[]string{"set/n@99999999999999999999=file"}, exitUsage, "above 4294967295"},
+		{[]string{"set/n@=file"}, exitUsage, `"" is not a key`},
+		{[]string{"set/n@-1=file"}, exitUsage, "n@-1@0"},
+		{[]string{"set/n@+1=file"}, exitUsage, "is not a key"},
+		{[]string{"set/n@1.5=file"}, exitUsage, "is not a key"},
+		{[]string{"set/n@1e3=file"}, exitUsage, "is not a key"},
+		{[]string{"set/n@0x10=file"}, exitUsage, "is not a key"},
+		{[]string{"set/n@1_000=file"}, exitUsage, "is not a key"},
 		{[]string{"set/name=folder"}, exitUsage, "is a folder"},
 		{[]string{"set=folder"}, exitUsage, "UTF-8"},
 		{[]string{"set=nowhere"}, exitFile, "nowhere"},
@@ -140,3 +152,15 @@ type closer struct {
 }
 
 func (c closer) Close() error { *c.closed++; return nil }
+
+// With its key behind it, every name can be said.
+func TestEveryNameHasAKey(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a@]{0,3}@[-+0-9.ex]{0,4}`)).Draw(t, "name")
+		key := rapid.Uint32().Draw(t, "key")
+		gotName, gotKey, err := cutKey(fmt.Sprintf("%s@%d", name, key))
+		if err != nil || gotName != name || gotKey != key {
+			t.Fatalf("%q, %d, %v", gotName, gotKey, err)
+		}
+	})
+}

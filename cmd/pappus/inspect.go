@@ -21,6 +21,7 @@ import (
 	"pappus/data"
 	"pappus/engine"
 	"pappus/registry"
+	"pappus/server/problem"
 	"pappus/wasmengine"
 )
 
@@ -47,7 +48,7 @@ input) is a file.`,
   pappus inspect ./wordcount.wasm
   pappus inspect wordcount.wasm --functions 50 --no-run
   pappus inspect wordcount -o json`,
-		Args:              cobra.ExactArgs(1),
+		Args:              takes(1, 1),
 		ValidArgsFunction: c.completeFunctionsAndCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if show.functions < 0 {
@@ -55,6 +56,9 @@ input) is a file.`,
 			}
 			if isFile(args[0]) {
 				return c.inspectFile(cmd.Context(), args[0], show)
+			}
+			if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() {
+				c.alsoFile = args[0]
 			}
 			if err := c.reference(args[0]); err != nil {
 				return err
@@ -309,8 +313,13 @@ func reportOn(ctx context.Context, code []byte, opts wasmengine.ReportOptions) (
 	return wasm.Report(ctx, code, opts)
 }
 
-// recognise refuses what is not WebAssembly, and says what it is.
+// recognise refuses what is not WebAssembly, and says what it is. The beginning
+// of the code is enough.
 func recognise(path string, code []byte) error {
+	file := path
+	if path == sourceStdin {
+		path, file = "standard input", "FILE"
+	}
 	what, hint := "it is none that one knows", "build the program for WebAssembly (wasm32), and give the .wasm file"
 	text := bytes.TrimLeft(code[:min(len(code), 1<<10)], " \t\r\n")
 	switch {
@@ -323,11 +332,17 @@ func recognise(path string, code []byte) error {
 	case bytes.HasPrefix(code, []byte("#!")):
 		what = "it is a script"
 	case bytes.HasPrefix(text, []byte("(")), bytes.HasPrefix(text, []byte(";;")):
-		what, hint = "it is WebAssembly text", fmt.Sprintf("convert it with: wat2wasm %s (of wabt), or wasm-tools parse %[1]s -o FILE.wasm", path)
-	case bytes.HasPrefix(code, []byte("\x1f\x8b")), bytes.HasPrefix(code, []byte("\x28\xb5\x2f\xfd")):
+		what, hint = "it is WebAssembly text", fmt.Sprintf("convert it with: wat2wasm %s (of wabt), or wasm-tools parse %[1]s -o FILE.wasm", file)
+	case compressed(code):
 		what, hint = "it is compressed", "decompress it first"
 	}
-	return &engine.RejectedError{Reason: fmt.Sprintf("%s is no WebAssembly module: %s", path, what), Hint: hint}
+	err := fmt.Errorf("%s is no WebAssembly module: %s", path, what)
+	return &failure{Exit: exitRejected, Message: err.Error(), Kind: string(problem.UnknownCode), Hint: hint, err: err}
+}
+
+// compressed tells of the beginning of what gzip or zstd made.
+func compressed(code []byte) bool {
+	return bytes.HasPrefix(code, []byte("\x1f\x8b")) || bytes.HasPrefix(code, []byte("\x28\xb5\x2f\xfd"))
 }
 
 func functionRows(f *client.Function, versions string) []row {
@@ -387,8 +402,8 @@ func paramList[P engine.Param | client.Param](params []P, open bool) string {
 }
 
 func countBytes(n int64) string {
-	if b := engine.Bytes(n); n >= 1<<10 && n%(1<<10) == 0 {
-		return b.String()
+	if n >= 1<<10 && n%(1<<10) == 0 {
+		return engine.Bytes(n).Long()
 	}
 	return countOf(int(n), "byte")
 }
@@ -407,6 +422,15 @@ func readCode(path string) ([]byte, error) {
 		return nil, fail(exitFile, &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}, "name the .wasm file in it")
 	}
 	return readAll(path, f)
+}
+
+// readModule is readCode for what must be WebAssembly.
+func readModule(path string) ([]byte, error) {
+	code, err := readCode(path)
+	if err == nil {
+		err = recognise(path, code)
+	}
+	return code, err
 }
 
 // readInspected is readCode, or reads standard input.

@@ -169,7 +169,7 @@ func moduleRows(r *wasmengine.Report) []row {
 	add(len(r.Functions), "functions", fmt.Sprintf("%d of %s, %d have names for stack traces", len(r.Functions), countBytes(int64(r.CodeSize)), r.Named))
 	if r.Metered {
 		rows = append(rows, row{"image", choose(r.Image, "calls start from one that is made at registration", "none: "+r.NoImage)},
-			row{"compiled", choose(r.Here, "in the server's process", "in a child process: "+r.Child)})
+			row{"compiled", choose(r.Compiled, "", "it would be, ") + choose(r.Here, "in the server's process", "in a child process: "+r.Child)})
 	}
 	verdict := "yes"
 	switch n := len(r.Refusals) + r.More; {
@@ -264,6 +264,9 @@ func measuredRows(r *wasmengine.Report, show inspection) []row {
 	end := "it ended well"
 	if f := t.Fault; f != nil {
 		end = "it ended with " + f.Error()
+		if f.Kind == engine.FaultExit {
+			end = fmt.Sprintf("it ended with exit code %d", f.ExitCode)
+		}
 	}
 	return append(rows,
 		row{"call on empty inputs", fmt.Sprintf("fuel %d, memory %s; %s", t.Usage.Fuel, countOf(int(t.Usage.MemoryPages), "page"), end)},

@@ -60,7 +60,7 @@ NAME@NUMBER or NAME@sha256:DIGEST.
   pappus invoke sumoccurrence --in logs=logs --in pattern=text:ERROR
   cat novel.txt | pappus invoke wordcount@2 --raw -
   pappus invoke matmul --in matrices=m.bin --out results`,
-		Args:              cobra.ExactArgs(1),
+		Args:              takes(1, 1),
 		ValidArgsFunction: c.completeReferences,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := call.check(c.json); err != nil {
@@ -108,6 +108,7 @@ NAME@NUMBER or NAME@sha256:DIGEST.
 		},
 	}
 	call.bind(cmd.Flags())
+	c.bindForm(cmd.Flags(), onlyJSON())
 	c.bindQuiet(cmd.Flags(), "tell nothing of progress")
 	cmd.Flags().IntVar(&parallelism, "parallelism", dispatcher.DefaultParallelism, "how many instances `N` anyEach and anyKeyed of a composition may make")
 	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media `TYPE` of --raw; application/json and multipart/form-data bodies hold named sets")

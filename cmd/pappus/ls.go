@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -21,7 +22,7 @@ commands take: names, or those of versions like wordcount@3.`,
   pappus ls wordcount -o wide
   pappus ls -o go-template='{{.kind}} {{.name}} {{.digest}}'
   pappus ls --quiet | xargs -n 1 pappus inspect`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              takes(0, 1),
 		ValidArgsFunction: c.completeNames(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -38,12 +39,31 @@ commands take: names, or those of versions like wordcount@3.`,
 			}
 			v := versionView()
 			v.name = func(v entry) string { return v.Name }
-			return showAll(c, v, everything(cmd.Context(), cl))
+			count := 0
+			err = showAll(c, v, counted(everything(cmd.Context(), cl), &count))
+			if err == nil && count == 0 && c.forPeople() {
+				_, err = fmt.Fprintln(cmd.ErrOrStderr(), "no functions yet; register one with: pappus push FILE")
+			}
+			return err
 		},
 	}
 	c.bindForm(cmd.Flags(), allForms)
 	c.bindQuiet(cmd.Flags(), "print names only")
 	return cmd
+}
+
+// counted counts records as they come.
+func counted[T any](records iter.Seq2[T, error], count *int) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for record, err := range records {
+			if err == nil {
+				*count++
+			}
+			if !yield(record, err) {
+				return
+			}
+		}
+	}
 }
 
 // shortDigest is enough of a digest to tell it from others.

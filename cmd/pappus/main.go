@@ -36,14 +36,15 @@ type commandLine struct {
 	environ   func() []string
 	configDir func() (string, error) // where users' configuration is
 
-	global  globalFlags
-	json    bool   // print JSON, errors too
-	output  string // -o
-	quiet   bool
-	form    form         // what --json, -o and --quiet come to
-	started bool         // a verb's own code was reached: errors before are of usage
-	called  registry.Ref // the function that the verb is about, as far as it is known
-	target  target       // the server that the verb calls, as far as it is known
+	global   globalFlags
+	json     bool   // print JSON, errors too
+	output   string // -o
+	quiet    bool
+	form     form         // what --json, -o and --quiet come to
+	started  bool         // a verb's own code was reached: errors before are of usage
+	called   registry.Ref // the function that the verb is about, as far as it is known
+	alsoFile string       // a file whose name was taken for a function's
+	target   target       // the server that the verb calls, as far as it is known
 }
 
 // globalFlags say which server is called. They can come from variables too.
@@ -76,11 +77,13 @@ func (c *commandLine) run(ctx context.Context, args []string) int {
 	}
 	f := failureOf(err)
 	c.advise(ctx, f)
+	f.Hint = styled(f.Hint)
 	f.print(stderr, c.json)
 	return f.Exit
 }
 
 func (c *commandLine) command() *cobra.Command {
+	var asked bool // for the version
 	root := &cobra.Command{
 		Use:   "pappus",
 		Short: "A serverless platform for pure WebAssembly functions",
@@ -104,7 +107,12 @@ use", else http://127.0.0.1:8080.`,
 			c.started = true
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asked {
+				return c.printVersion()
+			}
+			return cmd.Help()
+		},
 	}
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
@@ -112,6 +120,7 @@ use", else http://127.0.0.1:8080.`,
 	flags.StringVar(&c.global.context, "context", "", "`NAME` of the context whose server is called; also PAPPUS_CONTEXT")
 	flags.StringVar(&c.global.ca, "ca", "", "`FILE` of the certificates that may sign an https server's, instead of the system's; also PAPPUS_CA")
 	flags.BoolVar(&c.json, "json", false, "print JSON, errors too")
+	root.Flags().BoolVar(&asked, "version", false, "print the version, as the verb version does")
 	root.AddCommand(
 		c.serveCommand(), c.configCommand(), c.pushCommand(), c.invokeCommand(), c.runCommand(), c.lsCommand(), c.inspectCommand(),
 		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.composeCommand(), c.contextCommand(), c.versionCommand(), c.completionCommand(root),

@@ -14,11 +14,8 @@ import (
 // are to read what the command prints. Stop ends it.
 func (c *commandLine) startProgress(what string) *progress.Teller {
 	out := progress.Output{Size: roughBytes}
-	switch c.form.kind {
-	case "", formTable, formWide:
-		if !c.quiet {
-			out.W, out.Redraw = c.stderr, c.movesCursor(c.stderr)
-		}
+	if c.forPeople() && !c.quiet {
+		out.W, out.Redraw = c.stderr, c.movesCursor(c.stderr)
 	}
 	if out.Redraw {
 		out.Width = width(c.stderr)

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +18,7 @@ import (
 	"pappus/client"
 	"pappus/engine"
 	"pappus/registry"
+	"pappus/server/problem"
 )
 
 // pushing is what push's flags say.
@@ -46,7 +50,7 @@ invoke and other verbs take.`,
   pappus push wordcount.wasm --tag canary
   pappus push wordcount.wasm sumoccurrence.wasm
   pappus invoke $(pappus push wordcount.wasm --quiet) --in text=novel.txt`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              takes(1, anyNumber),
 		ValidArgsFunction: completeCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			jobs, err := c.pushJobs(&p, args)
@@ -79,6 +83,7 @@ invoke and other verbs take.`,
 // pushJob is one file to be registered.
 type pushJob struct {
 	file, name string
+	begins     []byte // how the code begins
 	code       client.Body
 }
 
@@ -142,8 +147,47 @@ func (p *pushing) job(reader *inputReader, file string) (pushJob, error) {
 		return job, badName(err, nameHint)
 	}
 	open, size, err := reader.source(file)
+	if err != nil {
+		return job, err
+	}
+	if open, job.begins, err = peek(open); err != nil {
+		return job, err
+	}
+	if noEngineTakes(job.begins) {
+		return job, recognise(file, job.begins)
+	}
 	job.code = client.Body{Reader: &lazyReader{open: open}, Size: size, Type: "application/octet-stream"}
-	return job, err
+	return job, nil
+}
+
+// peekBytes is enough of code to see what it is.
+const peekBytes = 1 << 10
+
+// peek reads the beginning of a source, and gives one that has all of it. Files
+// are opened again, so that many need one descriptor.
+func peek(open func() (io.ReadCloser, error)) (again func() (io.ReadCloser, error), begins []byte, err error) {
+	r, err := open()
+	if err != nil {
+		return nil, nil, err
+	}
+	begins, err = io.ReadAll(io.LimitReader(r, peekBytes))
+	if file, ok := r.(*os.File); ok {
+		if info, statErr := file.Stat(); statErr == nil && info.Mode().IsRegular() {
+			return open, begins, errors.Join(err, r.Close())
+		}
+	}
+	rest := struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(begins), r), r}
+	return func() (io.ReadCloser, error) { return rest, nil }, begins, err
+}
+
+// noEngineTakes tells of code, by its beginning, that no engine of any server
+// takes. What else is no WebAssembly may be another engine's.
+func noEngineTakes(begins []byte) bool {
+	text := bytes.TrimLeft(begins, " \t\r\n")
+	return len(begins) == 0 || bytes.HasPrefix(text, []byte("(")) || bytes.HasPrefix(text, []byte(";;")) || compressed(begins)
 }
 
 func (p *pushing) options() client.PutOptions {
@@ -185,7 +229,14 @@ func (c *commandLine) pushOne(ctx context.Context, cl *client.Client, job pushJo
 	p := c.startProgress("registering " + job.name)
 	defer p.Stop()
 	job.code.Reader = p.Counted(job.code.Reader, job.code.Size)
-	return cl.PutFunction(ctx, job.name, job.code, opts)
+	f, created, err := cl.PutFunction(ctx, job.name, job.code, opts)
+	var refused *client.Problem
+	if errors.As(err, &refused) && refused.Code() == string(problem.UnknownCode) {
+		if what := recognise(job.file, job.begins); what != nil {
+			return nil, false, what // which the server can't say
+		}
+	}
+	return f, created, err
 }
 
 // stoppedAt says which of several files was refused, and what became of the

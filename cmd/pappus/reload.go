@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/dispatcher"
@@ -20,14 +24,27 @@ type reloader struct {
 	running    *serving
 	level      *slog.LevelVar
 	log        *slog.Logger
-	dispatcher interface{ Reload(dispatcher.Config) error }
+	dispatcher reloadable
 	server     interface{ Reload(server.Config) error }
 }
 
+// reloadable is what a reloader needs of a dispatcher.
+type reloadable interface {
+	Reload(cfg dispatcher.Config) error
+	Calls() int64
+}
+
 var (
-	_ interface{ Reload(dispatcher.Config) error } = (*dispatcher.Dispatcher)(nil)
-	_ interface{ Reload(server.Config) error }     = (*server.Server)(nil)
+	_ reloadable                               = (*dispatcher.Dispatcher)(nil)
+	_ interface{ Reload(server.Config) error } = (*server.Server)(nil)
 )
+
+// stopping logs that the server was asked to end, and what it waits for.
+func (r *reloader) stopping(ctx context.Context) {
+	most := r.running.server.Shutdown
+	r.log.LogAttrs(ctx, slog.LevelInfo, "stopping: what runs may finish",
+		slog.Int64("running", r.dispatcher.Calls()), slog.Duration("at_most", most), slog.Time("until", time.Now().Add(most)))
+}
 
 // watch reads the configuration again at every signal, until ctx ends.
 func (r *reloader) watch(ctx context.Context, signals <-chan os.Signal) {
@@ -100,13 +117,28 @@ func (r *reloader) reload(ctx context.Context) error {
 		return fmt.Errorf("only a part of it was taken; start the server again: %w", err)
 	}
 	if next.certificate = r.running.certificate; next.certificate != nil {
-		next.certificate.current.Store(pair)
+		if before := next.certificate.current.Swap(pair); !bytes.Equal(before.Certificate[0], pair.Certificate[0]) {
+			r.tellCertificate(ctx, pair)
+		}
 	}
 	r.running = next
 	r.level.Set(min(r.level.Level(), next.level())) // so that the change is told if either level wants it
 	r.tell(ctx, changes)
 	r.level.Set(next.level())
 	return nil
+}
+
+// tellCertificate logs that there is another certificate.
+func (r *reloader) tellCertificate(ctx context.Context, pair *tls.Certificate) {
+	attrs := []slog.Attr{slog.String("file", r.running.tlsCert)}
+	if leaf := pair.Leaf; leaf != nil {
+		names := slices.Clone(leaf.DNSNames)
+		for _, ip := range leaf.IPAddresses {
+			names = append(names, ip.String())
+		}
+		attrs = append(attrs, slog.String("names", strings.Join(names, ",")), slog.Time("expires", leaf.NotAfter))
+	}
+	r.log.LogAttrs(ctx, slog.LevelInfo, "the certificate is replaced", attrs...)
 }
 
 // tell logs what changed, and what would with a restart.

@@ -18,8 +18,8 @@ version that NAME@NUMBER or NAME@sha256:DIGEST names. Version numbers are never
 used again. What compositions apply is deleted only with --force.`,
 		Example: `  pappus rm wordcount@2
   pappus rm wordcount`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: c.completeReferences,
+		Args:              takes(1, 1),
+		ValidArgsFunction: c.completeVersions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if c.quiet && c.json {
 				return usage("choose one of them", "--quiet and --json exclude each other")
@@ -52,6 +52,7 @@ used again. What compositions apply is deleted only with --force.`,
 			return err
 		},
 	}
+	c.bindForm(cmd.Flags(), onlyJSON())
 	cmd.Flags().BoolVar(&force, "force", false, "delete it also where that breaks compositions")
 	c.bindQuiet(cmd.Flags(), "print nothing")
 	return cmd

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,13 +37,13 @@ as on a server, and prints what it gives as "pappus invoke" does.
 		Example: `  pappus run wordcount.wasm --in text=novel.txt
   pappus run wordcount.wasm --raw text:'to be or not to be' --stats
   pappus run new.wasm --input text --output counts --fuel 1000000 --in text=a.txt --json`,
-		Args:              cobra.ExactArgs(1),
+		Args:              takes(1, 1),
 		ValidArgsFunction: completeCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := call.check(c.json); err != nil {
 				return err
 			}
-			code, err := readCode(args[0])
+			code, err := readModule(args[0])
 			if err != nil {
 				return err
 			}
@@ -50,19 +51,21 @@ as on a server, and prints what it gives as "pappus invoke" does.
 			if err != nil {
 				return err
 			}
-			l := &localRun{engine: eng, code: code, signature: &signature, limits: limits.limits, call: &call}
+			l := &localRun{file: args[0], engine: eng, code: code, signature: &signature, limits: limits.limits, call: &call}
 			return errors.Join(l.run(cmd.Context(), c, cmd.ErrOrStderr()), eng.Close())
 		},
 	}
 	call.bind(cmd.Flags())
 	signature.bind(cmd.Flags())
 	limits.bind(cmd.Flags())
+	c.bindForm(cmd.Flags(), onlyJSON())
 	c.bindQuiet(cmd.Flags(), "tell nothing of progress")
 	return cmd
 }
 
 // localRun is one run of a file's code.
 type localRun struct {
+	file      string
 	engine    engine.Engine
 	code      []byte
 	signature *signatureFlags
@@ -89,7 +92,8 @@ func (l *localRun) run(ctx context.Context, c *commandLine, stats io.Writer) (er
 	if err != nil {
 		return err
 	}
-	telling := c.startProgress("preparing")
+	telling := c.startProgress(filepath.Base(l.file))
+	telling.Say("preparing")
 	defer telling.Stop()
 	start := time.Now()
 	program, err := l.engine.Prepare(ctx, l.code, sig, limits)

@@ -49,24 +49,23 @@ holds, and "pappus config check" whether a file is good.`,
   pappus serve --listen 127.0.0.1:0 --data /var/lib/pappus --access-log
   pappus serve --config pappus.yaml
   PAPPUS_MEMORY_BUDGET=4GiB pappus serve --log-format json`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// From here on SIGHUP ends nothing: it waits until there is a server.
 			hangups := make(chan os.Signal, 1)
 			signal.Notify(hangups, syscall.SIGHUP)
 			defer signal.Stop(hangups)
-			s, err := config.load(cmd)
+			s, mistakes, files, err := config.checked(cmd)
 			if err != nil {
 				return err
+			}
+			if len(mistakes)+len(files) > 1 || len(mistakes) == 1 { // a file alone is told of by what uses it
+				return configFailure(append(mistakes, files...))
 			}
 			if _, ok := c.lookupEnv("GOGC"); !ok {
 				debug.SetGCPercent(gcPercent)
 				ballast := make([]byte, gcBallast)
 				defer runtime.KeepAlive(ballast)
-			}
-			s.findOut()
-			if err := s.check(); err != nil {
-				return configFailure(err)
 			}
 			if _, ok := c.lookupEnv("GOMEMLIMIT"); !ok {
 				debug.SetMemoryLimit(s.heapLimit())
@@ -78,6 +77,9 @@ holds, and "pappus config check" whether a file is good.`,
 			return s.run(cmd.Context(), c.stdout, log, func(ctx context.Context, disp *dispatcher.Dispatcher, srv *server.Server) {
 				r := &reloader{config: config, running: s, level: level, log: log, dispatcher: disp, server: srv}
 				r.watch(ctx, hangups)
+				if cmd.Context().Err() != nil {
+					r.stopping(context.WithoutCancel(ctx))
+				}
 			})
 		},
 	}
@@ -224,7 +226,7 @@ func (s *serving) openListener(ctx context.Context) (net.Listener, error) {
 		return nil, fail(exitUsage, err, "name a free address of this machine with --listen, like 127.0.0.1:8081")
 	}
 	if err := s.server.CheckListen(listener.Addr()); err != nil {
-		return nil, errors.Join(fail(exitUsage, err, listenHint), listener.Close())
+		return nil, errors.Join(fail(exitUsage, errors.New(listenMessage(err)), listenHint), listener.Close())
 	}
 	return listener, nil
 }

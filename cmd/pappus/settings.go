@@ -67,7 +67,7 @@ func newServing() *serving {
 		settings.Setting{Name: "compile-timeout", Usage: "how long compiling a function may take", Value: settings.Time(&d.CompileTimeout)},
 		settings.Setting{
 			Name: "default-limits", Usage: "limits of functions that ask for none, like memory=64MiB,timeout=2s", Computed: limitsPage, Example: "memory=64MiB,timeout=2s", Live: true,
-			Value: settings.Named(func() { d.Defaults = engine.Limits{} }, limitSetter(&d.Defaults, engine.Limits{})),
+			Value: settings.Named(func() { d.Defaults = engine.Limits{} }, limitSetter(&d.Defaults, dispatcher.HighestLimits())),
 		},
 		settings.Setting{
 			Name: "max-limits", Usage: "highest limits that a function may ask for; names as for --default-limits", Computed: limitsPage, Example: "memory=1GiB,timeout=1m", Live: true,
@@ -88,11 +88,15 @@ func newServing() *serving {
 		settings.Setting{Name: "shutdown", Usage: "how long what runs may take to finish when the server stops", Value: settings.Time(&v.Shutdown), Live: true},
 
 		settings.Setting{Name: "access-log", Usage: "log every request", Value: settings.Bool(&v.AccessLog), Live: true},
-		settings.Setting{Name: "log-format", Usage: "text or json", Value: settings.Choice(&s.logFormat, "text", "json")},
-		settings.Setting{Name: "log-level", Usage: "debug, info, warn or error", Value: settings.Choice(&s.logLevel, "debug", "info", "warn", "error"), Live: true},
+		settings.Setting{Name: "log-format", Usage: "text or json", Value: settings.Choice(&s.logFormat, logFormats()...)},
+		settings.Setting{Name: "log-level", Usage: "debug, info, warn or error", Value: settings.Choice(&s.logLevel, logLevels()...), Live: true},
 	)
 	return s
 }
+
+func logFormats() []string { return []string{"text", "json"} }
+
+func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
 
 // limitsPage has the defaults of limits.
 const limitsPage = "those of docs/limits.md"
@@ -115,10 +119,36 @@ func (s *serving) findOut() {
 	}
 }
 
-// showFound has the settings shown with what was found out.
+// showFound has the settings shown with what was found out, and with what holds
+// of those that were said only in part.
 func (s *serving) showFound() {
+	defaults, maximum := s.dispatch.Limits()
+	s.settings.ShowAll("default-limits", limitPairs(defaults))
+	s.settings.ShowAll("max-limits", limitPairs(maximum))
+	var caps []settings.Pair
+	s.wasm.Caps.Each(func(name string, bound *int) {
+		text := strconv.Itoa(*bound)
+		if name == "module" || name == "body" {
+			text = engine.Bytes(*bound).String()
+		}
+		caps = append(caps, settings.Pair{Name: name, Value: text})
+	})
+	s.settings.ShowAll("module-limits", caps)
 	s.settings.Show("memory-budget", engine.Bytes(s.dispatch.MemoryBudget).String())
 	s.settings.Show("workers", strconv.Itoa(s.dispatch.Workers))
+}
+
+// limitPairs are limits as a setting has them, without a fuel that limits
+// nothing.
+func limitPairs(l engine.Limits) []settings.Pair {
+	pairs := []settings.Pair{
+		{Name: "memory", Value: l.Memory.String()}, {Name: "stack", Value: l.Stack.String()}, {Name: "output", Value: l.Output.String()},
+		{Name: "items", Value: strconv.Itoa(l.Items)}, {Name: "timeout", Value: l.Timeout.String()},
+	}
+	if l.Fuel > 0 && l.Fuel < math.MaxInt64 {
+		pairs = append(pairs, settings.Pair{Name: "fuel", Value: strconv.FormatInt(l.Fuel, 10)})
+	}
+	return pairs
 }
 
 // parts are the configurations of the parts, of which some depend on the same
@@ -133,31 +163,51 @@ func (s *serving) parts() (server.Config, dispatcher.Config) {
 // check finds what is wrong with settings together, each of which is right by
 // itself. The error is settings.Errors.
 func (s *serving) check() error {
-	var errs settings.Errors
+	if errs := s.contradictions(nil); len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// contradictions is check where some settings are wrong by themselves, of which
+// nothing is said.
+func (s *serving) contradictions(wrong map[string]bool) (errs settings.Errors) {
+	good := func(names ...string) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return wrong[name] })
+	}
 	v, d := s.parts()
 	var refused *engine.LimitError
-	if err := d.Check(); errors.As(err, &refused) { // a maximum by itself has been checked
-		errs = append(errs, s.mistake("default-limits", refused.Limit+" "+refused.Reason, "lower the default, or raise max-limits"))
-	} else if err != nil {
+	switch err := d.Check(); {
+	case err == nil:
+	case errors.As(err, &refused): // a maximum by itself has been checked
+		if good("default-limits", "max-limits", "memory-budget") {
+			errs = append(errs, s.mistake("default-limits", refused.Limit+" "+refused.Reason, "lower the default, or raise max-limits"))
+		}
+	case len(wrong) == 0:
 		errs = append(errs, s.mistake("", err.Error(), ""))
 	}
-	if err := v.Check(); err != nil {
+	if err := v.Check(); err != nil && len(wrong) == 0 {
 		errs = append(errs, s.mistake("", err.Error(), ""))
 	}
-	if s.tlsCert == "" && s.tlsKey != "" {
-		errs = append(errs, s.mistake("tls-key", "tls-key needs tls-cert", certificateHint))
-	} else if s.tlsCert != "" && s.tlsKey == "" {
-		errs = append(errs, s.mistake("tls-cert", "tls-cert needs tls-key", certificateHint))
-	}
-	if addr, ok := literalAddress(s.listen); ok {
-		if err := v.CheckListen(addr); err != nil {
-			errs = append(errs, s.mistake("listen", err.Error(), listenHint))
+	if good("tls-cert", "tls-key") {
+		if s.tlsCert == "" && s.tlsKey != "" {
+			errs = append(errs, s.mistake("tls-key", "tls-key needs tls-cert", certificateHint))
+		} else if s.tlsCert != "" && s.tlsKey == "" {
+			errs = append(errs, s.mistake("tls-cert", "tls-cert needs tls-key", certificateHint))
 		}
 	}
-	if len(errs) == 0 {
-		return nil
+	if addr, ok := literalAddress(s.listen); ok && good("listen", "allow-remote") {
+		if err := v.CheckListen(addr); err != nil {
+			errs = append(errs, s.mistake("listen", listenMessage(err), listenHint))
+		}
 	}
 	return errs
+}
+
+// listenMessage is why an address is none to listen on.
+func listenMessage(err error) string {
+	what, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "server: "), ": listen on ") // listenHint says what to do
+	return what
 }
 
 const listenHint = "listen on 127.0.0.1, or add --allow-remote if the network itself keeps strangers out"
@@ -180,20 +230,20 @@ func (s *serving) mistake(name, message, hint string) *settings.Error {
 	return e
 }
 
-// checkFiles finds what keeps the files and folders that the settings name from
-// being used, as far as it can be known without making any.
-func (s *serving) checkFiles() error {
-	var errs settings.Errors
-	if s.tlsCert != "" {
+// fileMistakes finds what keeps the files and folders that the settings name
+// from being used, as far as it can be known without making any. Of settings that
+// are wrong by themselves nothing is said.
+func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
+	if s.tlsCert != "" && s.tlsKey != "" && !wrong["tls-cert"] && !wrong["tls-key"] {
 		if _, err := readCertificate(s.tlsCert, s.tlsKey); err != nil {
 			errs = append(errs, s.mistake("tls-cert", err.Error(), certificateHint))
 		}
 	}
+	if wrong["data"] {
+		return errs
+	}
 	if err := s.checkData(); err != nil {
 		errs = append(errs, s.mistake("data", err.Error(), "name a folder that this user can write, or make it possible"))
-	}
-	if len(errs) == 0 {
-		return nil
 	}
 	return errs
 }
@@ -207,15 +257,29 @@ func (s *serving) checkData() error {
 		case err == nil && !info.IsDir():
 			err = fmt.Errorf("%s is not a folder", dir)
 		case err == nil:
-			if err = unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK); err == nil {
-				return nil
+			if err = unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
+				return fmt.Errorf("%s can't be written: %w", dir, err)
 			}
-			err = fmt.Errorf("%s can't be written: %w", dir, err)
+			return checkStorage(dir)
 		case errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir):
 			dir, err = filepath.Dir(dir), nil // the server makes what is missing
 		}
 	}
 	return err
+}
+
+// checkStorage refuses folders in which the system shows itself: they look as
+// if they could be written, and keep nothing.
+func checkStorage(dir string) error {
+	var info unix.Statfs_t
+	if err := unix.Statfs(dir, &info); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	switch info.Type {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+		return fmt.Errorf("%s is a part of the system, and keeps no files", dir)
+	}
+	return nil
 }
 
 func anyText(string) error { return nil }

@@ -191,8 +191,8 @@ func TestCheckFindsContradictions(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "",
 		"default-limits: {memory: 64MiB}\nmax-limits: {memory: 32MiB}": "f:1: default-limits: memory is 64MiB; the most that is allowed is 32MiB; lower the default, or raise max-limits",
-		"listen: 0.0.0.0:80":                     "f:1: listen: server: 0.0.0.0:80 can be reached from other machines",
-		"listen: ':80'":                          "f:1: listen: server: [::]:80 can be reached",
+		"listen: 0.0.0.0:80":                     "f:1: listen: 0.0.0.0:80 can be reached from other machines",
+		"listen: ':80'":                          "f:1: listen: [::]:80 can be reached",
 		"listen: 0.0.0.0:80\nallow-remote: true": "",
 		"listen: localhost:80":                   "",
 		"listen: somewhere.example:80":           "", // not known without asking
@@ -213,11 +213,15 @@ func TestCheckFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for data, want := range map[string]string{
-		dir: "", filepath.Join(dir, "a/b/c"): "", file: "is not a folder", filepath.Join(file, "x"): "not a directory",
+		dir: "", filepath.Join(dir, "a/b/c"): "", file: "is not a folder", filepath.Join(file, "x"): "not a directory", "/proc/x": "keeps no files",
 	} {
 		s := newServing()
 		s.data = data
-		wantMessage(t, data, s.checkFiles(), want)
+		var err error
+		if mistakes := s.fileMistakes(nil); len(mistakes) > 0 {
+			err = mistakes
+		}
+		wantMessage(t, data, err, want)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)

@@ -24,9 +24,9 @@ not move to a version with other sets, unless --force says so.`,
   pappus tag wordcount canary --rm`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if remove {
-				return cobra.ExactArgs(2)(cmd, args)
+				return takes(2, 2)(cmd, args)
 			}
-			return cobra.ExactArgs(3)(cmd, args)
+			return takes(3, 3)(cmd, args)
 		},
 		ValidArgsFunction: c.completeTag,
 		RunE: func(cmd *cobra.Command, args []string) error {

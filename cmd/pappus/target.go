@@ -209,6 +209,14 @@ func readCertificates(file string) (*x509.CertPool, error) {
 // the server's address came from, and names that are like one that is unknown.
 func (c *commandLine) advise(ctx context.Context, f *failure) {
 	var foreign *client.Problem
+	if c.called.Name != "" && (f.Kind == "unknown-version" || f.Kind == "unknown-tag") {
+		f.Hint = strings.ReplaceAll(f.Hint, "NAME", c.called.Name)
+	}
+	defer func() {
+		if c.alsoFile != "" && (f.Exit == exitUnreachable || f.Kind == "unknown-function" || f.Kind == "bad-name") {
+			f.Hint = fmt.Sprintf("there is a file of this name: to look at that, write ./%s; %s", c.alsoFile, f.Hint)
+		}
+	}()
 	switch {
 	case f.Exit == exitUnreachable:
 		f.Hint = c.unreachableHint(f)

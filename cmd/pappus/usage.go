@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,31 @@ func misuse(verb *cobra.Command, err error) error {
 		return known
 	}
 	return usage("see: "+verb.CommandPath()+" --help", "%w", err)
+}
+
+// anyNumber of arguments are taken.
+const anyNumber = math.MaxInt
+
+// takes refuses arguments that are too few or too many, in the names that the
+// verb's line of use has for them.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		hint := "see: " + cmd.CommandPath() + " --help"
+		names := strings.Fields(strings.ReplaceAll(cmd.Use, "|", " or "))[1:]
+		if strings.Contains(cmd.Use, "|") {
+			names = []string{strings.Join(names, " ")} // one argument that can be several things
+		}
+		names = names[:min(len(names), most)]
+		switch n := len(args); {
+		case n < least:
+			return usage(hint, "%s needs %s", cmd.CommandPath(), strings.Join(names[n:], " "))
+		case n > most && most == 0:
+			return usage(hint, "%s takes no arguments, and there is %q", cmd.CommandPath(), args[0])
+		case n > most:
+			return usage(hint, "%s takes %s only, and there is %q too", cmd.CommandPath(), strings.Join(names, " "), args[most])
+		}
+		return nil
+	}
 }
 
 // knownVerb refuses verbs that a command with verbs does not have.

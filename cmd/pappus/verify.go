@@ -38,10 +38,10 @@ The interpreter is slow, and can't follow calls that nest 2,000 deep: such cases
 are "not comparable", and run compiled only.`,
 		Example: `  pappus verify samples/wordcount/wordcount.wasm
   pappus verify new.wasm --cases tests --json`,
-		Args:              cobra.ExactArgs(1),
+		Args:              takes(1, 1),
 		ValidArgsFunction: completeCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			code, err := readCode(args[0])
+			code, err := readModule(args[0])
 			if err != nil {
 				return err
 			}

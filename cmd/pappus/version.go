@@ -24,15 +24,17 @@ func (c *commandLine) versionCommand() *cobra.Command {
 		Short: "Print the version of this program",
 		Example: `  pappus version
   pappus version -o go-template='{{.version}}'`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			v := &view[programVersion]{text: func(w io.Writer, p programVersion) error {
-				_, err := fmt.Fprintf(w, "pappus %s (%s, %s)\n", p.Version, p.Go, p.Platform)
-				return err
-			}}
-			return showOne(c, v, programVersion{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
-		},
+		Args: takes(0, 0),
+		RunE: func(*cobra.Command, []string) error { return c.printVersion() },
 	}
 	c.bindForm(cmd.Flags(), plainForms)
 	return cmd
+}
+
+func (c *commandLine) printVersion() error {
+	v := &view[programVersion]{text: func(w io.Writer, p programVersion) error {
+		_, err := fmt.Fprintf(w, "pappus %s (%s, %s)\n", p.Version, p.Go, p.Platform)
+		return err
+	}}
+	return showOne(c, v, programVersion{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -100,7 +101,7 @@ func browse(t *testing.T) *visit {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("no-first-run", true), chromedp.UserDataDir(t.TempDir()))
+		chromedp.Flag("disable-sync", true), chromedp.Flag("no-first-run", true))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel := chromedp.NewContext(allocator)
@@ -134,8 +135,8 @@ func (v *visit) run(t *testing.T, actions ...chromedp.Action) {
 	}
 }
 
-// The page shows every operation, tries one when asked, and asks nobody but its
-// server for anything.
+// The page shows every operation but HEAD and OPTIONS, calls first, tries one
+// when asked, and asks nobody but its server for anything.
 func TestDescriptionPage(t *testing.T) {
 	address := serve(t)
 	v := browse(t)
@@ -149,19 +150,16 @@ func TestDescriptionPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if described := strings.Count(string(text), "operationId: "); operations != described || described < 20 {
+	described := len(regexp.MustCompile(`(?m)^    (get|put|post|delete):$`).FindAll(text, -1))
+	if operations != described || described < 15 {
 		t.Errorf("the page shows %d operations, the description has %d", operations, described)
 	}
-	var answer string
-	const operation = `#operations-functions-listFunctions `
-	v.run(t,
-		chromedp.Click(operation+`.opblock-summary-control`),
-		chromedp.Click(operation+`.try-out__btn`),
-		chromedp.Click(operation+`.execute`),
-		chromedp.WaitVisible(operation+`.live-responses-table .response-col_description`),
-		chromedp.Text(operation+`.live-responses-table`, &answer),
-	)
-	if !strings.Contains(answer, "200") || !strings.Contains(answer, "wordcount") {
+	var tags []string
+	v.run(t, chromedp.Evaluate(`[...document.querySelectorAll(".opblock-tag")].map(e => e.dataset.tag)`, &tags))
+	if want := []string{"invocations", "functions", "server"}; !slices.Equal(tags, want) {
+		t.Errorf("the page shows %q, want %q", tags, want)
+	}
+	if answer := v.try(t, "functions-listFunctions"); !strings.Contains(answer, "200") || !strings.Contains(answer, `"name": "wordcount"`) {
 		t.Errorf("an operation that was tried shows %q", answer)
 	}
 	v.mu.Lock()
@@ -173,6 +171,70 @@ func TestDescriptionPage(t *testing.T) {
 	}
 	if len(v.asked) < 5 || len(v.complaint) > 0 {
 		t.Errorf("the page asked for %q and complained %q", v.asked, v.complaint)
+	}
+}
+
+// try opens an operation, has it tried as the page prefills it once prepare is
+// done, and returns what the page shows of the answer.
+func (v *visit) try(t *testing.T, operation string, prepare ...chromedp.Action) string {
+	t.Helper()
+	block := "#operations-" + operation + " "
+	var answer string
+	v.run(t,
+		chromedp.WaitVisible(block),
+		chromedp.Click(block+`.opblock-summary-control`),
+		chromedp.Click(block+`.try-out__btn`),
+		chromedp.WaitVisible(block+`.execute`),
+	)
+	v.run(t, prepare...)
+	v.run(t,
+		chromedp.Click(block+`.execute`),
+		chromedp.WaitVisible(block+`.live-responses-table .response-col_description`),
+		chromedp.Text(block+`.live-responses-table`, &answer),
+	)
+	return answer
+}
+
+// Who opens an operation and fills in the least that it needs gets what the
+// operation is for: what is prefilled is in nobody's way.
+func TestTryItOut(t *testing.T) {
+	address := serve(t)
+	module, err := filepath.Abs(filepath.Join(root, "samples/wordcount/wordcount.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = `#operations-functions-putFunction tr[data-param-name="ref"] input`
+	v := browse(t)
+	v.run(t, chromedp.Navigate(address+"/docs"))
+	for _, c := range []struct {
+		operation string
+		prepare   []chromedp.Action
+		want      []string
+	}{
+		{"invocations-invoke", nil, []string{"200", "be 2\nto 2\nnot 1\nor 1"}},
+		{"invocations-invokeByQuery", nil, []string{"200", "be 2\nto 2\nnot 1\nor 1"}},
+		{"functions-putFunction", []chromedp.Action{
+			chromedp.Evaluate(`document.querySelector('`+name+`').select()`, nil),
+			chromedp.SendKeys(name, "fresh\t"),
+			chromedp.SetUploadFiles(`#operations-functions-putFunction input[type="file"]`, []string{module}),
+		}, []string{"201", `"name": "fresh"`, `"version": 1`}},
+		{"functions-listFunctions", nil, []string{"200", `"name": "fresh"`, `"name": "wordcount"`}},
+		{"functions-listVersions", nil, []string{"200", `"name": "wordcount"`}},
+		{"functions-putTag", nil, []string{"200", `"stable": 1`}},
+	} {
+		t.Run(c.operation, func(t *testing.T) {
+			answer := v.try(t, c.operation, c.prepare...)
+			for _, want := range c.want {
+				if !strings.Contains(answer, want) {
+					t.Errorf("the page shows no %q:\n%s", want, answer)
+				}
+			}
+		})
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.complaint) > 0 {
+		t.Errorf("the page complained %q", v.complaint)
 	}
 }
 

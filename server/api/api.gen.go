@@ -117,8 +117,6 @@ type CompositionPage struct {
 type Digest = data.Digest
 
 // Duration Numbers with units from ns to h
-//
-// Example: 500ms
 type Duration = string
 
 // Function A version of a function
@@ -255,8 +253,6 @@ type ProblemCode string
 type Ref = string
 
 // Size Bytes, or a number of KiB, MiB or GiB
-//
-// Example: 64MiB
 type Size = string
 
 // Source A composition in either form of the language, at most 1 MiB
@@ -339,7 +335,7 @@ type Unsupported = Problem
 
 // ListCompositionsParams defines parameters for ListCompositions.
 type ListCompositionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
@@ -361,7 +357,7 @@ type GetCompositionParams struct {
 
 // ListFunctionsParams defines parameters for ListFunctions.
 type ListFunctionsParams struct {
-	// Cursor `next` of the page before
+	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page

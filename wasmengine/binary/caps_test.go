@@ -148,6 +148,9 @@ func TestCaps(t *testing.T) {
 			if !errors.As(err, &e) || !errors.Is(err, wasm.ErrLimit) {
 				t.Fatalf("one past the limit: %v", err)
 			}
+			if field, _, _ := strings.Cut(name, " "); fieldOf(e.Cap) != field {
+				t.Errorf("it is said to be over the cap %q", e.Cap)
+			}
 			if limit := fmt.Sprint(c.n); !strings.Contains(e.Reason, limit) {
 				t.Errorf("%q does not say what is allowed", e.Reason)
 			}
@@ -159,9 +162,24 @@ func TestCaps(t *testing.T) {
 	if _, err := wasm.Decode(code, caps); err != nil {
 		t.Error(err)
 	}
-	if _, err := wasm.Decode(append(code, sec(0, 1, 'x')...), caps); !errors.Is(err, wasm.ErrLimit) {
+	var e *wasm.Error
+	if _, err := wasm.Decode(append(code, sec(0, 1, 'x')...), caps); !errors.As(err, &e) || !errors.Is(err, wasm.ErrLimit) || e.Cap != "module" {
 		t.Errorf("a module over the limit: %v", err)
 	}
+}
+
+// fieldOf is the field of Caps for the name of a cap.
+func fieldOf(name string) (field string) {
+	caps := wasm.DefaultCaps()
+	fields := reflect.ValueOf(&caps).Elem()
+	caps.Each(func(n string, bound *int) {
+		for i := range fields.NumField() {
+			if n == name && bound == fields.Field(i).Addr().Interface() {
+				field = fields.Type().Field(i).Name
+			}
+		}
+	})
+	return field
 }
 
 // No cap is without a name, and no two have the same.

@@ -8,7 +8,7 @@ type label struct {
 
 func (d *decoder) codeSection() {
 	at := d.pos
-	n := d.count("bodies", 3, max(d.caps.Functions, len(d.m.FuncTypes))) // a survey has told it of the functions
+	n := d.count("functions", "bodies", 3, max(d.caps.Functions, len(d.m.FuncTypes))) // a survey has told it of the functions
 	if d.err == nil && n != len(d.m.FuncTypes) {
 		d.malformed(at, "%d functions declared, %d have code", len(d.m.FuncTypes), n)
 		return
@@ -19,7 +19,7 @@ func (d *decoder) codeSection() {
 		d.fn = d.m.ImportedFuncs + i
 		size := d.u32()
 		if int64(size) > int64(d.caps.Body) { // who plans a body takes many times its size: a survey ends at twice the cap
-			d.over(hopeless(int64(size), d.caps.Body/2), at, "body of %d bytes, at most %d are allowed", size, d.caps.Body)
+			d.over("body", hopeless(int64(size), d.caps.Body/2), at, "body of %d bytes, at most %d are allowed", size, d.caps.Body)
 		}
 		start := d.pos
 		raw := d.bytes(size)
@@ -67,7 +67,7 @@ func (d *decoder) body(b *Body, t *FuncType) *Error {
 			labels = append(labels, d.open(&r.cursor, &in))
 			d.m.Counts.DeepestBlock = max(d.m.Counts.DeepestBlock, len(labels)-1)
 			if n := len(labels) - 1; n == d.caps.Nesting+1 || n > d.caps.Nesting && hopeless(int64(n), d.caps.Nesting) {
-				r.over(hopeless(int64(n), d.caps.Nesting), in.Start, "more than %d blocks within each other", d.caps.Nesting)
+				r.over("nesting", hopeless(int64(n), d.caps.Nesting), in.Start, "more than %d blocks within each other", d.caps.Nesting)
 			}
 		case OpElse:
 			if top := &labels[len(labels)-1]; top.op != OpIf {
@@ -105,16 +105,16 @@ func (d *decoder) body(b *Body, t *FuncType) *Error {
 
 func (d *decoder) bodyCaps(c *cursor, b *Body) *Error {
 	if int64(b.Blocks) > int64(d.caps.Blocks) {
-		c.over(false, 0, "%d blocks in one function, at most %d are allowed", b.Blocks, d.caps.Blocks)
+		c.over("blocks", false, 0, "%d blocks in one function, at most %d are allowed", b.Blocks, d.caps.Blocks)
 	}
 	if int64(b.Calls) > int64(d.caps.Calls) {
-		c.over(false, 0, "%d calls in one function, at most %d are allowed", b.Calls, d.caps.Calls)
+		c.over("calls", false, 0, "%d calls in one function, at most %d are allowed", b.Calls, d.caps.Calls)
 	}
 	return c.err
 }
 
 func (d *decoder) localDecls(c *cursor, b *Body, params int) {
-	n := c.count("local declarations", 2, len(b.Raw))
+	n := c.count("", "local declarations", 2, len(b.Raw))
 	total, over := int64(params), false
 	for range n {
 		at := c.pos
@@ -122,7 +122,7 @@ func (d *decoder) localDecls(c *cursor, b *Body, params int) {
 		c.valueType()
 		if total > int64(d.caps.Locals) && (!over || hopeless(total, d.caps.Locals)) {
 			over = true
-			c.over(hopeless(total, d.caps.Locals), at, "%d or more locals in one function, at most %d are allowed", total, d.caps.Locals)
+			c.over("locals", hopeless(total, d.caps.Locals), at, "%d or more locals in one function, at most %d are allowed", total, d.caps.Locals)
 		}
 		if c.err != nil {
 			return
@@ -131,7 +131,7 @@ func (d *decoder) localDecls(c *cursor, b *Body, params int) {
 	b.Locals = uint32(total) - uint32(params)
 	d.allLocals += int(b.Locals)
 	if far := hopeless(int64(d.allLocals), d.caps.AllLocals); d.allLocals > d.caps.AllLocals && (far || d.first(overAllLocals)) {
-		c.over(far, c.pos, "%d or more locals in all functions, at most %d are allowed", d.allLocals, d.caps.AllLocals)
+		c.over("all-locals", far, c.pos, "%d or more locals in all functions, at most %d are allowed", d.allLocals, d.caps.AllLocals)
 	}
 }
 
@@ -163,7 +163,7 @@ func (d *decoder) branchTable(c *cursor, in *Instr, labels []label) {
 		d.branchWork += labels[len(labels)-1-int(depth)].values
 	})
 	if d.branchWork > d.caps.BranchWork && d.first(overBranchWork) {
-		c.over(false, in.Start, "branch tables carry %d values, at most %d are allowed", d.branchWork, d.caps.BranchWork)
+		c.over("branch-work", false, in.Start, "branch tables carry %d values, at most %d are allowed", d.branchWork, d.caps.BranchWork)
 	}
 }
 

@@ -20,7 +20,7 @@ func (d *decoder) constExpr(want ValueType) (expr []byte, v constValue) {
 	for r.Next(&in) {
 		if in.End > d.caps.ConstExpr && !over {
 			over = true
-			if r.over(false, 0, "constant expression over %d bytes", d.caps.ConstExpr); r.err != nil {
+			if r.over("const-expr", false, 0, "constant expression over %d bytes", d.caps.ConstExpr); r.err != nil {
 				break
 			}
 		}

@@ -30,16 +30,23 @@ func (c *cursor) fail(kind error, at int, format string, args ...any) {
 }
 
 // over is what happens where a cap is exceeded: an error, or, in a survey, a
-// note of it. hopeless says that it is exceeded by so much that a survey ends too.
-func (c *cursor) over(hopeless bool, at int, format string, args ...any) {
-	if c.err == nil && c.past != nil {
-		c.past.add(&Error{Kind: ErrLimit, Offset: c.base + at, Section: c.section, Func: c.fn, Reason: fmt.Sprintf(format, args...)})
+// note of it. It is named as Caps.Each does. hopeless says that it is exceeded by
+// so much that a survey ends too.
+func (c *cursor) over(name string, hopeless bool, at int, format string, args ...any) {
+	if c.err != nil {
+		return
+	}
+	over := &Error{Kind: ErrLimit, Offset: c.base + at, Section: c.section, Func: c.fn, Reason: fmt.Sprintf(format, args...), Cap: name}
+	if c.past != nil {
+		c.past.add(over)
 		if !hopeless {
 			return
 		}
-		format, args = "the module is so far over a limit that the rest was not looked at", nil
+		end := *over
+		end.Reason = "the module is so far over a limit that the rest was not looked at"
+		over = &end
 	}
-	c.fail(ErrLimit, at, format, args...)
+	c.err, c.pos = over, len(c.b)
 }
 
 func (c *cursor) malformed(at int, format string, args ...any) {
@@ -123,15 +130,16 @@ func (c *cursor) signed(bits int) int64 {
 }
 
 // count reads the length of a vector whose entries take at least size bytes,
-// so that nothing larger than the module is ever allocated for it.
-func (c *cursor) count(what string, size, limit int) int {
+// so that nothing larger than the module is ever allocated for it. limit is the
+// cap of that name.
+func (c *cursor) count(name, what string, size, limit int) int {
 	at := c.pos
 	n := c.u32()
 	if c.err != nil {
 		return 0
 	}
 	if int64(n) > int64(limit) {
-		if c.over(hopeless(int64(n), limit), at, "%d %s, at most %d are allowed", n, what, limit); c.err != nil {
+		if c.over(name, hopeless(int64(n), limit), at, "%d %s, at most %d are allowed", n, what, limit); c.err != nil {
 			return 0
 		}
 	}
@@ -147,7 +155,7 @@ func (c *cursor) name(limit int) string {
 	at := c.pos
 	n := c.u32()
 	if int64(n) > int64(limit) {
-		if c.over(false, at, "name of %d bytes, at most %d are allowed", n, limit); c.err != nil {
+		if c.over("name", false, at, "name of %d bytes, at most %d are allowed", n, limit); c.err != nil {
 			return ""
 		}
 	}

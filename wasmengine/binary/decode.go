@@ -79,7 +79,7 @@ func (d *decoder) module() {
 		return
 	}
 	if len(d.b) > d.caps.Module || len(d.b) > math.MaxUint32>>1 {
-		d.over(len(d.b) > math.MaxUint32>>1, 0, "module of %d bytes, at most %d are allowed", len(d.b), d.caps.Module)
+		d.over("module", len(d.b) > math.MaxUint32>>1, 0, "module of %d bytes, at most %d are allowed", len(d.b), d.caps.Module)
 		if d.err != nil {
 			return
 		}
@@ -175,7 +175,7 @@ func (d *decoder) finish() {
 
 func (d *decoder) customSection() {
 	if n := len(d.m.Customs) + 1; n == d.caps.Customs+1 || n > d.caps.Customs && hopeless(int64(n), d.caps.Customs) {
-		d.over(hopeless(int64(n), d.caps.Customs), d.pos, "more than %d custom sections", d.caps.Customs)
+		d.over("customs", hopeless(int64(n), d.caps.Customs), d.pos, "more than %d custom sections", d.caps.Customs)
 		if d.err != nil {
 			return
 		}
@@ -185,7 +185,7 @@ func (d *decoder) customSection() {
 }
 
 func (d *decoder) typeSection() {
-	n := d.count("types", 3, d.caps.Types)
+	n := d.count("types", "types", 3, d.caps.Types)
 	d.m.Types = make([]FuncType, 0, n)
 	for range n {
 		at := d.pos
@@ -199,8 +199,8 @@ func (d *decoder) typeSection() {
 			d.malformed(at, "0x%02x is not a function type", b)
 			return
 		}
-		params := d.valueTypes("parameters", d.caps.Params)
-		results := d.valueTypes("results", d.caps.Results)
+		params := d.valueTypes("params", "parameters", d.caps.Params)
+		results := d.valueTypes("results", "results", d.caps.Results)
 		if d.err != nil {
 			return
 		}
@@ -208,8 +208,8 @@ func (d *decoder) typeSection() {
 	}
 }
 
-func (d *decoder) valueTypes(what string, limit int) ValueTypes {
-	n := d.count(what, 1, limit)
+func (d *decoder) valueTypes(name, what string, limit int) ValueTypes {
+	n := d.count(name, what, 1, limit)
 	start := d.pos
 	for range n {
 		d.valueType()
@@ -221,7 +221,7 @@ func (d *decoder) valueTypes(what string, limit int) ValueTypes {
 }
 
 func (d *decoder) importSection() {
-	n := d.count("imports", 4, d.caps.Imports)
+	n := d.count("imports", "imports", 4, d.caps.Imports)
 	d.m.Imports = make([]Import, 0, n)
 	for range n {
 		im := Import{Module: d.name(d.caps.Name), Name: d.name(d.caps.Name)}
@@ -265,7 +265,7 @@ func (d *decoder) typeIndex() uint32 {
 }
 
 func (d *decoder) functionSection() {
-	n := d.count("functions", 1, d.caps.Functions-d.m.ImportedFuncs)
+	n := d.count("functions", "functions", 1, d.caps.Functions-d.m.ImportedFuncs)
 	d.m.FuncTypes = make([]uint32, 0, n)
 	for range n {
 		t := d.typeIndex()
@@ -289,7 +289,7 @@ func (d *decoder) isDeclared(f uint32) bool {
 }
 
 func (d *decoder) tableSection() {
-	for range d.count("tables", 3, d.caps.Tables-d.m.ImportedTables) {
+	for range d.count("tables", "tables", 3, d.caps.Tables-d.m.ImportedTables) {
 		d.table()
 	}
 }
@@ -305,10 +305,10 @@ func (d *decoder) table() Table {
 	t.Min, t.Max, t.HasMax = d.limits(math.MaxUint32)
 	d.tableSize += int(t.Min)
 	if d.tableSize > d.caps.TableSize && d.first(overTableSize) {
-		d.over(false, at, "tables of %d entries, at most %d are allowed", d.tableSize, d.caps.TableSize)
+		d.over("table-size", false, at, "tables of %d entries, at most %d are allowed", d.tableSize, d.caps.TableSize)
 	}
 	if len(d.m.Tables) >= d.caps.Tables && d.first(overTables) {
-		d.over(false, at, "more than %d tables", d.caps.Tables)
+		d.over("tables", false, at, "more than %d tables", d.caps.Tables)
 	}
 	if d.err == nil {
 		d.m.Tables = append(d.m.Tables, t)
@@ -346,7 +346,7 @@ func (d *decoder) limits(most uint32) (lo, hi uint32, hasMax bool) {
 }
 
 func (d *decoder) memorySection() {
-	for range d.count("memories", 2, math.MaxInt32) {
+	for range d.count("", "memories", 2, math.MaxInt32) {
 		d.memory(false)
 	}
 }
@@ -380,7 +380,7 @@ func (d *decoder) globalType() Global {
 }
 
 func (d *decoder) globalSection() {
-	n := d.count("globals", 4, d.caps.Globals-d.m.ImportedGlobals)
+	n := d.count("globals", "globals", 4, d.caps.Globals-d.m.ImportedGlobals)
 	for range n {
 		g := d.globalType()
 		if d.err != nil {
@@ -396,7 +396,7 @@ func (d *decoder) globalSection() {
 }
 
 func (d *decoder) exportSection() {
-	n := d.count("exports", 3, d.caps.Exports)
+	n := d.count("exports", "exports", 3, d.caps.Exports)
 	d.m.Exports = make([]Export, 0, n)
 	seen := make(map[string]struct{}, n)
 	for range n {

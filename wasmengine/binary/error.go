@@ -24,6 +24,7 @@ type Error struct {
 	Section string // name of the section, or ""
 	Func    int    // index of the function in the index space, or -1
 	Reason  string
+	Cap     string // of ErrLimit: the cap that is exceeded, as Caps.Each names it
 }
 
 // Error is the complete message, in one line.

@@ -118,7 +118,7 @@ func (r *Reader) rare(in *Instr, info opInfo) {
 	case ImmBlock:
 		in.Block = r.blockType()
 	case ImmLabels:
-		n := r.count("branch targets", 1, r.rest()-1)
+		n := r.count("", "branch targets", 1, r.rest()-1)
 		at = r.pos
 		for range n + 1 {
 			r.u32()

@@ -1,7 +1,7 @@
 package binary
 
 func (d *decoder) elementSection() {
-	n := d.count("element segments", 3, d.caps.Elements)
+	n := d.count("elements", "element segments", 3, d.caps.Elements)
 	d.m.Elements = make([]Element, 0, n)
 	for range n {
 		e := d.element()
@@ -54,7 +54,7 @@ func (d *decoder) element() Element {
 }
 
 func (d *decoder) elementInit(e *Element) {
-	n := d.count("element entries", 1, d.caps.ElementSize-d.elements)
+	n := d.count("element-size", "element entries", 1, d.caps.ElementSize-d.elements)
 	d.elements += n
 	e.Count = uint32(n)
 	start := d.pos
@@ -77,7 +77,7 @@ func (d *decoder) elementInit(e *Element) {
 }
 
 func (d *decoder) dataSection() {
-	n := d.count("data segments", 2, d.caps.Data)
+	n := d.count("data", "data segments", 2, d.caps.Data)
 	d.m.Data = make([]Data, 0, n)
 	for range n {
 		s := d.dataSegment()

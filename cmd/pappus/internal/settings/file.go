@@ -15,8 +15,6 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
-
-	"pappus/internal/suggest"
 )
 
 // MaxFile is the size of the largest file, in bytes.
@@ -208,7 +206,7 @@ func (s *Set) meant(name string) string {
 	if name == "config" {
 		return "a file can't name another one"
 	}
-	if meant, ok := suggest.Closest(strings.ReplaceAll(name, "_", "-"), s.names()); ok {
+	if meant, ok := s.Meant(name); ok {
 		return "did you mean " + meant + "?"
 	}
 	return "docs/configuration.md lists all"

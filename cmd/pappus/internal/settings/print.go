@@ -23,6 +23,9 @@ func (s *Set) YAML() []byte {
 			fmt.Fprintf(&b, "; set by %s", setting.place)
 		}
 		b.WriteByte('\n')
+		if len(setting.whole) > 0 {
+			fmt.Fprintf(&b, "# in force: %s\n", Content{Pairs: setting.whole})
+		}
 		c := setting.Content()
 		if setting.Value.form() == Scalar && c.Text == "" {
 			if setting.Computed != "" {
@@ -148,8 +151,9 @@ func quote(text string) string {
 // jsonSetting is a setting for scripts.
 type jsonSetting struct {
 	Name     string `json:"name"`
-	Value    any    `json:"value"`   // a text, a list of texts, or texts by name; null: not known before the server starts
-	Default  any    `json:"default"` // the same
+	Value    any    `json:"value"`              // a number, a boolean, a text (sizes and times too), a list of texts, or texts by name; null: not known before the server starts
+	Default  any    `json:"default"`            // the same
+	InForce  any    `json:"in_force,omitempty"` // texts by name: all parts that hold, also those that are not set
 	Computed string `json:"computed,omitempty"`
 	Place
 	Usage    string `json:"description"`
@@ -162,15 +166,21 @@ func (s *Set) JSON() ([]byte, error) {
 	all := make([]jsonSetting, len(s.all))
 	for i, setting := range s.all {
 		all[i] = jsonSetting{
-			Name: setting.Name, Value: jsonOf(setting.Content()), Default: jsonOf(setting.def), Computed: setting.Computed,
+			Name: setting.Name, Value: setting.json(setting.Content()), Default: setting.json(setting.def), Computed: setting.Computed,
 			Place: setting.place, Usage: setting.Usage, Variable: setting.Variable(), Live: setting.Live,
+		}
+	}
+	for i, setting := range s.all {
+		if len(setting.whole) > 0 {
+			all[i].InForce = setting.json(Content{Pairs: setting.whole})
 		}
 	}
 	text, err := json.MarshalIndent(map[string]any{"settings": all}, "", "  ")
 	return append(text, '\n'), err
 }
 
-func jsonOf(c Content) any {
+// json is a content with the type that it has in JSON.
+func (s *Setting) json(c Content) any {
 	switch {
 	case c.List != nil:
 		return c.List
@@ -182,6 +192,14 @@ func jsonOf(c Content) any {
 		return named
 	case c.Text == "":
 		return nil
+	}
+	switch s.Value.Type() {
+	case typeBool:
+		return c.Text == "true"
+	case typeNumber:
+		if n, err := strconv.Atoi(c.Text); err == nil {
+			return n
+		}
 	}
 	return c.Text
 }

@@ -27,6 +27,7 @@ type Setting struct {
 	place Place
 	def   Content
 	shown *Content // instead of the value's own, if it was found out since
+	whole []Pair   // of pairs: all that hold, also those that nobody set
 }
 
 // Variable is the name of the variable for the setting.
@@ -190,11 +191,12 @@ type Sources struct {
 
 // Load sets all settings from their sources, and those that are in none to
 // their defaults. The error is Errors with every mistake in any of them, also
-// where another source wins; the values are of no use then.
+// where another source wins; the values of the settings that these name (Key)
+// are of no use then.
 func (s *Set) Load(from Sources) error {
 	for _, setting := range s.all {
 		setting.Value.reset()
-		setting.place, setting.shown = Place{Kind: FromDefault}, nil
+		setting.place, setting.shown, setting.whole = Place{Kind: FromDefault}, nil, nil
 	}
 	var errs Errors
 	if from.File != nil {
@@ -263,6 +265,19 @@ func (s *Set) Show(name, text string) {
 	if setting := s.byName[name]; setting != nil && setting.Computed != "" && setting.place.Kind == FromDefault {
 		setting.shown = &Content{Text: text}
 	}
+}
+
+// ShowAll has a value of named parts shown with all parts that hold, beside
+// those that are set.
+func (s *Set) ShowAll(name string, parts []Pair) {
+	if setting := s.byName[name]; setting != nil && setting.Value.form() == Pairs {
+		setting.whole = parts
+	}
+}
+
+// Meant is the setting that a wrong name is most likely to stand for.
+func (s *Set) Meant(name string) (string, bool) {
+	return suggest.Closest(strings.ReplaceAll(name, "_", "-"), s.names())
 }
 
 // Merge sets all settings to what they are in two other sets over settings of

@@ -139,12 +139,15 @@ func Bool(to *bool) Value {
 	}, strconv.FormatBool)
 }
 
+// typeNumber is what help calls whole numbers.
+const typeNumber = "NUMBER"
+
 // typeBool is what pflag knows flags by that can stand without a value.
 const typeBool = "bool"
 
 // Count is a whole number within bounds.
 func Count(to *int, least, most int) Value {
-	return newScalar(to, "NUMBER", func(text string) (int, error) {
+	return newScalar(to, typeNumber, func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			return 0, fmt.Errorf("%.40q is not a whole number", text)

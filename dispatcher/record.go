@@ -1,0 +1,150 @@
+package dispatcher
+
+import (
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"pappus/data"
+	"pappus/engine"
+)
+
+// Record is what happened in one run of a composition. It is complete once the
+// run has ended; until then it is a copy of what has happened so far.
+type Record struct {
+	ID          string
+	Composition string // NAME@NUMBER
+	Parallelism int
+	Began       time.Time
+	Ended       time.Time // zero while it runs
+	Usage       engine.Usage
+	Err         error // how it failed; nil if it has not
+
+	Applications []ApplicationRecord // in the order in which they began
+	Dropped      int                 // instances beyond MaxRecorded, of which nothing is kept
+}
+
+// ApplicationRecord is what happened in one application.
+type ApplicationRecord struct {
+	Name      string // path from the outermost composition: "Resize" or "Nested/Resize"
+	Callee    string // NAME@NUMBER
+	Instances []InstanceRecord
+}
+
+// InstanceRecord is what happened in one instance. Times are since the run began.
+type InstanceRecord struct {
+	Number  int
+	Queued  time.Duration // when it was its turn, and it began to wait for a permit and memory
+	Started time.Duration // when the engine began
+	Ended   time.Duration
+	In, Out int64 // bytes of its inputs and outputs
+	Fuel    int64
+	Fault   engine.FaultKind // "" if it ended well
+}
+
+// MaxRecorded is how many instances of a run are recorded, and maxRecords how
+// many runs are kept.
+const (
+	MaxRecorded = 20_000
+	maxRecords  = 200
+)
+
+// recorder writes the record of one run, under the run's lock.
+type recorder struct {
+	record Record
+	apps   map[*application]int // index of Applications; nested ones by their nodes
+	names  map[string]int
+	kept   int
+}
+
+// begin starts the record of a run.
+func newRecorder(composition string, parallelism int) *recorder {
+	return &recorder{
+		record: Record{ID: rand.Text(), Composition: composition, Parallelism: parallelism, Began: time.Now()},
+		apps:   map[*application]int{}, names: map[string]int{},
+	}
+}
+
+// now is the time since the run began.
+func (rec *recorder) now() time.Duration { return time.Since(rec.record.Began) }
+
+// instance records an instance that has ended.
+func (rec *recorder) instance(app *application, i InstanceRecord) {
+	if rec.kept == MaxRecorded {
+		rec.record.Dropped++
+		return
+	}
+	rec.kept++
+	index, known := rec.apps[app]
+	if !known {
+		name := app.name()
+		if index, known = rec.names[name]; !known {
+			index = len(rec.record.Applications)
+			rec.names[name] = index
+			v := app.callee().version
+			rec.record.Applications = append(rec.record.Applications, ApplicationRecord{Name: name, Callee: versionName(v)})
+		}
+		rec.apps[app] = index
+	}
+	a := &rec.record.Applications[index]
+	a.Instances = append(a.Instances, i)
+}
+
+// executed records how an instance ended.
+func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) {
+	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in)}
+	i.Started = i.Ended
+	if err != nil {
+		i.Fault = engine.KindOf(err)
+	} else {
+		i.Started = i.Ended - a.Run
+		i.Out, i.Fuel = data.Size(a.Outputs), a.Usage.Fuel
+	}
+	rec.instance(app, i)
+}
+
+// records are those of recent runs, by tenant and id. The zero value is ready to
+// use.
+type records struct {
+	mu   sync.Mutex
+	list []kept // oldest first
+}
+
+type kept struct {
+	tenant string
+	record *Record // nobody writes to it
+}
+
+func (r *records) keep(tenant string, record *Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.list) == maxRecords {
+		r.list = append(r.list[:0:0], r.list[1:]...)
+	}
+	r.list = append(r.list, kept{tenant, record})
+}
+
+// Run is the record of a recent run that was asked to be kept, or nil.
+func (d *Dispatcher) Run(tenant, id string) *Record {
+	d.records.mu.Lock()
+	defer d.records.mu.Unlock()
+	for _, k := range d.records.list {
+		if k.tenant == tenant && k.record.ID == id {
+			return k.record
+		}
+	}
+	return nil
+}
+
+// Runs are the records of a tenant's recent runs, the newest first.
+func (d *Dispatcher) Runs(tenant string) []*Record {
+	d.records.mu.Lock()
+	defer d.records.mu.Unlock()
+	var list []*Record
+	for i := len(d.records.list) - 1; i >= 0; i-- {
+		if k := d.records.list[i]; k.tenant == tenant {
+			list = append(list, k.record)
+		}
+	}
+	return list
+}
