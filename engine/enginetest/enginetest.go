@@ -45,6 +45,7 @@ type Fixtures struct {
 // everything but time.
 func Limits() engine.Limits {
 	lim := engine.DefaultLimits()
+	lim.Timeout = engine.Duration(time.Minute) // an interpreter under the race detector is slow
 	lim.Memory = 16 << 20
 	return lim
 }
