@@ -156,7 +156,7 @@ func TestDescriptionPage(t *testing.T) {
 	}
 	var tags []string
 	v.run(t, chromedp.Evaluate(`[...document.querySelectorAll(".opblock-tag")].map(e => e.dataset.tag)`, &tags))
-	if want := []string{"invocations", "functions", "server"}; !slices.Equal(tags, want) {
+	if want := []string{"invocations", "functions", "compositions", "server"}; !slices.Equal(tags, want) {
 		t.Errorf("the page shows %q, want %q", tags, want)
 	}
 	if answer := v.try(t, "functions-listFunctions"); !strings.Contains(answer, "200") || !strings.Contains(answer, `"name": "wordcount"`) {
