@@ -25,14 +25,19 @@ const (
 	TypeMultipart = "multipart/mixed"
 )
 
-// keyHeader is the header of a part that holds the item's key.
-const keyHeader = "Pappus-Key"
+// keyHeader is the header of a part that holds the item's key, and runHeader that
+// of an answer that names a run.
+const (
+	keyHeader = "Pappus-Key"
+	runHeader = "Pappus-Run"
+)
 
 // Invocation is one call of a function.
 type Invocation struct {
 	Body   Body
 	Accept string // TypeJSON or TypeMultipart; "" for the shortest form there is, the raw bytes of a single item
 	Query  url.Values
+	Trace  bool // have a record of a composition's run kept, which the answer or the *Problem names
 }
 
 // Answer is what an invocation gave. The caller closes it.
@@ -40,6 +45,7 @@ type Answer struct {
 	Type   string                   // media type of Body; "" if the function gave no item
 	Fuel   int64                    // that it used; 0 if the server does not say
 	Timing map[string]time.Duration // the phases of Server-Timing: "queue", "prepare", "run"
+	RunID  string                   // for Run; "" if no record is kept: functions have none
 	Header http.Header
 	Body   io.ReadCloser
 
@@ -56,14 +62,19 @@ func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answe
 		inv.Body.Reader = source{inv.Body.Reader}
 	}
 	query := func(_ context.Context, req *http.Request) error {
-		req.URL.RawQuery = inv.Query.Encode()
+		parts := []string{inv.Query.Encode(), req.URL.RawQuery}
+		req.URL.RawQuery = strings.Trim(strings.Join(parts, "&"), "&")
 		return nil
 	}
-	resp, err := c.api.InvokeWithBody(ctx, ref, &api.InvokeParams{Accept: given(inv.Accept)}, inv.Body.Type, inv.Body.Reader, inv.Body.edit, query)
+	params := &api.InvokeParams{Accept: given(inv.Accept)}
+	if inv.Trace {
+		params.Trace = given("1")
+	}
+	resp, err := c.api.InvokeWithBody(ctx, ref, params, inv.Body.Type, inv.Body.Reader, inv.Body.edit, query)
 	if resp, err = c.finish(ctx, resp, err); err != nil { //nolint:bodyclose // Answer.Close does it
 		return nil, err
 	}
-	a := &Answer{Header: resp.Header, Body: resp.Body, Timing: parseTiming(resp.Header.Get("Server-Timing"))}
+	a := &Answer{RunID: resp.Header.Get(runHeader), Header: resp.Header, Body: resp.Body, Timing: parseTiming(resp.Header.Get("Server-Timing"))}
 	if n, err := strconv.ParseInt(resp.Header.Get("Pappus-Fuel"), 10, 64); err == nil {
 		a.Fuel = n
 	}

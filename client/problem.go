@@ -25,7 +25,7 @@ func readProblem(resp *http.Response) *Problem {
 			p.Detail = strings.TrimSpace(string(body[:min(len(body), 500)]))
 		}
 	}
-	p.Status = resp.StatusCode
+	p.Status, p.RunID = resp.StatusCode, resp.Header.Get(runHeader)
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
 		p.RetryAfter = time.Duration(s) * time.Second
 	}

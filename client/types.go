@@ -27,6 +27,15 @@ type (
 	User = api.User
 	// Page is a part of a list.
 	Page = api.Page
+	// Run is the record of a composition's run. Lists leave out its Applications.
+	// Times within it are milliseconds since it began.
+	Run = api.Run
+	// RunApplication is what happened in one application of a run.
+	RunApplication = api.RunApplication
+	// RunInstance is what happened in one instance of an application.
+	RunInstance = api.RunInstance
+	// RunPage is a part of a list of runs.
+	RunPage = api.RunPage
 	// Problem is the server's answer to a request that failed, an RFC 9457
 	// problem document. It is an error.
 	Problem = api.Problem

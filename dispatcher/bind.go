@@ -34,7 +34,8 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 	a := &Answer{Outputs: outputs, Usage: r.usage, Run: time.Since(began), run: r}
 	if rec := r.record; rec != nil {
 		rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), r.usage, err
-		d.records.keep(inv.Tenant, &rec.record)
+		kept := rec.record // alone: the recorder refers to the run and all that flowed in it
+		d.records.keep(inv.Tenant, &kept)
 		a.RunID = rec.record.ID
 	}
 	if err != nil {

@@ -198,7 +198,7 @@ func TestRunRecord(t *testing.T) {
 		}
 	}
 	if rec.Composition != "Twice@6" || rec.Parallelism != DefaultParallelism || rec.Err != nil || fuel != a.Usage.Fuel && a.Usage.Fuel != 0 || rec.Usage.Fuel != fuel ||
-		instances["S/Split Split@1"] != 4 || instances["S/Join Join@3"] != 3 || len(instances) != 3 {
+		instances["S/Split Split@1"] != 2 || instances["S#2/Split Split@1"] != 2 || instances["S/Join Join@3"] != 2 || instances["S#2/Join Join@3"] != 1 || len(instances) != 6 {
 		t.Errorf("%+v: %v", rec, instances)
 	}
 	failing := b.compose(t, "Failing", `function Fail(in) => (out); composition Failing(a) => (b) { Fail(in = each a) => (b = out); }`)

@@ -2,10 +2,13 @@ package dispatcher
 
 import (
 	"crypto/rand"
+	"errors"
+	"strconv"
 	"sync"
 	"time"
 
 	"pappus/data"
+	"pappus/dispatcher/composition"
 	"pappus/engine"
 )
 
@@ -26,7 +29,7 @@ type Record struct {
 
 // ApplicationRecord is what happened in one application.
 type ApplicationRecord struct {
-	Name      string // path from the outermost composition: "Resize" or "Nested/Resize"
+	Name      string // path from the outermost composition: "Resize" or "Nested/Resize"; the second of a name there is "Resize#2"
 	Callee    string // NAME@NUMBER
 	Instances []InstanceRecord
 }
@@ -54,14 +57,15 @@ type recorder struct {
 	record Record
 	apps   map[*application]int // index of Applications; nested ones by their nodes
 	names  map[string]int
+	labels map[*composition.Node]string
 	kept   int
 }
 
-// begin starts the record of a run.
-func newRecorder(composition string, parallelism int) *recorder {
+// newRecorder begins the record of a run of a version.
+func newRecorder(version string, parallelism int) *recorder {
 	return &recorder{
-		record: Record{ID: rand.Text(), Composition: composition, Parallelism: parallelism, Began: time.Now()},
-		apps:   map[*application]int{}, names: map[string]int{},
+		record: Record{ID: rand.Text(), Composition: version, Parallelism: parallelism, Began: time.Now()},
+		apps:   map[*application]int{}, names: map[string]int{}, labels: map[*composition.Node]string{},
 	}
 }
 
@@ -77,7 +81,7 @@ func (rec *recorder) instance(app *application, i InstanceRecord) {
 	rec.kept++
 	index, known := rec.apps[app]
 	if !known {
-		name := app.name()
+		name := rec.name(app)
 		if index, known = rec.names[name]; !known {
 			index = len(rec.record.Applications)
 			rec.names[name] = index
@@ -90,12 +94,39 @@ func (rec *recorder) instance(app *application, i InstanceRecord) {
 	a.Instances = append(a.Instances, i)
 }
 
+// name is the application's, so that no two have the same.
+func (rec *recorder) name(app *application) string {
+	name := rec.label(app)
+	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
+		name = rec.label(parent) + "/" + name
+	}
+	return name
+}
+
+// label tells the applications of a composition apart.
+func (rec *recorder) label(app *application) string {
+	if rec.labels[app.node] == "" {
+		count := map[string]int{}
+		for i := range app.flow.graph.Nodes {
+			node := &app.flow.graph.Nodes[i]
+			rec.labels[node] = node.Name
+			if count[node.Name]++; count[node.Name] > 1 {
+				rec.labels[node] += "#" + strconv.Itoa(count[node.Name])
+			}
+		}
+	}
+	return rec.labels[app.node]
+}
+
 // executed records how an instance ended.
 func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) {
 	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in)}
 	i.Started = i.Ended
 	if err != nil {
 		i.Fault = engine.KindOf(err)
+		if f := new(engine.Fault); errors.As(err, &f) {
+			i.Started, i.Fuel = max(queued, i.Ended-f.Usage.Run), f.Usage.Fuel
+		}
 	} else {
 		i.Started = i.Ended - a.Run
 		i.Out, i.Fuel = data.Size(a.Outputs), a.Usage.Fuel

@@ -60,25 +60,26 @@ func complainOfUnseen() int {
 	return code
 }
 
-// fill puts something that putBoth registers into a path.
-func fill(path string) string {
+// fill puts something that putBoth leaves into a path.
+func (s *testServer) fill(path string) string {
 	name := "f"
 	if strings.HasPrefix(path, "/v1/compositions") {
 		name = "c"
 	}
-	return strings.NewReplacer("{ref}", name, "{tag}", "t", "{code}", "trap", "{file}", "viewer.js").Replace(path)
+	return strings.NewReplacer("{ref}", name, "{tag}", "t", "{code}", "trap", "{file}", "viewer.js", "{id}", s.run).Replace(path)
 }
 
 // fillUnknown puts what there is not into a path.
 func fillUnknown(path string) string {
-	return strings.NewReplacer("{ref}", "nobody", "{tag}", "t", "{code}", "none", "{file}", "none").Replace(path)
+	return strings.NewReplacer("{ref}", "nobody", "{tag}", "t", "{code}", "none", "{file}", "none", "{id}", strings.Repeat("A", 26)).Replace(path)
 }
 
-// putBoth registers the function f and the composition c.
+// putBoth registers the function f and the composition c, and runs that.
 func (s *testServer) putBoth(t testing.TB) {
 	t.Helper()
 	s.put(t, "f", "echo", "")
 	s.compose(t, "c", "composition c(a) => (a) {}")
+	s.run = s.ask(t, http.MethodPost, "/v1/invoke/c?trace=1", "", "x").Header().Get("Pappus-Run")
 }
 
 // What every operation has in common: who may call it, and what it knows.
@@ -86,7 +87,7 @@ func TestEveryRouteRefuses(t *testing.T) {
 	s := newServer(t)
 	s.putBoth(t)
 	for _, o := range described.Operations() {
-		path := fill(o.Path)
+		path := s.fill(o.Path)
 		for status, ask := range map[int]func() *httptest.ResponseRecorder{
 			http.StatusForbidden: func() *httptest.ResponseRecorder {
 				return s.ask(t, o.Method, path, "", "1", "Host", "evil.example")
@@ -117,14 +118,14 @@ func TestHeadsAndOptions(t *testing.T) {
 			continue
 		}
 		heads++
-		path := fill(o.Path)
+		path := s.fill(o.Path)
 		get, head := s.ask(t, http.MethodGet, path, "", ""), s.ask(t, http.MethodHead, path, "", "")
 		if head.Code > 299 || get.Code != head.Code || get.Header().Get("Content-Type") != head.Header().Get("Content-Type") {
 			t.Errorf("%s: %d %v, but GET has %d %v", o.ID, head.Code, head.Header(), get.Code, get.Header())
 		}
 	}
 	for _, o := range described.Operations() {
-		if w := s.ask(t, http.MethodOptions, fill(o.Path), "", ""); w.Code != http.StatusNoContent || !strings.Contains(w.Header().Get("Allow"), o.Method) {
+		if w := s.ask(t, http.MethodOptions, s.fill(o.Path), "", ""); w.Code != http.StatusNoContent || !strings.Contains(w.Header().Get("Allow"), o.Method) {
 			t.Errorf("%s: OPTIONS says %d, Allow %q", o.ID, w.Code, w.Header().Get("Allow"))
 		}
 	}

@@ -52,6 +52,7 @@ const (
 	slotType
 	slotTiming
 	slotFuel
+	slotRun
 	slotLength
 	headerSlots
 )

@@ -22,7 +22,7 @@ type guard struct {
 const (
 	corsMethods = "GET, HEAD, POST, PUT, DELETE"
 	corsHeaders = "Content-Type, Accept, X-Request-Id"
-	corsExposed = "Pappus-Fuel, Server-Timing, X-Request-Id, Retry-After, Location, ETag"
+	corsExposed = "Pappus-Fuel, Pappus-Run, Server-Timing, X-Request-Id, Retry-After, Location, ETag"
 	corsMaxAge  = "600" // seconds for which a browser need not ask again
 )
 

@@ -30,7 +30,7 @@ func (s *Server) invoke(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return s.call(x, version, inputs, query.parallelism, accept)
+	return s.call(x, version, inputs, query.runQuery, accept)
 }
 
 // invokeByQuery runs a function on the texts in the request's query. Only what
@@ -45,11 +45,11 @@ func (s *Server) invokeByQuery(x *exchange) error {
 		return problem.New(problem.BadRequest, "a GET has its inputs in the query, as in.SET=TEXT, and no body; use POST to send one")
 	}
 	c := collector{signature: &version.Signature, limit: x.policy.ItemLimit}
-	parallelism, err := readQuery(x.r.URL.RawQuery, &c)
+	query, err := readQuery(x.r.URL.RawQuery, &c)
 	if err != nil {
 		return err
 	}
-	return s.call(x, version, c.done(), parallelism, accept)
+	return s.call(x, version, c.done(), query, accept)
 }
 
 // target is the function or composition that the path names, and the forms of answers that
@@ -68,12 +68,15 @@ func (s *Server) target(x *exchange) (*registry.Version, accepted, error) {
 }
 
 // call runs a function and answers with what it left.
-func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set, parallelism int, accept accepted) error {
-	inv := dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs, Parallelism: parallelism}
+func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set, query runQuery, accept accepted) error {
+	inv := dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs, Parallelism: query.parallelism, Trace: query.trace}
 	if x.region.mapped != nil {
 		inv.Copied = func(content []byte) { x.region.done(content, &x.memory) }
 	}
 	answer, err := s.dispatcher.Invoke(x.r.Context(), inv)
+	if answer != nil && answer.RunID != "" { // of a run that failed too
+		x.setHeader("Pappus-Run", slotRun, answer.RunID)
+	}
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,27 @@ type invokeQuery struct {
 	set, item               string
 	key                     uint32
 	hasSet, hasItem, hasKey bool
-	parallelism             int // 0: not given
+	runQuery
+}
+
+// runQuery says how what is called runs.
+type runQuery struct {
+	parallelism int // 0: not given
+	trace       bool
+}
+
+// read takes a parameter, if it is one of these.
+func (q *runQuery) read(name, value string) (known bool, err error) {
+	switch name {
+	case parallelismParameter:
+		return true, readParallelism(&q.parallelism, value)
+	case traceParameter:
+		if value != "1" {
+			return true, badParameter(name, quote(value)+" is not 1; leave it out for a run of which nothing is kept")
+		}
+		return true, once(&q.trace, name)
+	}
+	return false, nil
 }
 
 // raw reports whether the query makes the body raw whatever its type.
@@ -86,18 +106,22 @@ func parseInvokeQuery(raw string) (q invokeQuery, err error) {
 			}
 			q.key = key
 			return once(&q.hasKey, name)
-		case parallelismParameter:
-			return readParallelism(&q.parallelism, value)
-		default:
-			return unknownParameter(name, "set", "item", "key", parallelismParameter)
 		}
+		if known, err := q.read(name, value); known {
+			return err
+		}
+		return unknownParameter(name, "set", "item", "key", parallelismParameter, traceParameter)
 	})
 	return q, err
 }
 
 // parallelismParameter is how many instances the any-forms of a composition may
-// make. Functions take it too, so that who calls need not know which it is.
-const parallelismParameter = "parallelism"
+// make, and traceParameter keeps the record of its run. Functions take them too,
+// so that who calls need not know which it is.
+const (
+	parallelismParameter = "parallelism"
+	traceParameter       = "trace"
+)
 
 func readParallelism(into *int, value string) error {
 	n, err := strconv.Atoi(value)
@@ -116,14 +140,14 @@ const inputPrefix = "in."
 
 // readQuery takes the items out of the query of an invocation by GET: each
 // in.SET=TEXT is an item without a name, with key 0.
-func readQuery(raw string, into *collector) (parallelism int, err error) {
+func readQuery(raw string, into *collector) (q runQuery, err error) {
 	err = eachParameter(raw, func(name, value string) error {
-		if name == parallelismParameter {
-			return readParallelism(&parallelism, value)
+		if known, err := q.read(name, value); known {
+			return err
 		}
 		set, ok := strings.CutPrefix(name, inputPrefix)
 		if !ok {
-			return unknownParameter(name, append(inputNames(into.signature), parallelismParameter)...)
+			return unknownParameter(name, append(inputNames(into.signature), parallelismParameter, traceParameter)...)
 		}
 		i, _, err := into.set(set)
 		if err != nil {
@@ -131,7 +155,7 @@ func readQuery(raw string, into *collector) (parallelism int, err error) {
 		}
 		return into.add(i, "", 0, []byte(value))
 	})
-	return parallelism, err
+	return q, err
 }
 
 // inputNames are the parameters that a function's signature makes possible.

@@ -62,7 +62,7 @@ func TestInvokeByQuery(t *testing.T) {
 		"echo?in.a=1;b": problem.BadParameter,
 	} {
 		p := wantProblem(t, s.ask(t, http.MethodGet, "/v1/invoke/"+target, "", ""), want)
-		if want == problem.UnknownParameter && strings.Join(p.Declared, " ") != "in.a in.b parallelism" {
+		if want == problem.UnknownParameter && strings.Join(p.Declared, " ") != "in.a in.b parallelism trace" {
 			t.Errorf("%s: declared are %q", target, p.Declared)
 		}
 	}

@@ -33,6 +33,8 @@ type Dispatcher interface {
 	CheckComposition(ctx context.Context, tenant, name, source string) (engine.Signature, []composition.Diagnostic, error)
 	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
 	Invoke(ctx context.Context, inv dispatcher.Invocation) (*dispatcher.Answer, error)
+	Run(tenant, id string) *dispatcher.Record
+	Runs(tenant string) []*dispatcher.Record
 	Memory() *dispatcher.Budget
 	Ready() error
 }
@@ -151,6 +153,8 @@ func (s *Server) addRoutes() {
 		{http.MethodDelete, "/v1/compositions/:ref/tags/:tag", of(registry.KindComposition, s.deleteTag)},
 		{http.MethodGet, "/v1/invoke/:ref", s.invokeByQuery},
 		{http.MethodPost, "/v1/invoke/:ref", s.invoke},
+		{http.MethodGet, "/v1/runs", s.listRuns},
+		{http.MethodGet, "/v1/runs/:id", plain(s.getRun)},
 	} {
 		s.addRoute(r.method, r.path, r.h)
 		allowed[r.path] = append(allowed[r.path], r.method)

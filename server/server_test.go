@@ -43,6 +43,7 @@ type testServer struct {
 	engine     *scripted
 	dispatcher *dispatcher.Dispatcher
 	log        *logBuffer
+	run        string // one whose record is kept
 }
 
 type logBuffer struct {

@@ -67,6 +67,7 @@ const (
 	ProblemCodeUnknownComposition ProblemCode = "unknown-composition"
 	ProblemCodeUnknownFunction    ProblemCode = "unknown-function"
 	ProblemCodeUnknownParameter   ProblemCode = "unknown-parameter"
+	ProblemCodeUnknownRun         ProblemCode = "unknown-run"
 	ProblemCodeUnknownSet         ProblemCode = "unknown-set"
 	ProblemCodeUnknownTag         ProblemCode = "unknown-tag"
 	ProblemCodeUnknownVersion     ProblemCode = "unknown-version"
@@ -289,6 +290,9 @@ type Problem struct {
 
 	// RetryAfter When to try again; 0 if the server does not say
 	RetryAfter time.Duration `json:"-"`
+
+	// RunID The run that failed, if its record is kept
+	RunID string `json:"-"`
 }
 
 // ProblemCode defines model for ProblemCode.
@@ -296,6 +300,78 @@ type ProblemCode string
 
 // Ref NAME, NAME@TAG, NAME@NUMBER or NAME@sha256:DIGEST
 type Ref = string
+
+// Run The record of a composition's run
+type Run struct {
+	// ID Random
+	ID string `json:"id"`
+
+	// Composition Its version, like `logcount@1`
+	Composition string `json:"composition"`
+
+	// Parallelism How many instances the any-forms could make
+	Parallelism int       `json:"parallelism"`
+	Began       time.Time `json:"began"`
+	Ended       time.Time `json:"ended"`
+
+	// Fault Code of the problem with which it failed; absent if it ended well
+	Fault string `json:"fault,omitempty"`
+
+	// Usage What a call used, as far as it is the same everywhere
+	Usage Usage `json:"usage"`
+
+	// Applications In the order in which an instance of each first ended; not in lists
+	Applications []RunApplication `json:"applications,omitzero"`
+
+	// Dropped How many instances are left out; absent if none are
+	Dropped int `json:"dropped,omitempty"`
+}
+
+// RunApplication What happened in an application; one without an instance that ended is not there
+type RunApplication struct {
+	// Name With those of the compositions that it stands in, like `Nested/Resize`; the second of a name there is `Resize#2`
+	Name string `json:"name"`
+
+	// Callee The version that it applies, like `resize@3`
+	Callee string `json:"callee"`
+
+	// Instances In the order in which they ended
+	Instances []RunInstance `json:"instances"`
+}
+
+// RunID Random
+type RunID = string
+
+// RunInstance What happened in an instance; times are since the run began
+type RunInstance struct {
+	// Number From 0
+	Number int `json:"number"`
+
+	// QueuedMs When it began to wait for a processor and memory
+	QueuedMs float64 `json:"queued_ms"`
+
+	// StartedMs When its code began
+	StartedMs float64 `json:"started_ms"`
+	EndedMs   float64 `json:"ended_ms"`
+
+	// InBytes Of its inputs
+	InBytes int64 `json:"in_bytes"`
+
+	// OutBytes Of its outputs
+	OutBytes int64 `json:"out_bytes"`
+	Fuel     int64 `json:"fuel"`
+
+	// Fault How it failed; absent if it ended well
+	Fault string `json:"fault,omitempty"`
+}
+
+// RunPage defines model for RunPage.
+type RunPage struct {
+	Items []Run `json:"items"`
+
+	// Next Cursor of the page after it; absent on the last
+	Next string `json:"next,omitempty"`
+}
 
 // SetName At most 255 bytes of UTF-8, without control characters and slashes, and neither `.` nor `..`
 type SetName = string
@@ -362,6 +438,12 @@ type Limit = int
 
 // Parallelism defines model for parallelism.
 type Parallelism = int
+
+// RunCursor Random
+type RunCursor = RunID
+
+// Trace defines model for trace.
+type Trace = string
 
 // BadRequest A problem document (RFC 9457)
 type BadRequest = Problem
@@ -556,8 +638,21 @@ type InvokeParams struct {
 	// Results may depend on it. It has no effect on functions.
 	Parallelism *Parallelism `form:"parallelism,omitempty" json:"parallelism,omitempty"`
 
+	// Trace `1` keeps a record of a composition's run, which `Pappus-Run` of the answer names and GET /v1/runs/{id} gives, also of
+	// a run that fails. The answer is otherwise the same. It has no effect on functions, whose answers have no `Pappus-Run`.
+	Trace *Trace `form:"trace,omitempty" json:"trace,omitempty"`
+
 	// Accept The forms of the answer that are welcome, like `application/json`
 	Accept *string `json:"Accept,omitempty"`
+}
+
+// ListRunsParams defines parameters for ListRuns.
+type ListRunsParams struct {
+	// Cursor `next` of the page before, a run's id; the first page has none
+	Cursor *RunCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Most entries of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
@@ -798,6 +893,22 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/invoke/{ref} (the `Invoke` operationId).
 	InvokeWithBody(ctx context.Context, ref Ref, params *InvokeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRuns Recent runs of which a record is kept, the newest first
+	//
+	// Records are kept of runs that were called with `trace=1` and have ended: in memory, of the last 200. They are shown
+	// without their applications.
+	//
+	// Corresponds with GET /v1/runs (the `ListRuns` operationId).
+	ListRuns(ctx context.Context, params *ListRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRun What happened in a run
+	//
+	// When each instance of each application was queued, started and ended, what went in and out of it, and how it ended.
+	// Of instances beyond 20,000 there is only their number, `dropped`.
+	//
+	// Corresponds with GET /v1/runs/{id} (the `GetRun` operationId).
+	GetRun(ctx context.Context, id RunID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // Health Whether the process is up
@@ -1165,6 +1276,42 @@ func (c *Client) ListVersions(ctx context.Context, ref Name, params *ListVersion
 // Corresponds with POST /v1/invoke/{ref} (the `Invoke` operationId).
 func (c *Client) InvokeWithBody(ctx context.Context, ref Ref, params *InvokeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewInvokeRequestWithBody(c.Server, ref, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRuns Recent runs of which a record is kept, the newest first
+//
+// Records are kept of runs that were called with `trace=1` and have ended: in memory, of the last 200. They are shown
+// without their applications.
+//
+// Corresponds with GET /v1/runs (the `ListRuns` operationId).
+func (c *Client) ListRuns(ctx context.Context, params *ListRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRunsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRun What happened in a run
+//
+// When each instance of each application was queued, started and ended, what went in and out of it, and how it ended.
+// Of instances beyond 20,000 there is only their number, `dropped`.
+//
+// Corresponds with GET /v1/runs/{id} (the `GetRun` operationId).
+func (c *Client) GetRun(ctx context.Context, id RunID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRunRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -2461,6 +2608,18 @@ func NewInvokeRequestWithBody(server string, ref Ref, params *InvokeParams, cont
 
 		}
 
+		if params.Trace != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "trace", *params.Trace, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -2487,6 +2646,106 @@ func NewInvokeRequestWithBody(server string, ref Ref, params *InvokeParams, cont
 			req.Header.Set("Accept", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListRunsRequest constructs an http.Request for the ListRuns method
+func NewListRunsRequest(server string, params *ListRunsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/runs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetRunRequest constructs an http.Request for the GetRun method
+func NewGetRunRequest(server string, id RunID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/runs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil

@@ -50,6 +50,7 @@ func exampleFolder(t *testing.T, server string) (dir string, env []string) {
 	for _, line := range []string{
 		"pappus push wordcount.wasm && pappus push wordcount.wasm --timeout 2s && pappus push wordcount.wasm --timeout 3s",
 		"pappus push sumoccurrence.wasm matmul.wasm sum.wasm",
+		"pappus compose push logcount.comp",
 		"pappus tag wordcount stable 1 && pappus tag wordcount canary 3 && pappus tag wordcount latest 1",
 	} {
 		if out, err := shell(t, dir, env, line).CombinedOutput(); err != nil {

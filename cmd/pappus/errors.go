@@ -44,6 +44,7 @@ type failure struct {
 	Imports  []string `json:"imports,omitempty"`
 	Usage    *usageOf `json:"usage,omitempty"`   // of the function until it failed
 	Request  string   `json:"request,omitempty"` // the server's id of it
+	Run      string   `json:"run,omitempty"`     // of a composition, if its record is kept
 	Hint     string   `json:"hint"`
 
 	Mistakes settings.Errors `json:"mistakes,omitempty"` // in the configuration
@@ -135,7 +136,7 @@ func exitOfFault(kind engine.FaultKind, fuel int64) int {
 func (f *failure) ofProblem(p *client.Problem) {
 	f.Kind, f.ExitCode, f.Stderr, f.Stack = p.Code(), p.ExitCode, p.Stderr, p.Stack
 	f.Declared, f.Imports, f.Request, f.Hint = p.Declared, p.Imports, p.Instance, p.Hint
-	f.Application, f.Index, f.Item, f.Users = p.Application, p.Index, p.Item, p.Users
+	f.Application, f.Index, f.Item, f.Users, f.Run = p.Application, p.Index, p.Item, p.Users, p.RunID
 	if p.Usage != nil {
 		f.Usage = &usageOf{p.Usage.Fuel, p.Usage.MemoryPages}
 	}
@@ -190,6 +191,8 @@ func hintOf(code problem.Code) string {
 		return "see the versions with: pappus ls NAME"
 	case problem.UnknownTag:
 		return "see the tags with: pappus ls NAME; set one with: pappus tag NAME TAG VERSION"
+	case problem.UnknownRun:
+		return "see those that there are with: pappus runs; have one kept with: pappus invoke --timeline NAME"
 	case problem.UnknownCode:
 		return "give a compiled .wasm file"
 	case problem.BadBody:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -48,18 +49,22 @@ func (c *commandLine) invokeCommand() *cobra.Command {
 	var call callFlags
 	var mediaType string
 	var parallelism int
+	var traced bool
 	cmd := &cobra.Command{
 		Use:   "invoke REF",
 		Short: "Call a function or composition on the server",
 		Long: `Calls a function or composition and prints what it gives: the bytes of a single
 item as they are, several items with a line before each. REF is NAME, NAME@TAG,
-NAME@NUMBER or NAME@sha256:DIGEST.
+NAME@NUMBER or NAME@sha256:DIGEST. With --timeline the server keeps a record of a
+composition's run, which is drawn afterwards, also if it failed: a row for each
+application over time. "pappus runs" shows it again.
 
 ` + inputHelp,
 		Example: `  pappus invoke wordcount --in text=novel.txt
   pappus invoke sumoccurrence --in logs=logs --in pattern=text:ERROR
   cat novel.txt | pappus invoke wordcount@2 --raw -
-  pappus invoke matmul --in matrices=m.bin --out results`,
+  pappus invoke matmul --in matrices=m.bin --out results
+  pappus invoke logcount --in logs=logs --in pattern=text:ERROR --timeline`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: c.completeReferences,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,7 +85,7 @@ NAME@NUMBER or NAME@sha256:DIGEST.
 			if err != nil {
 				return err
 			}
-			inv := client.Invocation{Body: body}
+			inv := client.Invocation{Body: body, Trace: traced}
 			if cmd.Flags().Changed("parallelism") {
 				if parallelism < 1 || parallelism > dispatcher.MaxParallelism {
 					return usage("leave it out for the default", "--parallelism %d: it is a number from 1 to %d", parallelism, dispatcher.MaxParallelism)
@@ -94,12 +99,19 @@ NAME@NUMBER or NAME@sha256:DIGEST.
 				inv.Accept = client.TypeMultipart
 			}
 			answer, err := c.invoke(cmd.Context(), cl, args[0], inv)
+			var failed *client.Problem
+			if errors.As(err, &failed) && failed.RunID != "" {
+				c.showTimeline(cmd.Context(), cl, cmd.ErrOrStderr(), args[0], failed.RunID)
+			}
 			if err != nil {
 				return err
 			}
 			defer answer.Close()
 			if err := c.showAnswer(answer, &call); err != nil {
 				return err
+			}
+			if traced {
+				c.showTimeline(cmd.Context(), cl, cmd.ErrOrStderr(), args[0], answer.RunID)
 			}
 			if call.stats {
 				return printStats(cmd.ErrOrStderr(), answer.Fuel, answer.Timing)
@@ -111,6 +123,7 @@ NAME@NUMBER or NAME@sha256:DIGEST.
 	c.bindForm(cmd.Flags(), onlyJSON())
 	c.bindQuiet(cmd.Flags(), "tell nothing of progress")
 	cmd.Flags().IntVar(&parallelism, "parallelism", dispatcher.DefaultParallelism, "how many instances `N` anyEach and anyKeyed of a composition may make")
+	cmd.Flags().BoolVar(&traced, "timeline", false, "draw the run of a composition over time on stderr")
 	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media `TYPE` of --raw; application/json and multipart/form-data bodies hold named sets")
 	return cmd
 }

@@ -34,6 +34,9 @@ func harmless(text string) string {
 
 // width is that of a terminal in characters, 0 if it is not known.
 func width(w io.Writer) int {
+	if e, ok := w.(*escaper); ok {
+		w = e.w
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return 0

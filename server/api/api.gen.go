@@ -62,6 +62,7 @@ const (
 	ProblemCodeUnknownComposition ProblemCode = "unknown-composition"
 	ProblemCodeUnknownFunction    ProblemCode = "unknown-function"
 	ProblemCodeUnknownParameter   ProblemCode = "unknown-parameter"
+	ProblemCodeUnknownRun         ProblemCode = "unknown-run"
 	ProblemCodeUnknownSet         ProblemCode = "unknown-set"
 	ProblemCodeUnknownTag         ProblemCode = "unknown-tag"
 	ProblemCodeUnknownVersion     ProblemCode = "unknown-version"
@@ -252,6 +253,78 @@ type ProblemCode string
 // Ref NAME, NAME@TAG, NAME@NUMBER or NAME@sha256:DIGEST
 type Ref = string
 
+// Run The record of a composition's run
+type Run struct {
+	// ID Random
+	ID string `json:"id"`
+
+	// Composition Its version, like `logcount@1`
+	Composition string `json:"composition"`
+
+	// Parallelism How many instances the any-forms could make
+	Parallelism int       `json:"parallelism"`
+	Began       time.Time `json:"began"`
+	Ended       time.Time `json:"ended"`
+
+	// Fault Code of the problem with which it failed; absent if it ended well
+	Fault string `json:"fault,omitempty"`
+
+	// Usage What a call used, as far as it is the same everywhere
+	Usage Usage `json:"usage"`
+
+	// Applications In the order in which an instance of each first ended; not in lists
+	Applications []RunApplication `json:"applications,omitzero"`
+
+	// Dropped How many instances are left out; absent if none are
+	Dropped int `json:"dropped,omitempty"`
+}
+
+// RunApplication What happened in an application; one without an instance that ended is not there
+type RunApplication struct {
+	// Name With those of the compositions that it stands in, like `Nested/Resize`; the second of a name there is `Resize#2`
+	Name string `json:"name"`
+
+	// Callee The version that it applies, like `resize@3`
+	Callee string `json:"callee"`
+
+	// Instances In the order in which they ended
+	Instances []RunInstance `json:"instances"`
+}
+
+// RunID Random
+type RunID = string
+
+// RunInstance What happened in an instance; times are since the run began
+type RunInstance struct {
+	// Number From 0
+	Number int `json:"number"`
+
+	// QueuedMs When it began to wait for a processor and memory
+	QueuedMs float64 `json:"queued_ms"`
+
+	// StartedMs When its code began
+	StartedMs float64 `json:"started_ms"`
+	EndedMs   float64 `json:"ended_ms"`
+
+	// InBytes Of its inputs
+	InBytes int64 `json:"in_bytes"`
+
+	// OutBytes Of its outputs
+	OutBytes int64 `json:"out_bytes"`
+	Fuel     int64 `json:"fuel"`
+
+	// Fault How it failed; absent if it ended well
+	Fault string `json:"fault,omitempty"`
+}
+
+// RunPage defines model for RunPage.
+type RunPage struct {
+	Items []Run `json:"items"`
+
+	// Next Cursor of the page after it; absent on the last
+	Next string `json:"next,omitempty"`
+}
+
 // Size Bytes, or a number of KiB, MiB or GiB
 type Size = string
 
@@ -306,6 +379,9 @@ type Cursor = string
 // Limit defines model for limit.
 type Limit = int
 
+// RunCursor Random
+type RunCursor = RunID
+
 // BadRequest A problem document (RFC 9457)
 type BadRequest = Problem
 
@@ -359,6 +435,15 @@ type GetCompositionParams struct {
 type ListFunctionsParams struct {
 	// Cursor `next` of the page before, like `wordcount`; the first page has none
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Most entries of a page
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListRunsParams defines parameters for ListRuns.
+type ListRunsParams struct {
+	// Cursor `next` of the page before, a run's id; the first page has none
+	Cursor RunCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit Most entries of a page
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`

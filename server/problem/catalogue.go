@@ -27,6 +27,7 @@ const (
 	UnknownComposition Code = "unknown-composition"
 	UnknownVersion     Code = "unknown-version"
 	UnknownTag         Code = "unknown-tag"
+	UnknownRun         Code = "unknown-run"
 	MethodNotAllowed   Code = "method-not-allowed"
 	NotAcceptable      Code = "not-acceptable"
 	TooSlow            Code = "too-slow"
@@ -120,6 +121,9 @@ var requestEntries = []Entry{
 	{UnknownTag, http.StatusNotFound, "The function has no such tag",
 		"Look at the function's tags with GET /v1/functions/NAME.",
 		"The function exists, but the tag is not set. A bare name means the tag latest."},
+	{UnknownRun, http.StatusNotFound, "There is no record of such a run",
+		"Look at the runs that there are with GET /v1/runs, or run it again with trace=1.",
+		"No run has this id, or its record is gone: records are kept of runs that were called with trace=1, of the last 200, until the server ends."},
 	{MethodNotAllowed, http.StatusMethodNotAllowed, "The method is not allowed here",
 		"Use one of the methods in the Allow header.",
 		"The address exists, but not with this method."},

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"pappus/engine"
+	"pappus/server/api"
+	"pappus/server/problem"
+)
+
+// getRunRecord asks for the record of a run that must be there.
+func (s *testServer) getRunRecord(t testing.TB, id string) api.Run {
+	t.Helper()
+	w := s.ask(t, http.MethodGet, "/v1/runs/"+id, "", "")
+	if w.Code != http.StatusOK {
+		t.Fatalf("%s: %d %s", id, w.Code, w.Body)
+	}
+	return decodeBody[api.Run](t, w)
+}
+
+// A traced run answers as one that is not, and its record says what happened.
+func TestTrace(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "echo", "echo", echoes)
+	s.compose(t, "chain", chain)
+	const body = `{"inputs": {"in": [{"name": "a", "text": "one"}, {"name": "b", "key": 1, "text": "two"}]}}`
+	for _, accept := range []string{typeJSON, typeMultipart} {
+		with := s.ask(t, http.MethodPost, "/v1/invoke/chain?trace=1&parallelism=3", typeJSON, body, "Accept", accept)
+		without := s.ask(t, http.MethodPost, "/v1/invoke/chain?parallelism=3", typeJSON, body, "Accept", accept)
+		if with.Code != http.StatusOK || with.Body.String() != without.Body.String() || with.Header().Get("Content-Type") != without.Header().Get("Content-Type") {
+			t.Errorf("traced: %d %s, not traced: %d %s", with.Code, with.Body, without.Code, without.Body)
+		}
+		if id := without.Header().Get("Pappus-Run"); id != "" {
+			t.Errorf("an answer that was not traced names the run %s", id)
+		}
+		id := with.Header().Get("Pappus-Run")
+		run := s.getRunRecord(t, id)
+		if run.ID != id || run.Composition != "chain@1" || run.Parallelism != 3 || run.Fault != "" || run.Usage != (api.Usage{Fuel: 126, MemoryPages: 3}) ||
+			run.Began.IsZero() || run.Ended.Before(run.Began) || run.Dropped != 0 || len(run.Applications) != 2 {
+			t.Fatalf("%+v", run)
+		}
+		for i, want := range []struct {
+			name      string
+			instances int
+			bytes     int64
+		}{{"echo", 1, 6}, {"echo#2", 2, 3}} {
+			a := run.Applications[i]
+			if a.Callee != "echo@1" || a.Name != want.name || len(a.Instances) != want.instances {
+				t.Fatalf("%+v", a)
+			}
+			for _, in := range a.Instances {
+				if in.QueuedMs < 0 || in.StartedMs < in.QueuedMs || in.EndedMs < in.StartedMs || in.InBytes != want.bytes || in.OutBytes != want.bytes || in.Fuel != 42 || in.Fault != "" {
+					t.Errorf("%s: %+v", a.Name, in)
+				}
+			}
+		}
+	}
+	if w := s.ask(t, http.MethodGet, "/v1/invoke/chain?in.in=x&trace=1", "", ""); w.Code != http.StatusOK || w.Body.String() != "x" || !isRunID(w.Header().Get("Pappus-Run")) {
+		t.Errorf("GET: %d %s %v", w.Code, w.Body, w.Header())
+	}
+	// Without items no application runs, which is a record too.
+	w := s.ask(t, http.MethodPost, "/v1/invoke/chain?trace=1", typeJSON, `{"inputs": {}}`)
+	if got := s.ask(t, http.MethodGet, "/v1/runs/"+w.Header().Get("Pappus-Run"), "", ""); w.Code != http.StatusNoContent || !strings.Contains(got.Body.String(), `"applications":[]`) {
+		t.Errorf("%d, record %s", w.Code, got.Body)
+	}
+	// Functions have no applications.
+	w = s.ask(t, http.MethodPost, "/v1/invoke/echo?trace=1", "", "x")
+	if w.Code != http.StatusOK || w.Body.String() != "x" || w.Header()["Pappus-Run"] != nil {
+		t.Errorf("a function: %d %s %v", w.Code, w.Body, w.Header())
+	}
+	for _, query := range []string{"trace=0", "trace=", "trace=true", "trace=1&trace=1"} {
+		for _, name := range []string{"chain", "echo"} {
+			wantProblem(t, s.ask(t, http.MethodPost, "/v1/invoke/"+name+"?"+query, "", "x"), problem.BadParameter)
+			wantProblem(t, s.ask(t, http.MethodGet, "/v1/invoke/"+name+"?"+query, "", ""), problem.BadParameter)
+		}
+	}
+}
+
+// The record of a run that failed is kept, and the problem names it, also to a
+// web page.
+func TestTraceOfFailure(t *testing.T) {
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Origins = []string{"https://page.example"} })
+	s.put(t, "echo", "echo", echoes)
+	s.put(t, "bad", "exit 7", echoes)
+	s.compose(t, "c", `function echo(a) => (x);
+function bad(a) => (x);
+composition c(in) => (out) {
+	echo(a = each in) => (middle = x);
+	bad(a = each middle) => (out = x);
+}`)
+	w := s.ask(t, http.MethodPost, "/v1/invoke/c?trace=1", "", "x", "Origin", "https://page.example")
+	wantProblem(t, w, problem.Code(engine.FaultExit))
+	if !strings.Contains(w.Header().Get("Access-Control-Expose-Headers"), "Pappus-Run") {
+		t.Errorf("a page can't see the run: %v", w.Header())
+	}
+	run := s.getRunRecord(t, w.Header().Get("Pappus-Run"))
+	if run.Fault != "exit" || len(run.Applications) != 2 || run.Applications[1].Name != "bad" || run.Applications[1].Instances[0].Fault != "exit" || run.Applications[0].Instances[0].Fault != "" {
+		t.Errorf("%+v", run)
+	}
+	w = s.ask(t, http.MethodPost, "/v1/invoke/c", "", "x")
+	if w.Header()["Pappus-Run"] != nil {
+		t.Errorf("a failure that was not traced: %v", w.Header())
+	}
+}
+
+// The list has the newest runs first, on pages, and no more than there is room for.
+func TestListRuns(t *testing.T) {
+	const most = 200 // records are kept
+	s := newServer(t)
+	s.compose(t, "c", "composition c(a) => (a) {}")
+	list := func(query string) api.RunPage {
+		t.Helper()
+		w := s.ask(t, http.MethodGet, "/v1/runs"+query, "", "")
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", query, w.Code, w.Body)
+		}
+		return decodeBody[api.RunPage](t, w)
+	}
+	if p := list(""); p.Items == nil || len(p.Items) != 0 || p.Next != "" {
+		t.Errorf("no runs: %+v", p)
+	}
+	var ids []string
+	for range most + 5 {
+		ids = append(ids, s.ask(t, http.MethodPost, "/v1/invoke/c?trace=1", "", "x").Header().Get("Pappus-Run"))
+	}
+	slices.Reverse(ids)
+	var got []string
+	for cursor := ""; ; {
+		p := list("?limit=70" + cursor)
+		for _, r := range p.Items {
+			got = append(got, r.ID)
+			if r.Applications != nil || r.Composition != "c@1" {
+				t.Errorf("%+v", r)
+			}
+		}
+		if p.Next == "" {
+			break
+		}
+		cursor = "&cursor=" + p.Next
+	}
+	if !slices.Equal(got, ids[:most]) {
+		t.Errorf("%d runs of %d: %v", len(got), len(ids), got)
+	}
+	if p := list("?limit=200"); len(p.Items) != most || p.Next != "" {
+		t.Errorf("%d on a page, then %q", len(p.Items), p.Next)
+	}
+	if p := list("?cursor=" + ids[most]); len(p.Items) != 0 || p.Next != "" {
+		t.Errorf("after one that is gone: %+v", p)
+	}
+	for _, id := range []string{ids[most], strings.Repeat("A", 26), strings.ToLower(ids[0]), "x", "a%2Fb"} {
+		wantProblem(t, s.ask(t, http.MethodGet, "/v1/runs/"+id, "", ""), problem.UnknownRun)
+	}
+	for _, query := range []string{"?cursor=c", "?limit=0", "?limit=1001"} {
+		wantProblem(t, s.ask(t, http.MethodGet, "/v1/runs"+query, "", ""), problem.BadParameter)
+	}
+}
