@@ -305,3 +305,22 @@ func TestAnchors(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What the guide says of pages is what the server allows.
+func TestPagesOfOtherOrigins(t *testing.T) {
+	guide, source := read(t, "docs/invoking.md"), read(t, "server/guard.go")
+	for _, name := range []string{"corsHeaders", "corsExposed"} {
+		list := regexp.MustCompile(name + ` *= "([^"]+)"`).FindStringSubmatch(source)
+		if list == nil {
+			t.Fatalf("the source has no %s", name)
+		}
+		for header := range strings.SplitSeq(list[1], ", ") {
+			if !strings.Contains(guide, "`"+header+"`") {
+				t.Errorf("the guide does not name %s", header)
+			}
+		}
+	}
+	if page := read(t, "docs/configuration.md"); !regexp.MustCompile("`max-body` .*64MiB").MatchString(page) || !strings.Contains(guide, "at most 64 MiB unless") {
+		t.Error("the guide's largest body is not the default")
+	}
+}

@@ -110,6 +110,10 @@ func TestDocs(t *testing.T) {
 	s := newServer(t)
 	page := s.ask(t, http.MethodGet, "/docs", "", "")
 	policy := page.Header().Get("Content-Security-Policy")
+	if policy != "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" ||
+		page.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("a browser may do too much: %v", page.Header())
+	}
 	if page.Code != http.StatusOK || !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe-eval") || strings.Contains(policy, "script-src 'self' 'unsafe") {
 		t.Errorf("%d %v", page.Code, page.Header())
 	}
@@ -119,7 +123,7 @@ func TestDocs(t *testing.T) {
 			named++
 		}
 		plain := s.ask(t, http.MethodGet, "/docs/"+name, "", "")
-		if plain.Code != http.StatusOK || plain.Header().Get("Content-Encoding") != "" || plain.Body.Len() < 100 || plain.Header().Get("Content-Type") != f.Type {
+		if plain.Code != http.StatusOK || plain.Header().Get("Content-Encoding") != "" || plain.Header().Get("Cache-Control") != "max-age=3600" || plain.Body.Len() < 100 || plain.Header().Get("Content-Type") != f.Type {
 			t.Errorf("%s: %d %v", name, plain.Code, plain.Header())
 		}
 		packed := s.ask(t, http.MethodGet, "/docs/"+name, "", "", "Accept-Encoding", "br, gzip;q=0.5")

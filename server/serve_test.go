@@ -49,6 +49,7 @@ func TestGuard(t *testing.T) {
 		{"a foreign page", closed, []string{"Origin", "https://evil.example"}, problem.ForeignOrigin},
 		{"no origin at all", closed, []string{"Origin", "null"}, problem.ForeignOrigin},
 		{"two origins", closed, []string{"Origin", "http://localhost", "Origin", "http://localhost"}, problem.ForeignOrigin},
+		{"a friend in other letters", closed, []string{"Origin", "https://Friend.example"}, problem.ForeignOrigin},
 		{"a friend", closed, []string{"Origin", "https://friend.example"}, ""},
 		{"cross-site", closed, []string{"Sec-Fetch-Site", "cross-site"}, problem.ForeignOrigin},
 		{"same-site", closed, []string{"Sec-Fetch-Site", "same-site"}, ""},
@@ -72,6 +73,14 @@ func TestGuard(t *testing.T) {
 	w := closed.ask(t, http.MethodOptions, "/v1/functions/f", "", "", "Origin", "https://friend.example", "Access-Control-Request-Method", "PUT")
 	if h := w.Header(); w.Code != http.StatusNoContent || !strings.Contains(h.Get("Access-Control-Allow-Methods"), "PUT") || h.Get("Vary") != "Origin" {
 		t.Errorf("a friend's question: %d %v", w.Code, w.Header())
+	}
+	const private = "Access-Control-Allow-Private-Network"
+	if w.Header().Get(private) != "" || w.Header().Get("Access-Control-Max-Age") != corsMaxAge {
+		t.Errorf("a friend's question: %v", w.Header())
+	}
+	w = closed.ask(t, http.MethodOptions, "/v1/functions/f", "", "", "Origin", "https://friend.example", "Access-Control-Request-Method", "PUT", "Access-Control-Request-Private-Network", "true")
+	if w.Header().Get(private) != "true" {
+		t.Errorf("a friend from outside: %v", w.Header())
 	}
 	wantProblem(t, closed.ask(t, http.MethodOptions, "/v1/functions/f", "", "", "Origin", "https://evil.example", "Access-Control-Request-Method", "PUT"), problem.ForeignOrigin)
 	w = closed.ask(t, http.MethodOptions, "/v1/functions/f", "", "")

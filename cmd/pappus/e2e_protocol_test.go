@@ -122,6 +122,10 @@ func TestEncrypted(t *testing.T) {
 			t.Errorf("%s: %v %v", host, resp, err)
 		}
 	}
+	if old, err := tls.Dial("tcp", address, &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
+		t.Errorf("it speaks TLS of version %x", old.ConnectionState().Version)
+		_ = old.Close()
+	}
 	//nolint:bodyclose // ask closes it
 	if resp, err := ask("http://"+address+"/healthz", "localhost"); err != nil || resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("without encryption: %v %v", resp, err)
