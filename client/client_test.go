@@ -12,6 +12,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -94,6 +95,22 @@ func TestRequests(t *testing.T) {
 			return err
 		}, "GET /v1/functions?cursor=cur+sor&limit=7   0"},
 		{func() error { _, err := c.Versions(ctx, "f", "", 0); return err }, "GET /v1/functions/f/versions   0"},
+		{func() error { _, err := c.Run(ctx, "../x"); return err }, "GET /v1/runs/..%2Fx   0"},
+		{func() error {
+			p, err := c.Runs(ctx, "R", 7)
+			if err == nil && (len(p.Items) != 1 || p.Next != "c") {
+				t.Errorf("%+v", p)
+			}
+			return err
+		}, "GET /v1/runs?cursor=R&limit=7   0"},
+		{func() error {
+			a, err := c.Invoke(ctx, "f", client.Invocation{Trace: true})
+			return errors.Join(err, a.Close())
+		}, "POST /v1/invoke/f?trace=1   0"},
+		{func() error {
+			a, err := c.Invoke(ctx, "f", client.Invocation{Trace: true, Query: url.Values{"set": {"a&b"}}})
+			return errors.Join(err, a.Close())
+		}, "POST /v1/invoke/f?set=a%26b&trace=1   0"},
 		{func() error { return c.DeleteFunction(ctx, "f@3") }, "DELETE /v1/functions/f@3   0"},
 		{func() error { return c.RemoveTag(ctx, "f", "t") }, "DELETE /v1/functions/f/tags/t   0"},
 	} {
@@ -115,6 +132,7 @@ func TestProblems(t *testing.T) {
 	c := connect(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Retry-After", "3")
+		w.Header().Set("Pappus-Run", "R")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	})
@@ -138,7 +156,7 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%s: %v", k.name, err)
 			continue
 		}
-		if p.Code() != k.code || p.Error() != k.text || p.Status != k.status || p.RetryAfter != 3*time.Second {
+		if p.Code() != k.code || p.Error() != k.text || p.Status != k.status || p.RetryAfter != 3*time.Second || p.RunID != "R" {
 			t.Errorf("%s: %q, %q, %+v", k.name, p.Code(), p.Error(), p)
 		}
 	}
@@ -283,6 +301,7 @@ func TestAnswers(t *testing.T) {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Server-Timing", "queue;dur=0.5, prepare;desc=x;dur=1, run;dur=nonsense, odd, negative;dur=-1")
 		w.Header().Set("Pappus-Fuel", "42")
+		w.Header().Set("Pappus-Run", "R")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	})
@@ -294,7 +313,7 @@ func TestAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	content, err := io.ReadAll(answer.Body)
-	if string(content) != "raw" || err != nil || answer.Type != "text/plain" || answer.Fuel != 42 ||
+	if string(content) != "raw" || err != nil || answer.Type != "text/plain" || answer.Fuel != 42 || answer.RunID != "R" ||
 		answer.Timing["queue"] != 500*time.Microsecond || answer.Timing["prepare"] != time.Millisecond || len(answer.Timing) != 2 {
 		t.Errorf("%q, %v, %+v", content, err, answer)
 	}

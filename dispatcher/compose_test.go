@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"pappus/data"
 	"pappus/dispatcher/composition"
@@ -205,5 +207,30 @@ func TestRunRecord(t *testing.T) {
 	a, err = b.Invoke(t.Context(), Invocation{Tenant: "default", Target: failing, Trace: true, Inputs: []data.Set{set("a", "x")}})
 	if rec = b.Run("default", a.RunID); engine.KindOf(err) != engine.FaultTrap || rec == nil || rec.Err == nil || rec.Applications[0].Instances[0].Fault != engine.FaultTrap {
 		t.Errorf("%v, %+v", err, rec)
+	}
+}
+
+// A record that is kept holds nothing of what flowed in its run.
+func TestRecordsHoldNoItems(t *testing.T) {
+	b := newComposer(t, nil)
+	defer b.finish(t)
+	v := b.compose(t, "Shout", shout)
+	item := func() weak.Pointer[data.Item] { // on a stack that is gone afterwards
+		in := set("text", "x yy")
+		a, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: v, Trace: true, Inputs: []data.Set{in}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Release()
+		return weak.Make(in.Items[0])
+	}()
+	for i := 0; i < 10 && item.Value() != nil; i++ { // pools let go at the second
+		runtime.GC()
+	}
+	if item.Value() != nil {
+		t.Error("an input is still there")
+	}
+	if len(b.Runs("default")) != 1 {
+		t.Error("the record is not")
 	}
 }
