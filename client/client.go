@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,6 +55,11 @@ func New(address string, hc *http.Client) (*Client, error) {
 			MaxResponseHeaderBytes: maxHeader,
 		}}
 	}
+	// A redirect would send what was asked for elsewhere, and some of them as
+	// something else: it is an answer like another, and no success.
+	direct := *hc
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	hc = &direct
 	base := u.Scheme + "://" + u.Host
 	requests, err := api.NewClient(base, api.WithHTTPClient(hc))
 	if err != nil {
@@ -153,11 +159,31 @@ func (s source) Read(p []byte) (int, error) {
 // decode reads the JSON document of an answer and closes it.
 func decode[T any](resp *http.Response) (*T, error) {
 	defer resp.Body.Close()
+	if err := expectType(resp, TypeJSON); err != nil {
+		return nil, err
+	}
 	into := new(T)
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxDocument)).Decode(into); err != nil {
-		return nil, fmt.Errorf("read the server's answer: %w", err)
+		return nil, fmt.Errorf("%w: its answer can't be read to its end: %w", ErrUnreachable, err)
+	}
+	if f, ok := any(into).(*Function); ok && f.Name == "" {
+		return nil, strange(resp, "a document without a name")
 	}
 	return into, nil
+}
+
+// expectType refuses an answer of another type than the server gives: it is
+// somebody else's.
+func expectType(resp *http.Response, mediaType string) error {
+	if have, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || have != mediaType {
+		return strange(resp, fmt.Sprintf("the type %.80q", resp.Header.Get("Content-Type")))
+	}
+	return nil
+}
+
+// strange is the problem of an answer that no server of this API gives.
+func strange(resp *http.Response, has string) *Problem {
+	return &Problem{Title: fmt.Sprintf("the server answered %s with %s, as no Pappus server does", resp.Status, has), Status: resp.StatusCode}
 }
 
 // document is finish for answers that are a JSON document.
@@ -173,7 +199,10 @@ func (c *Client) nothing(ctx context.Context, resp *http.Response, err error) er
 	if resp, err = c.finish(ctx, resp, err); err != nil {
 		return err
 	}
-	return resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent && !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
+		err = strange(resp, "content where there is none")
+	}
+	return errors.Join(err, resp.Body.Close())
 }
 
 // PutOptions are what a registration says beside the code. Zero values leave

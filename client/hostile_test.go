@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -163,3 +164,61 @@ func FuzzItems(f *testing.F) {
 type roundTrip func(*http.Request) *http.Response
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+// A redirect is no success, whatever it leads to, and nothing is sent there.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	asked := 0
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"name": "f"}`))
+	}))
+	defer elsewhere.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+r.URL.Path, status)
+		}))
+		c, err := client.New(front.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, put := c.PutFunction(t.Context(), "f", client.BytesBody([]byte("code"), ""), client.PutOptions{})
+		_, get := c.GetFunction(t.Context(), "f")
+		_, invoke := c.Invoke(t.Context(), "f", client.Invocation{Body: client.BytesBody([]byte("x"), "")})
+		for what, err := range map[string]error{"put": put, "get": get, "delete": c.DeleteFunction(t.Context(), "f"), "invoke": invoke} {
+			var p *client.Problem
+			if !errors.As(err, &p) || p.Status != status || !strings.Contains(err.Error(), elsewhere.URL) {
+				t.Errorf("%s, %d: %v", what, status, err)
+			}
+		}
+		c.Close()
+		front.Close()
+	}
+	if asked > 0 {
+		t.Errorf("the other server was asked %d times", asked)
+	}
+}
+
+// Answers that no server of this API gives are errors that say so.
+func TestAnswersOfOthers(t *testing.T) {
+	for name, answer := range map[string][2]string{"a page": {"text/html", "<html>"}, "no type": {"", "{}"}, "another document": {"application/json", "{}"}} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = []string{answer[0]}
+			_, _ = w.Write([]byte(answer[1]))
+		}))
+		c, err := client.New(s.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, get := c.GetFunction(t.Context(), "f")
+		_, invoke := c.Invoke(t.Context(), "f", client.Invocation{Accept: client.TypeMultipart})
+		for what, err := range map[string]error{"get": get, "delete": c.DeleteFunction(t.Context(), "f"), "invoke": invoke} {
+			var p *client.Problem
+			if !errors.As(err, &p) || p.Status != 200 {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		c.Close()
+		s.Close()
+	}
+}

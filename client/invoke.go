@@ -74,6 +74,12 @@ func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answe
 	if resp, err = c.finish(ctx, resp, err); err != nil { //nolint:bodyclose // Answer.Close does it
 		return nil, err
 	}
+	if inv.Accept != "" && resp.StatusCode != http.StatusNoContent {
+		err = expectType(resp, inv.Accept)
+	}
+	if err != nil {
+		return nil, errors.Join(err, resp.Body.Close())
+	}
 	a := &Answer{RunID: resp.Header.Get(runHeader), Header: resp.Header, Body: resp.Body, Timing: parseTiming(resp.Header.Get("Server-Timing"))}
 	if n, err := strconv.ParseInt(resp.Header.Get("Pappus-Fuel"), 10, 64); err == nil {
 		a.Fuel = n

@@ -21,6 +21,9 @@ func readProblem(resp *http.Response) *Problem {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/problem+json" || json.Unmarshal(body, p) != nil {
 		*p = Problem{Title: fmt.Sprintf("the server answered %s", resp.Status)}
+		if to := resp.Header.Get("Location"); to != "" {
+			p.Title += fmt.Sprintf(" and sends to %.200q, where nobody was asked", to)
+		}
 		if strings.HasPrefix(mediaType, "text/plain") {
 			p.Detail = strings.TrimSpace(string(body[:min(len(body), 500)]))
 		}

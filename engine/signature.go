@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"slices"
+	"strings"
 
 	"pappus/data"
 )
@@ -72,6 +74,12 @@ func (p Param) check() error {
 	}
 	if len(p.ContentType) > 255 || slices.ContainsFunc([]byte(p.ContentType), func(c byte) bool { return c < 0x20 || c >= 0x7f }) {
 		return fmt.Errorf("content type %.80q of set %q is not printable ASCII of at most 255 bytes", p.ContentType, p.Name)
+	}
+	if p.ContentType != "" {
+		// Multipart is a form of answers, and must not come from a function.
+		if typ, _, err := mime.ParseMediaType(p.ContentType); err != nil || !strings.Contains(typ, "/") || strings.HasPrefix(typ, "multipart/") {
+			return fmt.Errorf("content type %.80q of set %q is not a media type like text/plain; charset=utf-8", p.ContentType, p.Name)
+		}
 	}
 	return nil
 }

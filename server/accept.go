@@ -106,6 +106,16 @@ func (a accepted) rank(contentType string) int {
 	return best.quality*4 + exactness
 }
 
+// wildcard is the rank of what no range names.
+func (a accepted) wildcard() int {
+	for _, r := range a {
+		if r.typ == "*" && r.subtype == "*" && r.quality > 0 {
+			return r.quality*4 + 1
+		}
+	}
+	return 0
+}
+
 func splitType(contentType string) (typ, subtype string) {
 	bare, _, _ := strings.Cut(contentType, ";")
 	typ, subtype, _ = strings.Cut(strings.ToLower(strings.TrimSpace(bare)), "/")
@@ -118,8 +128,14 @@ func splitType(contentType string) (typ, subtype string) {
 func (a accepted) choose(raw string) form {
 	best, chosen := 0, formNone
 	if raw != "" {
-		if r := a.rank(raw); r > best {
-			best, chosen = r, formRaw
+		// Who asks for JSON wants the sets, also of a function that gives JSON.
+		if typ, subtype := splitType(raw); a == nil || typ+"/"+subtype != typeJSON {
+			best = a.rank(raw)
+		} else {
+			best = a.wildcard()
+		}
+		if best > 0 {
+			chosen = formRaw
 		}
 	}
 	if r := a.rank(typeMultipart); r > best {

@@ -153,6 +153,9 @@ func (x *exchange) bodyError(err error) error {
 		c := x.policy
 		return problem.New(problem.TooSlow, fmt.Sprintf("after %s the body must arrive at %s a second on average", c.Grace, engine.Bytes(c.Rate)))
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return problem.New(problem.BadRequest, "the body ended before the length that was announced, or within a chunk")
+	}
 	if err := context.Cause(x.r.Context()); err != nil {
 		return &engine.Fault{Kind: engine.FaultCanceled, Detail: "the client went away", Err: err}
 	}

@@ -138,3 +138,22 @@ func TestDocs(t *testing.T) {
 		t.Errorf("the page names %d of the files", named)
 	}
 }
+
+// Who asks for JSON gets the sets, also of a function that gives JSON itself, and
+// what a function gives is never a form of answers.
+func TestContentTypesOfFunctions(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "json", "give a={}", `{"inputs": [], "outputs": [{"name": "x", "content_type": "application/json"}]}`)
+	for accept, want := range map[string]string{"application/json": `{"outputs":{"x":`, "application/json, */*;q=0.5": `{"outputs":{"x":`} {
+		w := s.ask(t, http.MethodPost, "/v1/invoke/json", "", "", "Accept", accept)
+		if w.Code != http.StatusOK || !strings.HasPrefix(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", accept, w.Code, w.Body)
+		}
+	}
+	for _, bad := range []string{"multipart/mixed", "multipart/form-data; boundary=x", "; ;;", "text", "text/html, text/plain"} {
+		w := s.ask(t, http.MethodPut, "/v1/functions/bad", "application/wasm", code("echo", `{"inputs": [], "outputs": [{"name": "x", "content_type": "`+bad+`"}]}`))
+		if w.Code == http.StatusCreated {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}

@@ -269,7 +269,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ConnContext:       boundUnsent,
-		Protocols:         protocols(ln.Addr(), config.Certificate != nil),
+		// "OPTIONS *" is answered like any other request.
+		DisableGeneralOptionsHandler: true,
+		Protocols:                    protocols(ln.Addr(), config.Certificate != nil),
 	}
 	serve := hs.Serve
 	if config.Certificate != nil {

@@ -79,7 +79,7 @@ func documentFlag(b *bytes.Buffer, f *pflag.Flag) {
 	if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "[]" && f.DefValue != "0s" {
 		about += fmt.Sprintf(" (default: %s)", f.DefValue)
 	}
-	fmt.Fprintf(b, "| `%s` | %s |\n", name, strings.ReplaceAll(about, "|", `\|`))
+	fmt.Fprintf(b, "| `%s` | %s |\n", strings.ReplaceAll(name, "|", `\|`), strings.ReplaceAll(about, "|", `\|`))
 }
 
 // fenced puts the parts of a description that are lined up into fences.

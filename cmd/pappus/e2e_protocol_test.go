@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -353,5 +354,62 @@ func TestLargeBodies(t *testing.T) {
 	t.Logf("the server had %d MiB at most", peak>>20)
 	if most := int64(size + 128<<20); peak > most && len(raceFlag()) == 0 {
 		t.Errorf("the server had %d bytes at most, more than %d", peak, most)
+	}
+}
+
+// A body that ends early is a mistake of the request, and OPTIONS of everything is
+// a request like others.
+func TestOddRequests(t *testing.T) {
+	p := serve(t, t.TempDir())
+	for request, want := range map[string]string{
+		"PUT /v1/functions/f/tags/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nab": "HTTP/1.1 400 Bad Request",
+		"PUT /v1/functions/f HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nab":        "HTTP/1.1 400 Bad Request",
+		"OPTIONS * HTTP/1.1\r\nHost: evil.example\r\n\r\n":                                       "HTTP/1.1 403 Forbidden",
+	} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok && strings.HasPrefix(request, "PUT") {
+			if err := tcp.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || strings.TrimSpace(line) != want {
+			t.Errorf("%q: %q %v", request, line, err)
+		}
+		_ = conn.Close()
+	}
+}
+
+// A signal ends a command also while it reads standard input.
+func TestInterruptedWhileReading(t *testing.T) {
+	p := serve(t, t.TempDir())
+	if _, err := p.push("echo", hostileModule(t, "echo-grow"), client.PutOptions{Inputs: []string{"in"}, Outputs: []string{"out"}}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "invoke", "echo", "--raw", "-", "--server", p.url)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(stdin, strings.Repeat("x", 200<<10)); err != nil {
+		t.Fatal(err)
+	}
+	// A pipe holds less, so that it reads by now.
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // its exit code says how it ended
+	if cmd.ProcessState.ExitCode() != 130 {
+		t.Errorf("%v: %s", cmd.ProcessState, stderr.String())
 	}
 }

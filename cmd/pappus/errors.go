@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"pappus/client"
 	"pappus/cmd/pappus/internal/settings"
@@ -116,6 +117,8 @@ func failureOf(err error) *failure {
 		f.Exit, f.Hint = exitUnreachable, "start one with: pappus serve; or name another with --server"
 	case errors.Is(err, context.Canceled):
 		f.Exit, f.Message, f.Hint = exitInterrupted, "interrupted", "nothing is left to do; run the command again if its result is wanted"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		f.Exit, f.Hint = exitFile, "make room on the disk, or name a folder on another one"
 	case errors.As(err, &path):
 		f.Exit, f.Hint = exitFile, "check that the file exists and that you may use it"
 	default:
@@ -161,6 +164,9 @@ func (f *failure) ofProblem(p *client.Problem) {
 	}
 	if hint := hintOf(problem.Code(f.Kind)); hint != "" {
 		f.Hint = hint
+	}
+	if f.Kind == "" && p.Status < http.StatusBadRequest {
+		f.Exit = exitUnreachable // somebody else answers
 	}
 	if f.Kind == "" {
 		f.Hint = "check that --server names a Pappus server"

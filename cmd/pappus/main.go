@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,12 +20,28 @@ func main() {
 	// The first signal asks to stop; after it they have their usual effect, so
 	// that a second one ends the process at once.
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, restore)
 	c := &commandLine{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		lookupEnv: os.LookupEnv, environ: os.Environ, configDir: os.UserConfigDir,
 	}
+	context.AfterFunc(ctx, func() {
+		restore()
+		time.AfterFunc(patience, c.giveUp)
+	})
 	os.Exit(c.run(ctx, os.Args[1:]))
+}
+
+// patience is how long a verb may take to end after a signal: reading standard
+// input can't be stopped otherwise.
+const patience = time.Second
+
+// giveUp ends the process, unless it is a server, which ends what runs first.
+func (c *commandLine) giveUp() {
+	if c.serving.Load() {
+		return
+	}
+	_, _ = io.WriteString(os.Stderr, "pappus: interrupted\n") // nobody is left to tell
+	os.Exit(exitInterrupted)
 }
 
 // commandLine is what the verbs share: where they read and write, and the
@@ -32,6 +50,7 @@ type commandLine struct {
 	stdin     io.Reader
 	stdout    io.Writer
 	stderr    io.Writer
+	serving   atomic.Bool // it is a server, which ends by itself
 	lookupEnv func(string) (string, bool)
 	environ   func() []string
 	configDir func() (string, error) // where users' configuration is

@@ -99,7 +99,11 @@ func (f *setFolder) write(o client.Output) (string, error) {
 		return "", err
 	}
 	_, err = io.Copy(file, o.Body)
-	return name, errors.Join(err, file.Close())
+	if err = errors.Join(err, file.Close()); err != nil {
+		// What is not whole must not look like an output.
+		return "", errors.Join(err, f.root.Remove(name))
+	}
+	return name, nil
 }
 
 // isFileName reports whether a name, with slashes, leads to one place only,

@@ -51,6 +51,7 @@ holds, and "pappus config check" whether a file is good.`,
   PAPPUS_MEMORY_BUDGET=4GiB pappus serve --log-format json`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.serving.Store(true)
 			// From here on SIGHUP ends nothing: it waits until there is a server.
 			hangups := make(chan os.Signal, 1)
 			signal.Notify(hangups, syscall.SIGHUP)
