@@ -71,7 +71,7 @@ func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answe
 		params.Trace = given("1")
 	}
 	resp, err := c.api.InvokeWithBody(ctx, ref, params, inv.Body.Type, inv.Body.Reader, inv.Body.edit, query)
-	if resp, err = c.finish(ctx, resp, err); err != nil { //nolint:bodyclose // Answer.Close does it
+	if resp, err = c.finish(ctx, resp, err); err != nil {
 		return nil, err
 	}
 	if inv.Accept != "" && resp.StatusCode != http.StatusNoContent {

@@ -40,7 +40,7 @@ func (c *commandLine) giveUp() {
 	if c.serving.Load() {
 		return
 	}
-	_, _ = io.WriteString(os.Stderr, "pappus: interrupted\n") // nobody is left to tell
+	_, _ = os.Stderr.WriteString("pappus: interrupted\n") // nobody is left to tell
 	os.Exit(exitInterrupted)
 }
 
