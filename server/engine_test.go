@@ -23,7 +23,7 @@ func code(does, manifest string) string { return magic + does + "\n" + manifest 
 //	fault KIND    fails
 //	exit N        fails with an exit code
 //	block         runs until it is cancelled
-//	wait          runs until the engine's gate is closed
+//	wait          runs until the engine's gate is closed, or it is cancelled
 //	panic         has the engine panic
 //	give TEXT     leaves items in the first output set: NAME=CONTENT,…
 type scripted struct {
@@ -106,7 +106,11 @@ func (p *script) Run(ctx context.Context, in []data.Set, _ engine.Limits) (engin
 		return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Err: context.Cause(ctx)}
 	case "wait":
 		p.engine.started <- struct{}{}
-		<-p.engine.gate
+		select {
+		case <-p.engine.gate:
+		case <-ctx.Done():
+			return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Err: context.Cause(ctx)}
+		}
 	case "error":
 		return engine.Result{}, errors.New("the engine's secret")
 	case "panic":
