@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -389,28 +388,16 @@ var makeTarget = regexp.MustCompile(`^(\w+=\S+ )*make ([a-z0-9-]+)`)
 func TestCommands(t *testing.T) {
 	makefile := read(t, "Makefile")
 	documents, commands := 0, 0
-	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && file != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
-			return filepath.SkipDir
-		case path.Ext(file) != ".md":
-			return nil
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
+	eachFile(t, ".md", func(file, text string) {
 		name, err := filepath.Rel(root, file)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		if filepath.ToSlash(name) == generated {
-			return nil
+			return
 		}
 		t.Run(name, func(t *testing.T) {
-			steps := session(t, string(text))
+			steps := session(t, text)
 			if len(steps) == 0 {
 				return
 			}
@@ -443,11 +430,7 @@ func TestCommands(t *testing.T) {
 				}
 			}
 		})
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Logf("%d commands of %d documents", commands, documents)
 	const least = 15
 	if commands < least {

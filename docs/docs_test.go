@@ -23,29 +23,17 @@ type names map[string]bool
 func declared(t *testing.T) names {
 	t.Helper()
 	all := make(names)
-	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && file != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
-			return filepath.SkipDir
-		case !strings.HasSuffix(file, ".go"):
-			return nil
-		}
-		syntax, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	eachFile(t, ".go", func(file, text string) {
+		syntax, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		rel, err := filepath.Rel(root, filepath.Dir(file))
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		all.add(filepath.ToSlash(rel), syntax)
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return all
 }
 
@@ -107,6 +95,30 @@ func (n names) has(name string) bool {
 		}
 	}
 	return false
+}
+
+// eachFile calls do with every file of the project that has the extension, by its
+// path from here, and what is in it. Data of tests and hidden folders are left out.
+func eachFile(t *testing.T, ext string, do func(file, text string)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && file != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
+			return filepath.SkipDir
+		case entry.IsDir() || path.Ext(file) != ext:
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err == nil {
+			do(file, string(text))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func read(t *testing.T, name string) string {
@@ -184,20 +196,8 @@ var link = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
 
 // Links between the documents lead somewhere.
 func TestLinks(t *testing.T) {
-	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && file != root && strings.HasPrefix(entry.Name(), "."):
-			return filepath.SkipDir
-		case path.Ext(file) != ".md":
-			return nil
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+	eachFile(t, ".md", func(file, text string) {
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(match[1], "://") {
 				continue
 			}
@@ -205,11 +205,7 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s: %v", file, err)
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 var metric = regexp.MustCompile(`\bpappus_[a-z_]+\b`)
@@ -219,27 +215,14 @@ var metric = regexp.MustCompile(`\bpappus_[a-z_]+\b`)
 func TestMetricsPage(t *testing.T) {
 	const least = 20
 	defined := map[string]bool{}
-	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && file != root && strings.HasPrefix(entry.Name(), "."):
-			return filepath.SkipDir
-		case !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go"):
-			return nil
+	eachFile(t, ".go", func(file, text string) {
+		if strings.HasSuffix(file, "_test.go") {
+			return
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		for _, name := range regexp.MustCompile(`"(pappus_[a-z_]+)"`).FindAllStringSubmatch(string(text), -1) {
+		for _, name := range regexp.MustCompile(`"(pappus_[a-z_]+)"`).FindAllStringSubmatch(text, -1) {
 			defined[name[1]] = true
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if len(defined) < least {
 		t.Errorf("the source has only %d metrics", len(defined))
 	}
@@ -265,28 +248,16 @@ func TestAnchors(t *testing.T) {
 	anchored := regexp.MustCompile(`\]\(([^)#]*)#([^)]+)\)`)
 	heading := regexp.MustCompile("(?m)^#+ (.*)$")
 	dropped := regexp.MustCompile(`[^\pL\pN _-]`)
-	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && file != root && strings.HasPrefix(entry.Name(), "."):
-			return filepath.SkipDir
-		case path.Ext(file) != ".md":
-			return nil
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		for _, match := range anchored.FindAllStringSubmatch(string(text), -1) {
+	eachFile(t, ".md", func(file, text string) {
+		for _, match := range anchored.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(match[1], "://") {
 				continue
 			}
-			to := string(text)
+			to := text
 			if match[1] != "" {
 				other, err := os.ReadFile(filepath.Join(filepath.Dir(file), match[1]))
 				if err != nil {
-					return err
+					t.Fatal(err)
 				}
 				to = string(other)
 			}
@@ -299,11 +270,7 @@ func TestAnchors(t *testing.T) {
 				t.Errorf("%s: nothing is at %s#%s", file, match[1], match[2])
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // What the guide says of pages is what the server allows.
