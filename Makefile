@@ -126,13 +126,14 @@ lint: $(LINT) $(SPECTRAL) ## Lint code and check its format (.golangci.yml); lin
 fuzz: $(REPORT) ## Fuzz every target, FUZZ_SECONDS in all
 	@./tools/fuzz $(FUZZ_SECONDS) | $(REPORT)
 
-# The race detector needs a C compiler, the documents' commands curl, and the tests
-# of pages a browser; all else comes with Go.
+# The race detector needs a C compiler, the tests of functions in C one for wasm32,
+# the documents' commands curl, and the tests of pages a browser; all else comes with Go.
 .PHONY: prerequisites
 prerequisites:
 	@missing=; \
 	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; then missing+=' gcc libc6-dev'; fi; \
-	for tool in curl chromium; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
+	for tool in curl chromium clang; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
+	command -v wasm-ld >/dev/null || missing+=' lld'; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \
