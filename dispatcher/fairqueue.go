@@ -71,6 +71,20 @@ func (q *fairQueue[T]) peek() *place[T] {
 	return q.turn.first
 }
 
+// all yields everything in the queue, that of one tenant after the other.
+func (q *fairQueue[T]) all(yield func(T) bool) {
+	for t := q.turn; t != nil; {
+		for p := t.first; p != nil; p = p.after {
+			if !yield(p.value) {
+				return
+			}
+		}
+		if t = t.after; t == q.turn {
+			return
+		}
+	}
+}
+
 // pop takes the first place of the tenant whose turn it is, or returns nil.
 func (q *fairQueue[T]) pop() *place[T] {
 	p := q.peek()

@@ -119,7 +119,7 @@ type run struct {
 	outputs []data.Set // of the composition, once it is done
 	done    bool
 	usage   engine.Usage
-	bytes   int64                  // that answers hold
+	share   *share
 	held    map[*data.Item]*Answer // answers that are read, by what lies in them
 	unread  []*Answer              // that nobody reads any more, to be released
 	record  *recorder              // nil if nobody wants to see what happened
@@ -200,17 +200,22 @@ type arrived struct {
 // errRunStopped is the cause with which a run that failed cancels what still runs.
 var errRunStopped = errors.New("the run has failed")
 
+// errRunDropped is the cause with which a run ends that has to begin again,
+// because others need the memory that its outputs hold.
+var errRunDropped = errors.New("the run is dropped for want of memory")
+
 // errRunTime is the cause with which a run ends that took too long.
 var errRunTime = errors.New("the run took too long")
 
-// newRun prepares a run.
-func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int) *run {
+// newRun prepares a run, with its share of the memory. It must be released.
+func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int, s *share) *run {
 	r := &run{
 		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
-		held: map[*data.Item]*Answer{},
+		held: map[*data.Item]*Answer{}, share: s,
 	}
 	r.wake.L = &r.mu
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	d.permits.enter(s, func() { r.cancel(errRunDropped) })
 	return r
 }
 
@@ -246,6 +251,7 @@ func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
 		r.release()
 		return nil, err
 	}
+	r.d.permits.settle(r.share)
 	return r.outputs, nil
 }
 
@@ -260,22 +266,24 @@ func (r *run) release() {
 		}
 	}
 	clear(r.held)
-	r.d.retained.Add(-r.bytes)
-	r.bytes = 0
+	r.share.held.Store(0)
 	unread := r.unread
 	r.unread = nil
 	r.mu.Unlock()
 	for _, a := range unread {
 		a.Release()
 	}
+	r.d.permits.exit(r.share)
 }
 
 // ended is why a run that has neither failed nor come to its end is over.
 func (r *run) ended() error {
-	if errors.Is(context.Cause(r.ctx), errRunTime) {
+	switch cause := context.Cause(r.ctx); {
+	case errors.Is(cause, errRunDropped):
+		return errRunDropped
+	case errors.Is(cause, errRunTime):
 		return &engine.Fault{Kind: engine.FaultLimitTime, Detail: fmt.Sprintf("the run did not end within %s", r.limits.Time)}
-	}
-	if r.ctx.Err() != nil {
+	case cause != nil:
 		return gone(r.ctx)
 	}
 	return errors.New("a run has nothing left to do and no outputs") // a defect
@@ -306,6 +314,7 @@ func (r *run) work(first bool) {
 		patient := r.started
 		r.started = true
 		r.active++
+		r.share.active.Add(1)
 		r.hire()
 		var queued time.Duration
 		if r.record != nil {
@@ -324,6 +333,7 @@ func (r *run) work(first bool) {
 			r.leave(app, number, answer)
 		}
 		r.giveBack()
+		r.d.permits.rest(r.share)
 		if !first {
 			r.wake.Signal() // the first one may wait for what this made possible
 		}
@@ -386,14 +396,9 @@ func (r *run) leave(app *application, number int, a *Answer) {
 			r.held[it] = a
 		}
 	}
-	r.bytes += a.instance.bytes
-	switch all := r.d.retained.Add(a.instance.bytes); {
-	case r.bytes > r.limits.Bytes:
+	if r.share.held.Add(a.instance.bytes) > r.limits.Bytes {
 		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))})
-	case all > r.d.permits.memory*3/4 && all > r.bytes:
-		// If runs could hold all of the memory, none could go on.
-		r.fail(app, number, nil, overload("runs hold most of the memory for contexts with outputs that are not used up yet; try again later", nil))
-	default:
+	} else {
 		r.made(app, number, a.Outputs)
 	}
 	r.unhold(a)
@@ -424,8 +429,7 @@ func (r *run) unhold(a *Answer) {
 			delete(r.held, it)
 		}
 	}
-	r.bytes -= a.instance.bytes
-	r.d.retained.Add(-a.instance.bytes)
+	r.share.held.Add(-a.instance.bytes)
 	r.unread = append(r.unread, a)
 }
 
@@ -511,7 +515,7 @@ func (r *run) execute(app *application, in []data.Set, patient bool) (*Answer, e
 			in[i].Name = v.Signature.Inputs[i].Name
 		}
 	}
-	return r.d.runInstance(r.ctx, Invocation{Tenant: r.tenant, Target: v, Inputs: in, patient: patient})
+	return r.d.runInstance(r.ctx, Invocation{Tenant: r.tenant, Target: v, Inputs: in, run: r.share, patient: patient})
 }
 
 // fail ends the run with the first of its failures. r.mu is held.
