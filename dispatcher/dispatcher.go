@@ -47,7 +47,8 @@ type Dispatcher struct {
 	programs *programs
 	graphs   graphs
 	records  records
-	retained atomic.Int64 // bytes that runs hold of answers of their instances
+	runs     atomic.Uint64 // that have begun
+	retained atomic.Int64  // bytes that runs hold of answers of their instances
 
 	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on

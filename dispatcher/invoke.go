@@ -44,7 +44,9 @@ type Invocation struct {
 	// Trace keeps a record of a composition's run, which Answer.RunID names.
 	Trace bool
 
-	patient bool // it is part of a run that has begun, and waits as long as that may take
+	run     uint64 // that it is part of; 0 for a call
+	opens   bool   // nothing of that run has ended yet
+	patient bool   // it is part of a run that has begun, and waits as long as that may take
 }
 
 // Answer is what an invocation left.
@@ -117,7 +119,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	if e == nil {
 		return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
 	}
-	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant}}
+	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant, run: inv.run, opens: inv.opens}}
 	began := time.Now()
 	prepared := began
 	p := d.programs.lookup(e, v)

@@ -77,6 +77,8 @@ type waiter struct {
 type instance struct {
 	permits *permits
 	tenant  string
+	run     uint64 // that it is part of; 0 for a call
+	opens   bool   // nothing of its run has ended yet
 	class   class
 	holds   bool      // a permit
 	since   time.Time // when it got it
@@ -133,7 +135,7 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 			return err
 		}
 	}
-	w := p.enqueue(classNew, i.tenant, bytes)
+	w := p.enqueue(classNew, i, bytes)
 	timeout := p.timeout
 	if i.patient {
 		timeout = forever
@@ -272,7 +274,7 @@ func (p *permits) park(i *instance) *waiter {
 		return nil // those who wait need more memory than there is
 	}
 	i.holds, i.class = false, classParked
-	w := p.enqueue(classParked, i.tenant, 0)
+	w := p.enqueue(classParked, i, 0)
 	p.grant(next)
 	return w
 }
@@ -375,7 +377,7 @@ func (p *permits) abandon(w *waiter) {
 	p.dispatch()
 }
 
-func (p *permits) enqueue(c class, tenant string, bytes int64) *waiter {
+func (p *permits) enqueue(c class, i *instance, bytes int64) *waiter {
 	var w *waiter
 	if n := len(p.spare); n > 0 {
 		w, p.spare = p.spare[n-1], p.spare[:n-1]
@@ -384,7 +386,7 @@ func (p *permits) enqueue(c class, tenant string, bytes int64) *waiter {
 		w.place.value = w
 	}
 	w.class, w.bytes, w.granted = c, bytes, false
-	p.queues[c].push(tenant, &w.place)
+	p.queues[c].push(i.line(c), &w.place)
 	p.waiting.Add(1)
 	return w
 }

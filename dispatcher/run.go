@@ -106,6 +106,7 @@ type run struct {
 	ctx         context.Context
 	cancel      context.CancelCauseFunc
 	tenant      string
+	id          uint64 // in the queues for permits; never 0
 	parallelism int
 	limits      RunLimits
 
@@ -114,6 +115,7 @@ type run struct {
 	workers int       // besides the first one
 	active  int       // instances that are being executed
 	started bool      // an instance has been: later ones wait as long as the run may take
+	opened  bool      // an instance has ended: later ones wait in the run's own line
 	ready   ready
 	stop    *failure
 	outputs []data.Set // of the composition, once it is done
@@ -206,7 +208,7 @@ var errRunTime = errors.New("the run took too long")
 // newRun prepares a run.
 func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int) *run {
 	r := &run{
-		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
+		d: d, tenant: tenant, id: d.runs.Add(1), parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
 		held: map[*data.Item]*Answer{},
 	}
 	r.wake.L = &r.mu
@@ -303,7 +305,7 @@ func (r *run) work(first bool) {
 			r.begin(b, composition, in, app, number)
 			continue
 		}
-		patient := r.started
+		inv := Invocation{Tenant: r.tenant, run: r.id, opens: !r.opened, patient: r.started}
 		r.started = true
 		r.active++
 		r.hire()
@@ -312,9 +314,10 @@ func (r *run) work(first bool) {
 			queued = r.record.now()
 		}
 		r.mu.Unlock()
-		answer, err := r.execute(app, in, patient)
+		answer, err := r.execute(app, in, inv)
 		r.mu.Lock()
 		r.active--
+		r.opened = true
 		if r.record != nil {
 			r.record.executed(app, number, queued, in, answer, err)
 		}
@@ -503,15 +506,17 @@ func (app *application) inputs(number int) []data.Set {
 	return sets
 }
 
-// execute runs a function on its inputs, which are matched by position.
-func (r *run) execute(app *application, in []data.Set, patient bool) (*Answer, error) {
+// execute runs a function on its inputs, which are matched by position, as inv
+// says it waits.
+func (r *run) execute(app *application, in []data.Set, inv Invocation) (*Answer, error) {
 	v := app.callee().version
 	if !v.Signature.Open {
 		for i := range in {
 			in[i].Name = v.Signature.Inputs[i].Name
 		}
 	}
-	return r.d.runInstance(r.ctx, Invocation{Tenant: r.tenant, Target: v, Inputs: in, patient: patient})
+	inv.Target, inv.Inputs = v, in
+	return r.d.runInstance(r.ctx, inv)
 }
 
 // fail ends the run with the first of its failures. r.mu is held.
