@@ -322,6 +322,9 @@ func (r *run) work(first bool) {
 			r.record.executed(app, number, queued, in, answer, err)
 		}
 		if err != nil {
+			if f := new(engine.Fault); errors.As(err, &f) {
+				r.used(f.Usage)
+			}
 			r.fail(app, number, in, err)
 		} else {
 			r.leave(app, number, answer)
@@ -379,10 +382,15 @@ func (r *run) more(app *application, count int) {
 	}
 }
 
+// used adds what an instance used. r.mu is held.
+func (r *run) used(u engine.Usage) {
+	r.usage.Fuel += u.Fuel
+	r.usage.MemoryPages = max(r.usage.MemoryPages, u.MemoryPages)
+}
+
 // leave takes over what an instance left. r.mu is held.
 func (r *run) leave(app *application, number int, a *Answer) {
-	r.usage.Fuel += a.Usage.Fuel
-	r.usage.MemoryPages = max(r.usage.MemoryPages, a.Usage.MemoryPages)
+	r.used(a.Usage)
 	a.readers = 1
 	for _, s := range a.Outputs {
 		for _, it := range s.Items {
