@@ -48,6 +48,7 @@ type Dispatcher struct {
 	graphs   graphs
 	records  records
 	runs     atomic.Uint64 // that have begun
+	running  atomic.Int64  // of them, those that have not ended
 	retained atomic.Int64  // bytes that runs hold of answers of their instances
 
 	reloading  sync.Mutex

@@ -54,6 +54,8 @@ type Answer struct {
 	Outputs []data.Set // every declared output set, in order; valid until Release
 	Usage   engine.Usage
 
+	// Of a composition, Queue and Prepare are those of its first instance, and Run
+	// is the rest, whatever its other instances wait in it.
 	Queue   time.Duration // waiting for a permit and memory
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine

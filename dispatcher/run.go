@@ -121,6 +121,8 @@ type run struct {
 	outputs []data.Set // of the composition, once it is done
 	done    bool
 	usage   engine.Usage
+	queue   time.Duration // how long the first instance waited, and for its program
+	prepare time.Duration
 	bytes   int64                  // that answers hold
 	held    map[*data.Item]*Answer // answers that are read, by what lies in them
 	unread  []*Answer              // that nobody reads any more, to be released
@@ -327,6 +329,9 @@ func (r *run) work(first bool) {
 			}
 			r.fail(app, number, in, err)
 		} else {
+			if !inv.patient {
+				r.queue, r.prepare = answer.Queue, answer.Prepare
+			}
 			r.leave(app, number, answer)
 		}
 		r.giveBack()
