@@ -27,8 +27,11 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 	if err != nil {
 		return nil, err
 	}
+	d.running.Add(1)
+	defer d.running.Add(-1)
 	r, outputs, err := d.runBound(ctx, inv, b)
-	a := &Answer{Outputs: outputs, Usage: r.usage, Run: time.Since(began), run: r}
+	a := &Answer{Outputs: outputs, Usage: r.usage, Queue: r.queue, Prepare: r.prepare, run: r}
+	a.Run = time.Since(began) - a.Queue - a.Prepare
 	if rec := r.record; rec != nil {
 		rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), r.usage, err
 		kept := rec.record // alone: the recorder refers to the run and all that flowed in it

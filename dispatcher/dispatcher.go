@@ -47,6 +47,7 @@ type Dispatcher struct {
 	programs *programs
 	graphs   graphs
 	records  records
+	running  atomic.Int64 // runs of compositions that are going on
 
 	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on

@@ -45,7 +45,8 @@ type Invocation struct {
 	// Trace keeps a record of a composition's run, which Answer.RunID names.
 	Trace bool
 
-	run     *share // of the run that it is an instance of
+	run     *share // of the run that it is an instance of; nil for a call
+	opens   bool   // nothing of that run has ended yet
 	patient bool   // that has begun, so it waits as long as it may take
 }
 
@@ -54,6 +55,8 @@ type Answer struct {
 	Outputs []data.Set // every declared output set, in order; valid until Release
 	Usage   engine.Usage
 
+	// Of a composition, Queue and Prepare are those of its first instance, and Run
+	// is the rest, whatever its other instances wait in it.
 	Queue   time.Duration // waiting for a permit and memory
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine
@@ -119,7 +122,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	if e == nil {
 		return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
 	}
-	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant, run: inv.run, patient: inv.patient}}
+	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant, run: inv.run, opens: inv.opens, patient: inv.patient}}
 	began := time.Now()
 	prepared := began
 	p := d.programs.lookup(e, v)

@@ -209,7 +209,7 @@ func (p *permits) oldest() (oldest *waiter) {
 	if len(p.growing) > 0 {
 		oldest = p.growing[0]
 	}
-	for w := range p.queues[classNew].all {
+	for w := range p.queues[classNew].each {
 		if oldest == nil || w.age < oldest.age {
 			oldest = w
 		}

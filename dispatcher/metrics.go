@@ -33,7 +33,7 @@ func newMetrics() (*metrics, []prometheus.Collector) {
 	}, []string{"outcome"})
 	phases := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "pappus_invocation_phase_seconds",
-		Help:    "Time that successful invocations spent in each phase: waiting for a permit and memory, for the program, in the engine.",
+		Help:    "Time that successful calls and instances of runs spent in each phase: waiting for a permit and memory, for the program, in the engine.",
 		Buckets: prometheus.ExponentialBuckets(10e-6, 4, 11),
 	}, []string{"phase"})
 	compiles := prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -126,6 +126,7 @@ func register(registerer prometheus.Registerer, collectors []prometheus.Collecto
 	gauge(used, usedHelp, bodies, func() float64 { return float64(d.bodies.Used()) })
 	gauge(limit, limitHelp, contexts, func() float64 { return float64(d.permits.memory) })
 	gauge(limit, limitHelp, bodies, func() float64 { return float64(d.bodies.Limit()) })
+	gauge("pappus_runs", "Runs of compositions that are going on.", nil, func() float64 { return float64(d.running.Load()) })
 	gauge("pappus_compiling", "Programs that are being prepared.", nil, func() float64 { n, _ := d.programs.pool.counts(); return float64(n) })
 	gauge("pappus_compile_waiting", "Programs that wait to be prepared.", nil, func() float64 { _, n := d.programs.pool.counts(); return float64(n) })
 	gauge("pappus_programs", "Programs that are loaded.", nil, func() float64 { n, _, _ := d.programs.counts(); return float64(n) })

@@ -74,7 +74,7 @@ type permits struct {
 type waiter struct {
 	place   place[*waiter]
 	class   class
-	tenant  string
+	line    line
 	bytes   int64 // of memory that comes with the permit, or before it
 	least   int64 // what it could start with, if there is no other way; 0: not with less
 	run     *share
@@ -91,6 +91,7 @@ type waiter struct {
 type instance struct {
 	permits *permits
 	tenant  string
+	opens   bool // nothing of its run has ended yet
 	class   class
 	holds   bool      // a permit
 	since   time.Time // when it got it
@@ -464,13 +465,13 @@ func (p *permits) waiter(c class, i *instance, bytes int64) *waiter {
 		w = &waiter{ready: make(chan struct{}, 1)}
 		w.place.value = w
 	}
-	w.class, w.tenant, w.bytes, w.least, w.run, w.age = c, i.tenant, bytes, i.least, i.run, i.age
+	w.class, w.line, w.bytes, w.least, w.run, w.age = c, i.line(c), bytes, i.least, i.run, i.age
 	return w
 }
 
 // push puts a waiter into the queue of its class.
 func (p *permits) push(w *waiter) {
-	p.queues[w.class].push(w.tenant, &w.place)
+	p.queues[w.class].push(w.line, &w.place)
 	p.waiting.Add(1)
 }
 

@@ -114,12 +114,15 @@ type run struct {
 	workers int       // besides the first one
 	active  int       // instances that are being executed
 	started bool      // an instance has been: later ones wait as long as the run may take
+	opened  bool      // an instance has ended: later ones wait in the run's own line
 	ready   ready
 	stop    *failure
 	outputs []data.Set // of the composition, once it is done
 	done    bool
 	usage   engine.Usage
 	share   *share
+	queue   time.Duration // how long the first instance waited, and for its program
+	prepare time.Duration
 	held    map[*data.Item]*Answer // answers that are read, by what lies in them
 	unread  []*Answer              // that nobody reads any more, to be released
 	record  *recorder              // nil if nobody wants to see what happened
@@ -311,7 +314,7 @@ func (r *run) work(first bool) {
 			r.begin(b, composition, in, app, number)
 			continue
 		}
-		patient := r.started
+		inv := Invocation{Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started}
 		r.started = true
 		r.active++
 		r.share.active.Add(1)
@@ -321,15 +324,22 @@ func (r *run) work(first bool) {
 			queued = r.record.now()
 		}
 		r.mu.Unlock()
-		answer, err := r.execute(app, in, patient)
+		answer, err := r.execute(app, in, inv)
 		r.mu.Lock()
 		r.active--
+		r.opened = true
 		if r.record != nil {
 			r.record.executed(app, number, queued, in, answer, err)
 		}
 		if err != nil {
+			if f := new(engine.Fault); errors.As(err, &f) {
+				r.used(f.Usage)
+			}
 			r.fail(app, number, in, err)
 		} else {
+			if !inv.patient {
+				r.queue, r.prepare = answer.Queue, answer.Prepare
+			}
 			r.leave(app, number, answer)
 		}
 		r.giveBack()
@@ -386,10 +396,15 @@ func (r *run) more(app *application, count int) {
 	}
 }
 
+// used adds what an instance used. r.mu is held.
+func (r *run) used(u engine.Usage) {
+	r.usage.Fuel += u.Fuel
+	r.usage.MemoryPages = max(r.usage.MemoryPages, u.MemoryPages)
+}
+
 // leave takes over what an instance left. r.mu is held.
 func (r *run) leave(app *application, number int, a *Answer) {
-	r.usage.Fuel += a.Usage.Fuel
-	r.usage.MemoryPages = max(r.usage.MemoryPages, a.Usage.MemoryPages)
+	r.used(a.Usage)
 	a.readers = 1
 	for _, s := range a.Outputs {
 		for _, it := range s.Items {
@@ -507,15 +522,17 @@ func (app *application) inputs(number int) []data.Set {
 	return sets
 }
 
-// execute runs a function on its inputs, which are matched by position.
-func (r *run) execute(app *application, in []data.Set, patient bool) (*Answer, error) {
+// execute runs a function on its inputs, which are matched by position, as inv
+// says it waits.
+func (r *run) execute(app *application, in []data.Set, inv Invocation) (*Answer, error) {
 	v := app.callee().version
 	if !v.Signature.Open {
 		for i := range in {
 			in[i].Name = v.Signature.Inputs[i].Name
 		}
 	}
-	return r.d.runInstance(r.ctx, Invocation{Tenant: r.tenant, Target: v, Inputs: in, run: r.share, patient: patient})
+	inv.Target, inv.Inputs = v, in
+	return r.d.runInstance(r.ctx, inv)
 }
 
 // fail ends the run with the first of its failures. r.mu is held.

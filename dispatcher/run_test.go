@@ -11,7 +11,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -282,26 +281,6 @@ func TestRunsAreWhatTheyMean(t *testing.T) {
 				rapid.Check(t, check)
 			}
 		})
-	}
-}
-
-var errSlow = errors.New("slow")
-
-// A composition that can't end ends with its time.
-func TestRunTime(t *testing.T) {
-	b := newRunBench(t, func(c *Config) { c.Run.Time = 30 * time.Millisecond }, func(runFunc) runFunc {
-		return func(ctx context.Context, _ []data.Set, _ engine.Limits) (engine.Result, error) {
-			<-ctx.Done()
-			return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Err: errSlow}
-		}
-	})
-	defer b.finish(t)
-	g := &composition.Graph{References: b.references, Compositions: []composition.Composition{{
-		Name: "c", Sets: []composition.Set{{Name: "out"}}, Outputs: []int{0}, Nodes: []composition.Node{{Name: "n", Kept: []composition.Kept{{}}}},
-	}}}
-	_, err := b.newRun(t.Context(), "default", 0, new(share)).do(newBound(g, b.callees), nil)
-	if engine.KindOf(err) != engine.FaultLimitTime {
-		t.Errorf("%v", err)
 	}
 }
 
