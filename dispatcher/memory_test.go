@@ -17,6 +17,7 @@ import (
 	"pappus/data"
 	"pappus/dispatcher/shard"
 	"pappus/engine"
+	"pappus/registry"
 )
 
 // growing starts an instance that may ask for more, with a page.
@@ -290,6 +291,51 @@ func TestGrowthHammer(t *testing.T) {
 		t.Error("nothing was dropped: the test shows nothing")
 	}
 	p.settled(t)
+}
+
+// A function gets a small stack until it needs its own, which nobody notices but
+// by what is charged.
+func TestDeepStacks(t *testing.T) {
+	b := newBench(t, nil)
+	defer b.finish(t)
+	var stacks []engine.Bytes
+	deep := false
+	b.engine.run = func(_ context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
+		stacks = append(stacks, lim.Stack)
+		if deep && lim.Stack < 1<<20 {
+			return engine.Result{}, &engine.Fault{Kind: engine.FaultOutOfStack}
+		}
+		return engine.NewResult(in, engine.Usage{}, 0, nil), nil
+	}
+	large := b.publish(t, "", nil)
+	small := b.publish(t, "small", func(p *Publication) { p.Limits.Stack = 600 << 10 })
+	for _, c := range []struct {
+		name   string
+		deep   bool
+		v      *registry.Version
+		copied func([]byte)
+		want   []engine.Bytes
+		fault  engine.FaultKind
+	}{
+		{"inputs that are given back", true, large, func([]byte) {}, []engine.Bytes{8 << 20}, ""},
+		{"shallow", false, large, nil, []engine.Bytes{shallowStack}, ""},
+		{"deep", true, large, nil, []engine.Bytes{shallowStack, 8 << 20}, ""},
+		{"deep again", true, large, nil, []engine.Bytes{8 << 20}, ""},
+		{"deeper than allowed", true, small, nil, []engine.Bytes{shallowStack, 600 << 10}, engine.FaultOutOfStack},
+		{"deeper than allowed, again", true, small, nil, []engine.Bytes{600 << 10}, engine.FaultOutOfStack},
+	} {
+		stacks, deep = nil, c.deep
+		a, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: c.v, Copied: c.copied})
+		if engine.KindOf(err) != c.fault {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err == nil {
+			a.Release()
+		}
+		if !slices.Equal(stacks, c.want) {
+			t.Errorf("%s: ran with %v, want %v", c.name, stacks, c.want)
+		}
+	}
 }
 
 // greedy makes functions take memory while they run, in steps, up to a number of
