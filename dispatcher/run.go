@@ -17,26 +17,6 @@ import (
 	"pappus/registry"
 )
 
-// RunLimits bound one run of a composition. Zero values stand for the defaults.
-type RunLimits struct {
-	Applications int           // with all that is nested, as often as it is applied; default 10,000
-	Instances    int           // of one application; default 10,000
-	Items        int           // of one set; default 1,000,000
-	Bytes        int64         // that outputs hold which are not used up; default half of the memory for contexts
-	Nesting      int           // compositions within one another; default 16
-	Time         time.Duration // from beginning to end; default 15 min
-}
-
-func (l RunLimits) withDefaults(memory int64) RunLimits {
-	l.Bytes = orDefault(l.Bytes, (memory-memory/bodyShare)/2)
-	l.Applications = orDefault(l.Applications, 10_000)
-	l.Instances = orDefault(l.Instances, 10_000)
-	l.Items = orDefault(l.Items, 1_000_000)
-	l.Nesting = orDefault(l.Nesting, 16)
-	l.Time = orDefault(l.Time, 15*time.Minute)
-	return l
-}
-
 // DefaultParallelism is how many instances the any-forms may make unless a run
 // says otherwise; MaxParallelism the most that one can say.
 const (
