@@ -111,6 +111,7 @@ func (p *permits) settle(s *share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.drop, s.dropped = nil, false
+	p.dispatch()
 }
 
 // exit forgets a run, which holds nothing.
@@ -182,7 +183,11 @@ func (p *permits) unstick() {
 		youngest.drop()
 		return
 	}
+	// Before it is looked at what the run does: it may do the last of it just now,
+	// and then it comes here again.
+	p.stuck.Store(true)
 	if s := oldest.run; s != nil && s.active.Load() == s.waiting.Load() && p.used == s.held.Load()+p.grown() {
+		p.stuck.Store(false)
 		held := s.held.Load()
 		if oldest.owner != nil {
 			p.growing = p.growing[:0]
@@ -193,7 +198,7 @@ func (p *permits) unstick() {
 			engine.Bytes(oldest.bytes), engine.Bytes(held), engine.Bytes(p.memory))})
 		return
 	}
-	p.stuck.Store(true) // answers are being read, or a run is about to give something back
+	// Answers are being read, or a run is about to give something back.
 }
 
 // grown is what instances have that wait for more. p.mu is held.
