@@ -1,0 +1,23 @@
+/* How a decoder ends. */
+#ifndef DECODED_H
+#define DECODED_H
+
+/* A stage that keeps a name of its own in stack traces, and its variables off
+ * the stack of the others. */
+#define STAGE static __attribute__((noinline))
+
+/* The exit codes of image-decode, but for 0. */
+enum outcome { DECODED = 0, UNKNOWN_FORMAT = 1, DAMAGED = 2, TOO_LARGE = 3 };
+
+/* What came of an image, and why if it failed. */
+struct decoded {
+	enum outcome outcome;
+	const char *why;
+};
+
+static inline struct decoded damaged(const char *why) { return (struct decoded){DAMAGED, why}; }
+
+#define DECODED_WELL ((struct decoded){DECODED, ""})
+#define DECODED_TOO_LARGE ((struct decoded){TOO_LARGE, "the image has more than 16,000,000 pixels"})
+
+#endif
