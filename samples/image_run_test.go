@@ -298,7 +298,9 @@ func TestImageMessages(t *testing.T) {
 		return binary.BigEndian.AppendUint32(z, adler32.Checksum(raw))
 	}
 	grey8 := header(8, grey)
-	of := func(idat []byte) []byte { return chunks(chunk{"IHDR", grey8}, chunk{"IDAT", idat}, chunk{"IEND", none}) }
+	of := func(idat []byte) []byte {
+		return chunks(chunk{"IHDR", grey8}, chunk{"IDAT", idat}, chunk{"IEND", none})
+	}
 	good := of(stored(0, 7))
 	changed := func(file []byte, at int, to byte) []byte {
 		file = bytes.Clone(file)

@@ -16,6 +16,9 @@ enum {
 	END_OF_BLOCK = 256,
 };
 
+/* So that what they change is in variables where that matters. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* A prefix code. Codes of up to FAST_BITS are found by one look at fast, whose
  * entries are symbol << 4 | length, or 0; longer ones bit by bit. */
 struct code {
@@ -24,16 +27,24 @@ struct code {
 	uint16_t symbols[LITERALS];         /* in the order of their codes */
 };
 
-/* The compressed bits, the lowest first. Behind the end they are zeros, which
- * nobody may take. */
+/* The compressed bits, the lowest first. hold has count of them that may be
+ * taken; above those are zeros, or what comes at at. */
 struct bits {
 	const uint8_t *at, *end;
 	uint64_t hold;
-	unsigned count; /* bits in hold */
+	unsigned count;
 };
 
-static void refill(struct bits *b)
+ALWAYS_INLINE void refill(struct bits *b)
 {
+	if (b->end - b->at >= 8) {
+		uint64_t next; /* little-endian, as wasm is */
+		memcpy(&next, b->at, sizeof(next));
+		b->hold |= next << b->count;
+		b->at += (63 - b->count) / 8;
+		b->count |= 56;
+		return;
+	}
 	while (b->count <= 56 && b->at < b->end) {
 		b->hold |= (uint64_t)*b->at++ << b->count;
 		b->count += 8;
@@ -41,7 +52,7 @@ static void refill(struct bits *b)
 }
 
 /* Takes up to 16 bits, of those that are there. */
-static int take(struct bits *b, unsigned n, unsigned *value)
+ALWAYS_INLINE int take(struct bits *b, unsigned n, unsigned *value)
 {
 	if (b->count < n)
 		refill(b);
@@ -94,7 +105,7 @@ STAGE int make_code(struct code *c, const uint8_t *lengths, unsigned n)
 }
 
 /* The next symbol; -1 if the bits are none, or end before it does. */
-static inline int take_symbol(struct bits *b, const struct code *c)
+ALWAYS_INLINE int take_symbol(struct bits *b, const struct code *c)
 {
 	if (b->count < MOST_CODE_BITS)
 		refill(b);
@@ -145,10 +156,12 @@ STAGE const char *stored_block(struct bits *b, struct sink *out)
 	}
 	if (len > (size_t)(b->end - b->at))
 		return TRUNCATED;
-	if (len != 0)
+	if (len != 0) {
 		memcpy(out->at, b->at, len);
-	b->at += len;
-	out->at += len;
+		b->at += len;
+		b->hold = 0; /* refill has looked ahead at what was just taken */
+		out->at += len;
+	}
 	return NULL;
 }
 
@@ -209,18 +222,21 @@ static void fixed_codes(struct code *literals, struct code *distances)
 	make_code(distances, lengths, DISTANCES);
 }
 
-STAGE const char *compressed_block(struct bits *b, const struct code *literals, const struct code *distances, struct sink *out)
+STAGE const char *compressed_block(struct bits *bits, const struct code *literals, const struct code *distances, struct sink *out)
 {
 	static const uint16_t length_base[] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
 	static const uint8_t length_bits[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
 	static const uint16_t distance_base[] = {1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
 	static const uint8_t distance_bits[] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
+	struct bits local = *bits, *b = &local; /* which need not be in memory */
 	for (;;) {
 		int symbol = take_symbol(b, literals);
 		if (symbol < 0)
 			return "a symbol is wrong or cut short";
-		if (symbol == END_OF_BLOCK)
+		if (symbol == END_OF_BLOCK) {
+			*bits = local;
 			return NULL;
+		}
 		if (symbol < END_OF_BLOCK) {
 			if (out->at == out->end)
 				return TOO_MUCH;

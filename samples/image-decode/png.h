@@ -228,10 +228,27 @@ static inline uint8_t in_8_bits(unsigned v, unsigned depth)
 	}
 }
 
-/* Writes n pixels of a row, each step bytes behind the one before. */
+/* Writes n pixels of a row of 8 bits, each step bytes behind the one before:
+ * most images are of these. */
+STAGE void expand_bytes(unsigned channels, const uint8_t *row, size_t n, uint8_t *to, size_t step)
+{
+	unsigned green = channels >= 3 ? 1 : 0, blue = 2 * green, has_alpha = channels % 2 == 0;
+	for (size_t i = 0; i < n; i++, row += channels, to += step) {
+		to[0] = row[0];
+		to[1] = row[green];
+		to[2] = row[blue];
+		to[3] = has_alpha ? row[channels - 1] : 255;
+	}
+}
+
+/* The same for any row; returns 0 if a colour is not in the palette. */
 STAGE int expand(const struct png *p, const uint8_t *row, size_t n, uint8_t *to, size_t step)
 {
 	unsigned depth = p->depth, channels = p->channels;
+	if (depth == 8 && p->type != PALETTE && !p->has_transparent) {
+		expand_bytes(channels, row, n, to, step);
+		return 1;
+	}
 	for (size_t i = 0; i < n; i++, to += step) {
 		if (p->type == PALETTE) {
 			unsigned colour = sample(row, i, depth);
