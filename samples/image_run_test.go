@@ -279,6 +279,34 @@ func FuzzImageDecode(f *testing.F) {
 	})
 }
 
+// bits are a number and how many bits of it there are, the lowest first.
+type bits [2]uint
+
+// deflated is a zlib stream of these bits, without a checksum.
+func deflated(list ...bits) []byte {
+	z, n := []byte{0x78, 0x01}, uint(0)
+	for _, b := range list {
+		for i := range b[1] {
+			if n%8 == 0 {
+				z = append(z, 0)
+			}
+			z[len(z)-1] |= byte(b[0]>>i&1) << (n % 8)
+			n++
+		}
+	}
+	return z
+}
+
+// ownCodes begins a block with codes of its own, of 257 literals and a
+// distance, whose lengths have these code lengths.
+func ownCodes(lengths map[int]uint, rest ...bits) []byte {
+	list := []bits{{1, 1}, {2, 2}, {0, 5}, {0, 5}, {15, 4}}
+	for _, symbol := range []int{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15} {
+		list = append(list, bits{lengths[symbol], 3})
+	}
+	return deflated(append(list, rest...)...)
+}
+
 // Each mistake has its exit code and message.
 func TestImageMessages(t *testing.T) {
 	type chunk struct {
@@ -310,8 +338,8 @@ func TestImageMessages(t *testing.T) {
 	}
 	smallQOI := qoi(newPicture(1, 1))
 	longQOI := qoi(newPicture(5, 1)) // a run after one pixel
-	e := newEngine(t, wasmengine.Config{})
-	p := prepare(t, e, "image-decode", engine.Limits{})
+	p := prepare(t, newEngine(t, wasmengine.Config{}), "image-decode", engine.Limits{})
+	n := sanitized(t, "image-decode")
 	for name, c := range map[string]struct {
 		file []byte
 		code int32
@@ -374,6 +402,16 @@ func TestImageMessages(t *testing.T) {
 		"stored length":        {of(changed(stored(0, 7), 5, 0)), 2, "contradicts itself"},
 		"a code's symbols":     {of([]byte{0x78, 0x01, 0xFD, 0xFF, 0xFF}), 2, "too many symbols"},
 		"a distance":           {of([]byte{0x78, 0x01, 0x03, 0x02, 0, 0, 0}), 2, "before the start"},
+		"repeats nothing":      {of(ownCodes(map[int]uint{0: 1, 16: 1}, bits{1, 1})), 2, "repeats one before it"},
+		"many code lengths":    {of(ownCodes(map[int]uint{0: 1, 18: 1}, bits{1, 1}, bits{127, 7}, bits{1, 1}, bits{127, 7}, bits{1, 1}, bits{127, 7})), 2, "too many code lengths"},
+		"no end of a block":    {of(ownCodes(map[int]uint{0: 1, 18: 1}, bits{1, 1}, bits{127, 7}, bits{1, 1}, bits{109, 7})), 2, "can't end"},
+		"few code lengths":     {of(ownCodes(map[int]uint{0: 1, 18: 1})), 2, "cut short"},
+		"half a code":          {of(ownCodes(map[int]uint{0: 2})), 2, "code of code lengths"},
+		"too much of a code":   {of(ownCodes(map[int]uint{0: 1, 1: 1, 2: 1})), 2, "code of code lengths"},
+		"half of the literals": {of(ownCodes(map[int]uint{18: 1, 0: 2, 2: 2}, bits{0, 1}, bits{127, 7}, bits{0, 1}, bits{107, 7}, bits{3, 2}, bits{1, 2})), 2, "a code is not complete"},
+		"no such literal":      {of(ownCodes(map[int]uint{18: 1, 0: 2, 1: 2}, bits{0, 1}, bits{127, 7}, bits{0, 1}, bits{107, 7}, bits{3, 2}, bits{1, 2}, bits{1<<20 - 1, 20})), 2, "a symbol is wrong"},
+		"literal 286":          {of(deflated(bits{1, 1}, bits{1, 2}, bits{0x63, 8})), 2, "no meaning"},
+		"distance 30":          {of(deflated(bits{1, 1}, bits{1, 2}, bits{0x40, 7}, bits{0x0F, 5})), 2, "a distance is wrong"},
 		"QOI cut":              {smallQOI[:len(smallQOI)-1], 2, "cut short"},
 		"QOI header only":      {smallQOI[:14], 2, "cut short"},
 		"QOI without width":    {changed(smallQOI, 7, 0), 2, "no pixels"},
@@ -385,7 +423,11 @@ func TestImageMessages(t *testing.T) {
 		"QOI end":              {changed(smallQOI, len(smallQOI)-1, 0), 2, "does not end where"},
 		"QOI pixels missing":   {changed(smallQOI, 7, 2), 2, "cut short"},
 	} {
-		got := p.call(t, data.Set{Name: "images", Items: []*data.Item{data.NewItem("good", 0, good), data.NewItem("some/picture", 1, c.file)}})
+		images := data.Set{Name: "images", Items: []*data.Item{data.NewItem("good", 0, good), data.NewItem("some/picture", 1, c.file)}}
+		got := p.call(t, images)
+		if n != nil {
+			n.alike(t, p, images)
+		}
 		want := "image-decode: some/picture: "
 		if got.code != c.code || c.code != 0 && (!strings.HasPrefix(got.why, want) || !strings.HasSuffix(got.why, "\n") || !strings.Contains(got.why, c.why)) {
 			t.Errorf("%s: exit code %d %q, want %d %q", name, got.code, got.why, c.code, c.why)
