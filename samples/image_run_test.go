@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -438,6 +439,7 @@ func TestImageMessages(t *testing.T) {
 // As large as an image may be, each function can do it within its memory.
 func TestLargestImage(t *testing.T) {
 	e := newEngine(t, wasmengine.Config{})
+	patient := engine.Limits{Timeout: engine.Duration(5 * time.Minute)} // on an emulated processor
 	var compressed bytes.Buffer
 	z, err := zlib.NewWriterLevel(&compressed, zlib.BestSpeed)
 	if err != nil {
@@ -454,18 +456,18 @@ func TestLargestImage(t *testing.T) {
 	}
 	file := pngChunk([]byte(pngSignature), "IHDR", pngHeader(4000, 4000, 16, rgbAlpha, 0))
 	file = pngChunk(pngChunk(file, "IDAT", compressed.Bytes()), "IEND", nil)
-	got := prepare(t, e, "image-decode", engine.Limits{}).call(t, set("images", file))
+	got := prepare(t, e, "image-decode", patient).call(t, set("images", file))
 	if got.code != 0 || len(got.items[0]) != 8+4*4000*4000 {
 		t.Fatalf("exit code %d %s", got.code, got.why)
 	}
 	large := got.items[0]
-	if got = prepare(t, e, "image-thumbnail", engine.Limits{}).call(t, set("pixels", large), set("size", []byte("4096x3999"))); got.code != 0 || len(got.items[0]) != 8+4*3999*3999 {
+	if got = prepare(t, e, "image-thumbnail", patient).call(t, set("pixels", large), set("size", []byte("4096x3999"))); got.code != 0 || len(got.items[0]) != 8+4*3999*3999 {
 		t.Errorf("exit code %d %s", got.code, got.why)
 	}
-	if got = prepare(t, e, "image-encode", engine.Limits{}).call(t, set("pixels", large)); got.code != 0 {
+	if got = prepare(t, e, "image-encode", patient).call(t, set("pixels", large)); got.code != 0 {
 		t.Errorf("exit code %d %s", got.code, got.why)
 	}
-	if got = prepare(t, e, "image-sheet", engine.Limits{}).call(t, set("pixels", large)); got.code != 2 || !strings.Contains(got.why, "16,000,000") {
+	if got = prepare(t, e, "image-sheet", patient).call(t, set("pixels", large)); got.code != 2 || !strings.Contains(got.why, "16,000,000") {
 		t.Errorf("exit code %d %s", got.code, got.why)
 	}
 }

@@ -2,6 +2,8 @@
 #ifndef DECODED_H
 #define DECODED_H
 
+#include <stdint.h>
+
 /* A stage that keeps a name of its own in stack traces, and its variables off
  * the stack of the others. */
 #define STAGE static __attribute__((noinline))
@@ -14,6 +16,12 @@ struct decoded {
 	enum outcome outcome;
 	const char *why;
 };
+
+/* Both formats have their numbers with the highest byte first. */
+static inline uint32_t get_big_u32(const uint8_t *from)
+{
+	return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
+}
 
 static inline struct decoded damaged(const char *why) { return (struct decoded){DAMAGED, why}; }
 

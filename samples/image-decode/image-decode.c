@@ -2,9 +2,9 @@
  *
  * Each item of images is a PNG or QOI file, which the function tells by how it
  * begins, whatever its name. It gives an item of pixels (../image/pixels.h) of
- * the same name and key. Every PNG is decoded, of each colour type and depth, transparent
- * and interlaced ones too, but for its colours: gamma and profiles are left
- * out. Of animated ones it is the image that other programs show.
+ * the same name and key. Every PNG is decoded, of each colour type and depth,
+ * transparent and interlaced ones too; gamma and profiles are passed over. Of an
+ * animated one it is the image that programs show which know no animation.
  *
  * Exit codes, with the item and the reason on standard error: 1, the item is
  * neither a PNG nor a QOI file; 2, it is damaged; 3, it has more than 16,000,000

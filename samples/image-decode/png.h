@@ -7,7 +7,6 @@
 #include "../image/pixels.h"
 #include "decoded.h"
 #include "inflate.h"
-#include "qoi.h"
 
 enum { GREY = 0, RGB = 2, PALETTE = 3, GREY_ALPHA = 4, RGB_ALPHA = 6 };
 
@@ -283,8 +282,8 @@ struct pass {
 static const struct pass whole[] = {{0, 0, 1, 1}};
 static const struct pass adam7[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
 
-/* How many columns and rows of the image are in a pass, and how many bytes a row has; no
- * columns or no rows make an empty pass. */
+/* How many columns and rows of the image are in a pass, and how many bytes a row
+ * has. Without columns there are no rows. */
 static void extent(const struct png *p, const struct pass *s, size_t *columns, size_t *rows, size_t *bytes)
 {
 	*columns = p->width > s->x ? (p->width - s->x + s->dx - 1) / s->dx : 0;

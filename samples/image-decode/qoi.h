@@ -9,11 +9,6 @@ enum { QOI_HEADER = 14, QOI_END = 8, QOI_LONGEST_RUN = 62 };
 
 static inline int is_qoi(const uint8_t *bytes, size_t len) { return len >= 4 && memcmp(bytes, "qoif", 4) == 0; }
 
-static inline uint32_t get_big_u32(const uint8_t *from)
-{
-	return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
-}
-
 STAGE struct decoded decode_qoi(const uint8_t *bytes, size_t len, struct pixels *image)
 {
 	static const uint8_t end_marker[QOI_END] = {0, 0, 0, 0, 0, 0, 0, 1};

@@ -1,8 +1,9 @@
 /* image-sheet: puts images together on one, a contact sheet.
  *
- * The items of pixels (../image/pixels.h) stand in their order, row by row, in a
- * square or with fewer rows than columns; each in the middle of a cell as large as the largest of them,
- * four transparent pixels around it. The answer is one item `sheet`, or none if there are no images.
+ * The items of pixels (../image/pixels.h) stand in their order, row by row, in as
+ * many columns as make a square or one with fewer rows; each in the middle of a
+ * cell as large as the largest of them, four transparent pixels around it. The
+ * answer is one item `sheet`, or none if there are no images.
  *
  * Exit codes, with the reason on standard error: 1, an item is no image; 2, the
  * sheet would have more than 16,000,000 pixels. */

@@ -2,14 +2,16 @@
  *
  * The item of size says the box into which they must fit: "128x96", or "128" for
  * a square one, each side from 1 to 4096, blanks and line ends allowed around it.
- * Each item of pixels (../image/pixels.h) gives one of the same name and key, as large as
- * fits into the box with the aspect ratio kept, rounded to whole pixels. An image that fits already stays as it is.
+ * Each item of pixels (../image/pixels.h) gives one of the same name and key, as
+ * large as fits into the box with the aspect ratio kept, rounded to whole pixels.
+ * An image that fits already stays as it is.
  *
  * A pixel is the average of the area that it covers, to the fraction of a source
  * pixel, each weighted with its alpha so that the colour of what is transparent
  * does not show. All sums are exact, and each result is rounded once.
  *
- * Exit codes, with the reason on standard error: 1, the item is no image; 2, the size is none. */
+ * Exit codes, with the reason on standard error: 1, the item is no image; 2, the
+ * size is none. */
 #include <pappus.h>
 
 #include "../image/pixels.h"
@@ -79,9 +81,8 @@ static struct box fit(const struct pixels *p, struct box b)
 }
 
 /* Sums of a row or an area: the colours weighted with alpha, and alpha. The
- * largest is 255 * 255 for each of 16,000,000 pixels times the weights of both
- * directions, which add up to the width and height of the source: the sum
- * over an area is below 2^40. */
+ * weights of both directions add up to the width and height of the source, so
+ * over an area the sum is at most 255 * 255 * 16,000,000, below 2^40. */
 struct sum {
 	uint64_t r, g, b, a;
 };
@@ -131,7 +132,8 @@ static void sum_row(const uint8_t *rgba, uint32_t width, uint32_t columns, struc
 
 static uint8_t divided(uint64_t sum, uint64_t by) { return (uint8_t)((sum + by / 2) / by); }
 
-/* Writes a row of the thumbnail and clears its sums; area is how much a pixel covers. */
+/* Writes a row of the thumbnail and clears its sums; area is what the weights
+ * of a pixel add up to. */
 static void write_row(struct sum *sums, uint32_t columns, uint64_t area, uint8_t *to)
 {
 	for (uint32_t x = 0; x < columns; x++, to += 4) {

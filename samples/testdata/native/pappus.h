@@ -4,9 +4,10 @@
  * after the other in one process.
  *
  * Standard input holds the calls: the number of sets, then of each the number of
- * items, then of each its name, key and data. Standard output gets for each the exit code and
- * the number of items, then of each the number of its set, its name, key and data. Numbers
- * are 32-bit little-endian, names and data begin with their length. */
+ * items, then of each its name, key and data. Standard output gets for each the
+ * exit code and the number of items, then of each the number of its set, its
+ * name, key and data. Numbers are 32-bit little-endian, names and data begin with
+ * their length. */
 #ifndef PAPPUS_H
 #define PAPPUS_H
 
