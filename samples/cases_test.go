@@ -109,7 +109,7 @@ func folders(t *testing.T) map[string]tree {
 		logcount["in/logs/"+name] = log
 	}
 
-	return map[string]tree{
+	all := map[string]tree{
 		"logcount/cases/errors":        logcount,
 		"logcount/cases/no-logs":       {"in/pattern/pattern": []byte("x"), "out/total/total": []byte("0\n")},
 		"logcount/cases/empty-pattern": fails(tree{"in/pattern/pattern": []byte("\n"), "in/logs/log": []byte("a\n")}),
@@ -190,6 +190,8 @@ func folders(t *testing.T) map[string]tree {
 		"sumoccurrence/cases/no-logs":         occurs("x", "x", nil),
 		"sumoccurrence/cases/empty-pattern":   fails(tree{"in/pattern/pattern": []byte("\n"), "in/logs/log": []byte("a\nb\n")}),
 	}
+	maps.Copy(all, imageFolders())
+	return all
 }
 
 func caseJSON(t *testing.T, v any) []byte {

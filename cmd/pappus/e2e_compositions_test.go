@@ -19,7 +19,7 @@ import (
 )
 
 // parts are the functions that samples of compositions apply.
-var parts = []string{"matmac", "matmul", "sum", "sumoccurrence", "wordcount", "wordmerge"}
+var parts = []string{"image-decode", "image-encode", "image-sheet", "image-thumbnail", "matmac", "matmul", "sum", "sumoccurrence", "wordcount", "wordmerge"}
 
 // isComposition reports whether a sample is one.
 func isComposition(name string) bool {
