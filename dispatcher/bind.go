@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,20 +16,31 @@ import (
 // runComposition runs a composition from its first instance to its outputs, on
 // what its names mean at this moment.
 func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answer, error) {
-	began := time.Now()
 	v := inv.Target
 	resolved, err := d.reg.ResolveAll(ctx, inv.Tenant, registry.Ref{Name: v.Name, Number: v.Number})
 	if err != nil {
 		return nil, fmt.Errorf("resolve %s@%d: %w", v.Name, v.Number, err)
 	}
-	limits := d.config.Load().Run
-	b, err := d.bind(resolved[0], limits)
+	b, err := d.bind(resolved[0], d.config.Load().Run, inv.depth)
 	if err != nil {
 		return nil, err
 	}
+	return d.runBound(ctx, inv, b)
+}
+
+// runBound runs a composition whose names are bound.
+func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (*Answer, error) {
+	if inv.Pure && !b.pure {
+		return nil, ErrNotPure
+	}
+	began := time.Now()
 	r := d.newRun(ctx, inv.Tenant, inv.Parallelism)
+	r.started, r.calling.depth = inv.patient, inv.depth
+	if inv.tree != nil {
+		r.calling.tree = inv.tree
+	}
 	if inv.Trace {
-		r.record = newRecorder(versionName(v), r.parallelism)
+		r.record = newRecorder(versionName(inv.Target), r.parallelism)
 	}
 	outputs, err := r.do(b, inv.Inputs)
 	a := &Answer{Outputs: outputs, Usage: r.usage, Run: time.Since(began), run: r}
@@ -44,19 +56,25 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 	return a, nil
 }
 
-// versionName is what a version is called: NAME@NUMBER.
-func versionName(v *registry.Version) string { return fmt.Sprintf("%s@%d", v.Name, v.Number) }
+// versionName is what a version is called: NAME@NUMBER; of an I/O function, NAME.
+func versionName(v *registry.Version) string {
+	if v.Kind == registry.KindIO {
+		return v.Name
+	}
+	return fmt.Sprintf("%s@%d", v.Name, v.Number)
+}
 
-// bind makes of a resolved composition what a run needs, and holds it to the
-// limits that are known before it begins.
-func (d *Dispatcher) bind(resolved *registry.Resolved, limits RunLimits) (*bound, error) {
-	b := binder{graphs: &d.graphs, limits: limits, done: map[*registry.Resolved]*bound{}}
-	return b.bind(resolved, 1)
+// bind makes of a resolved composition, which stands in others to that depth, what
+// a run needs, and holds it to the limits that are known before it begins.
+func (d *Dispatcher) bind(resolved *registry.Resolved, limits RunLimits, depth int) (*bound, error) {
+	b := binder{graphs: &d.graphs, io: d.io, limits: limits, done: map[*registry.Resolved]*bound{}}
+	return b.bind(resolved, depth+1)
 }
 
 // binder binds a composition and those that it applies, each once.
 type binder struct {
 	graphs *graphs
+	io     ioFunctions
 	limits RunLimits
 	done   map[*registry.Resolved]*bound
 }
@@ -79,6 +97,11 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 	out := newBound(graph, make([]callee, len(resolved.Uses)))
 	for i, use := range resolved.Uses {
 		out.callees[i].version = use.Version
+		if use.Version.Kind == registry.KindIO {
+			if out.callees[i].io, err = b.io.bound(v, use.Version); err != nil {
+				return nil, err
+			}
+		}
 		if use.Version.Kind != registry.KindComposition {
 			continue
 		}
@@ -89,6 +112,7 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 		out.callees[i].graph = nested
 		out.depth = max(out.depth, nested.depth+1)
 	}
+	out.pure = !slices.ContainsFunc(out.callees, callee.reachesIO)
 	// Compositions of one module stand after those that they apply.
 	out.sizes = make([]int, len(graph.Compositions))
 	depths := make([]int, len(graph.Compositions))
