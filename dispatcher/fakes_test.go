@@ -237,6 +237,14 @@ func (b *bench) finish(t testing.TB) {
 	if c := b.permits.counts(); c.inUse != 0 || c.memory != 0 || c.waiting != [classes]int{} || len(b.permits.places) != 0 {
 		t.Errorf("not everything was given back: %+v, places %v", c, b.permits.places)
 	}
+	if b.ioPool.going != 0 || len(b.ioPool.tenants) != 0 || b.ioPool.able.Len() != 0 {
+		t.Errorf("slots for I/O are still in use: %+v", b.ioPool)
+	}
+	for name, io := range b.io {
+		if going, waiting := io.going.Load(), io.waiting.Load(); going != 0 || waiting != 0 {
+			t.Errorf("%s: %d calls go on, and %d wait", name, going, waiting)
+		}
+	}
 	if n := b.retained.Load(); n != 0 {
 		t.Errorf("runs still hold %d bytes", n)
 	}
