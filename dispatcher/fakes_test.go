@@ -168,6 +168,10 @@ func (r *fakeRegistry) ResolveAll(ctx context.Context, tenant string, refs ...re
 		}
 		found[i] = &registry.Resolved{Version: v}
 		for _, u := range v.Uses {
+			if u.IO {
+				found[i].Uses = append(found[i].Uses, &registry.Resolved{Version: &registry.Version{Name: u.Name, Kind: registry.KindIO, Signature: u.Signature}})
+				continue
+			}
 			used, err := r.ResolveAll(ctx, tenant, registry.Ref{Name: u.Name, Tag: u.Tag, Number: u.Number, Digest: u.Digest})
 			if err != nil {
 				return nil, err

@@ -422,7 +422,9 @@ func (r *run) ioFault(ctx context.Context, io *ioFunction, account *ioAccount, e
 	case errors.Is(context.Cause(ctx), ErrClosed):
 		return overload("the server is shutting down; try again elsewhere or later", ErrClosed)
 	case r.ctx.Err() != nil:
-		return gone(r.ctx)
+		return gone(ctx)
+	case io.function == nil: // it says what it means
+		return err
 	case errors.As(err, &said):
 		fault = &engine.Fault{Kind: engine.FaultIOFailed, Item: said.Item, Detail: said.Detail, Err: err}
 		if kind := engine.FaultKind(said.Kind); kind == engine.FaultIOTimeout || kind == engine.FaultEgressRefused {
@@ -431,7 +433,7 @@ func (r *run) ioFault(ctx context.Context, io *ioFunction, account *ioAccount, e
 		if said.Err != nil {
 			fault.Detail = strings.TrimPrefix(fault.Detail+": "+said.Err.Error(), ": ")
 		}
-	case errors.As(err, &fault), io.function == nil:
+	case errors.As(err, &fault):
 		return err
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		fault = &engine.Fault{Kind: engine.FaultIOTimeout, Detail: err.Error(), Err: err}

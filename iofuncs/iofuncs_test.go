@@ -62,7 +62,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	if err := os.WriteFile(filepath.Join(folder, "greeting"), []byte("hello"), 0o600); err != nil {
 		panic(err)
 	}
