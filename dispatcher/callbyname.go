@@ -101,7 +101,7 @@ func (r *run) answer(ctx context.Context, depth int, request []byte, account *io
 		ref, err = registry.ParseRef(reference)
 	}
 	if err != nil {
-		return nil, engine.Usage{}, &engine.Fault{Kind: engine.FaultIOFailed, Detail: fmt.Sprintf("%s: the request can't be read: %v", callByName, err), Err: err}
+		return nil, engine.Usage{}, &engine.Fault{Kind: engine.FaultIOFailed, Detail: fmt.Sprintf("%s: the request can't be read: %v", callByName, err)}
 	}
 	a, err := r.callNamed(ctx, depth, ref, inputs)
 	if err != nil {

@@ -426,7 +426,7 @@ func (r *run) ioFault(ctx context.Context, io *ioFunction, account *ioAccount, e
 	case io.function == nil: // it says what it means
 		return err
 	case errors.As(err, &said):
-		fault = &engine.Fault{Kind: engine.FaultIOFailed, Item: said.Item, Detail: said.Detail, Err: err}
+		fault = &engine.Fault{Kind: engine.FaultIOFailed, Item: said.Item, Detail: said.Detail}
 		if kind := engine.FaultKind(said.Kind); kind == engine.FaultIOTimeout || kind == engine.FaultEgressRefused {
 			fault.Kind = kind
 		}
@@ -436,10 +436,12 @@ func (r *run) ioFault(ctx context.Context, io *ioFunction, account *ioAccount, e
 	case errors.As(err, &fault):
 		return err
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		fault = &engine.Fault{Kind: engine.FaultIOTimeout, Detail: err.Error(), Err: err}
+		fault = &engine.Fault{Kind: engine.FaultIOTimeout, Detail: err.Error()}
 	default:
-		fault = &engine.Fault{Kind: engine.FaultIOFailed, Detail: err.Error(), Err: err}
+		fault = &engine.Fault{Kind: engine.FaultIOFailed, Detail: err.Error()}
 	}
+	// No cause: the detail tells it, and the server's log has no use for what is
+	// wrong elsewhere.
 	fault.Detail = io.version.Name + ": " + clipped(fault.Detail, maxIODetail)
 	return fault
 }
