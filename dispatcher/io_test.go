@@ -668,13 +668,12 @@ func TestManyRunsWithIO(t *testing.T) {
 func BenchmarkIO(b *testing.B) {
 	for _, name := range []string{"io", "function"} {
 		b.Run(name, func(b *testing.B) {
-			bench := newRunBench(b, nil, nil)
+			bench := newRunBench(b, nil, copying)
 			defer bench.finish(b)
 			one := bench.unary()
 			if name == "io" {
-				code := bench.codes[one]
 				io := bench.standIn(bench.references[one].Signature, func(_ context.Context, r iofuncs.Request) ([]data.Set, error) {
-					return digesting(code, 1)(r.Inputs), nil
+					return []data.Set{{Name: "out0", Items: clones(r.Inputs[0].Items)}}, nil
 				})
 				bench.callees[one] = callee{version: io.version, io: io}
 			}
