@@ -190,6 +190,9 @@ type calling struct {
 	impatient *time.Timer
 }
 
+// waits reports whether calls wait that nobody has begun.
+func (c *calling) waits() bool { return len(c.slots)+len(c.named) > 0 }
+
 // waitForCall makes calls up to count wait for their turn. r.mu is held.
 func (r *run) waitForCall(app *application, count int) {
 	before := app.count

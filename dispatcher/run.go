@@ -303,7 +303,7 @@ func (r *run) over() bool { return r.done || r.stop != nil || r.ctx.Err() != nil
 func (r *run) work(first bool) {
 	for !r.over() {
 		if len(r.ready) == 0 {
-			if !first || r.active == 0 && len(r.calling.slots) == 0 {
+			if !first || r.active == 0 && !r.calling.waits() {
 				return
 			}
 			r.idle = true
