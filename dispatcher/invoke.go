@@ -62,8 +62,9 @@ type Answer struct {
 
 	result   engine.Result
 	instance instance
-	run      *run // of a composition
-	readers  int  // in a run: how many still want to read it
+	context  engine.Scheduled // in which the engine ran
+	run      *run             // of a composition
+	readers  int              // in a run: how many still want to read it
 }
 
 // Release gives back the memory in which the outputs lie. It must be called
@@ -182,7 +183,8 @@ func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Inv
 			err = fmt.Errorf("run %s: %w: %v", v.Name, ErrEnginePanic, cause)
 		}
 	}()
-	ctx = engine.WithScheduler(ctx, &a.instance)
+	a.context = engine.Scheduled{Context: ctx, Scheduler: &a.instance}
+	ctx = &a.context //nolint:contextcheck // it is ctx with the scheduler
 	if inv.Copied != nil {
 		ctx = engine.WithCopied(ctx, inv.Copied)
 	}
