@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pappus/data"
 	"pappus/dispatcher"
 	"pappus/engine"
@@ -39,8 +41,17 @@ type side struct {
 
 // sample is what one round of a side took.
 type sample struct {
-	ns             float64
+	ns, cpu        float64 // cpu: of all threads, in ns
 	objects, bytes float64 // on the heap
+}
+
+// cpuTime is what the process has had of all processors, in ns.
+func cpuTime(b *testing.B) float64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return float64(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // inTurn measures sides in turn, a round of each for every round of the
@@ -57,11 +68,11 @@ func inTurn(b *testing.B, sides ...side) [][]sample {
 		for i := range sides {
 			i = (i + n) % len(sides)
 			runtime.ReadMemStats(&before)
-			from := time.Now()
+			from, cpu := time.Now(), cpuTime(b)
 			sides[i].do()
-			ns := time.Since(from)
+			ns, cpu := time.Since(from), cpuTime(b)-cpu
 			runtime.ReadMemStats(&after)
-			rounds[i] = append(rounds[i], sample{float64(ns), float64(after.Mallocs - before.Mallocs), float64(after.TotalAlloc - before.TotalAlloc)})
+			rounds[i] = append(rounds[i], sample{float64(ns), cpu, float64(after.Mallocs - before.Mallocs), float64(after.TotalAlloc - before.TotalAlloc)})
 		}
 	}
 	b.ReportMetric(0, "ns/op") // of all sides together
@@ -199,6 +210,8 @@ func BenchmarkCompositions(b *testing.B) {
 			b.ReportMetric(median(len(run), func(i int) float64 { return alone[i].ns / per }), "ns-bare/app")
 			b.ReportMetric(median(len(run), func(i int) float64 { return (run[i].ns - alone[i].ns) / per }), "ns-over/app")
 			b.ReportMetric(median(len(run), func(i int) float64 { return alone[i].ns / run[i].ns }), "bare/run")
+			b.ReportMetric(median(len(run), func(i int) float64 { return (run[i].cpu - alone[i].cpu) / per }), "cpu-ns-over/app")
+			b.ReportMetric(median(len(run), func(i int) float64 { return alone[i].cpu / run[i].cpu }), "cpu-bare/run")
 			b.ReportMetric(median(len(run), func(i int) float64 { return (run[i].objects - alone[i].objects) / per }), "allocs-over/app")
 			b.ReportMetric(median(len(run), func(i int) float64 { return (run[i].bytes - alone[i].bytes) / per }), "B-over/app")
 		})
