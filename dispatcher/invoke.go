@@ -45,6 +45,8 @@ type Invocation struct {
 	Trace bool
 
 	patient bool // it is part of a run that has begun, and waits as long as that may take
+
+	worker *worker // that runs it; nil for a call from outside
 }
 
 // Answer is what an invocation left.
@@ -121,16 +123,22 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant}}
 	began := time.Now()
 	prepared := began
-	p := d.programs.lookup(e, v)
+	p := inv.worker.loaded(e, v)
 	if p == nil {
-		var err error
-		if p, err = d.prepare(ctx, inv.Tenant, e, v); err != nil {
-			return nil, err
+		if p = d.programs.lookup(e, v); p == nil {
+			var err error
+			if p, err = d.prepare(ctx, inv.Tenant, e, v); err != nil {
+				return nil, err
+			}
+			prepared = time.Now()
 		}
-		prepared = time.Now()
+		if inv.worker != nil {
+			d.keep(inv.worker, e, v, p)
+		}
 	}
-	defer d.programs.release(p)
-
+	if inv.worker == nil {
+		defer d.programs.release(p)
+	}
 	a.instance.patient = inv.patient
 	if err := d.permits.start(ctx, &a.instance, d.need(p, v.Limits)); err != nil {
 		return nil, err
@@ -150,7 +158,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	}
 	a.Outputs, a.Usage = a.result.Outputs, a.result.Usage
 	a.Prepare, a.Queue, a.Run = prepared.Sub(began), started.Sub(prepared), time.Since(started)
-	d.metrics.phases(a)
+	d.succeeded(inv.worker, a)
 	return a, nil
 }
 

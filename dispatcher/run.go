@@ -287,11 +287,14 @@ func (r *run) over() bool { return r.done || r.stop != nil || r.ctx.Err() != nil
 // work executes instances until there are none that can begin: then the first
 // worker waits for more, and others go. r.mu is held, but while a function runs.
 func (r *run) work(first bool) {
+	var w worker
+	defer r.d.rest(&w)
 	for !r.over() {
 		if len(r.ready) == 0 {
 			if !first || r.active == 0 {
 				return
 			}
+			r.d.rest(&w)
 			r.wake.Wait()
 			continue
 		}
@@ -312,7 +315,7 @@ func (r *run) work(first bool) {
 			queued = r.record.now()
 		}
 		r.mu.Unlock()
-		answer, err := r.execute(app, in, patient)
+		answer, err := r.execute(app, in, &w, patient)
 		r.mu.Lock()
 		r.active--
 		if r.record != nil {
@@ -504,14 +507,14 @@ func (app *application) inputs(number int) []data.Set {
 }
 
 // execute runs a function on its inputs, which are matched by position.
-func (r *run) execute(app *application, in []data.Set, patient bool) (*Answer, error) {
+func (r *run) execute(app *application, in []data.Set, w *worker, patient bool) (*Answer, error) {
 	v := app.callee().version
 	if !v.Signature.Open {
 		for i := range in {
 			in[i].Name = v.Signature.Inputs[i].Name
 		}
 	}
-	return r.d.runInstance(r.ctx, Invocation{Tenant: r.tenant, Target: v, Inputs: in, patient: patient})
+	return r.d.runInstance(r.ctx, Invocation{Tenant: r.tenant, Target: v, Inputs: in, patient: patient, worker: w})
 }
 
 // fail ends the run with the first of its failures. r.mu is held.

@@ -126,7 +126,7 @@ func (r *Result) Detach() {
 		for _, it := range s.Items {
 			from := len(buf)
 			buf = append(buf, it.Bytes()...)
-			it.Init(it.Name(), it.Key(), buf[from:len(buf):len(buf)])
+			it.Move(buf[from:len(buf):len(buf)])
 		}
 	}
 	out := r.Outputs
