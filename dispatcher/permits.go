@@ -210,7 +210,9 @@ func (p *permits) end(i *instance, keep int64) {
 	p.mu.Lock()
 	if i.holds {
 		i.holds = false
-		p.charge(i, time.Since(i.since))
+		if p.waiting.Load() > 0 {
+			p.charge(i, time.Since(i.since))
+		}
 		p.free.Add(1)
 	}
 	p.used -= i.bytes - keep

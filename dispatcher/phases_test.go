@@ -62,8 +62,7 @@ func TestPhasesAreCounted(t *testing.T) {
 		}
 		for _, m := range f.GetMetric() {
 			h := m.GetHistogram()
-			last := h.GetBucket()[len(h.GetBucket())-1]
-			if h.GetSampleCount() != instances+2 || last.GetCumulativeCount() != instances+2 || len(h.GetBucket()) != phaseBuckets {
+			if h.GetSampleCount() != instances+2 || len(h.GetBucket()) != phaseBuckets {
 				t.Errorf("%v", m)
 			}
 		}

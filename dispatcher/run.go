@@ -207,7 +207,6 @@ var errRunTime = errors.New("the run took too long")
 func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int) *run {
 	r := &run{
 		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
-		held: map[*data.Item]*Answer{},
 	}
 	r.wake.L = &r.mu
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
@@ -384,6 +383,9 @@ func (r *run) leave(app *application, number int, a *Answer) {
 	r.usage.Fuel += a.Usage.Fuel
 	r.usage.MemoryPages = max(r.usage.MemoryPages, a.Usage.MemoryPages)
 	a.readers = 1
+	if r.held == nil {
+		r.held = make(map[*data.Item]*Answer, app.count)
+	}
 	for _, s := range a.Outputs {
 		for _, it := range s.Items {
 			r.held[it] = a

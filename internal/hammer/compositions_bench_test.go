@@ -33,12 +33,6 @@ func asServed(b *testing.B) {
 	})
 }
 
-// side is one way to do what a benchmark compares; it does it once.
-type side struct {
-	name string
-	do   func()
-}
-
 // sample is what one round of a side took.
 type sample struct {
 	ns, cpu        float64 // cpu: of all threads, in ns
@@ -57,11 +51,11 @@ func cpuTime(b *testing.B) float64 {
 // inTurn measures sides in turn, a round of each for every round of the
 // benchmark, so that whatever else the machine does meets all of them. It gives the
 // rounds of each.
-func inTurn(b *testing.B, sides ...side) [][]sample {
+func inTurn(b *testing.B, sides ...func()) [][]sample {
 	b.Helper()
 	rounds := make([][]sample, len(sides))
-	for _, s := range sides {
-		s.do() // what is made once is made now
+	for _, do := range sides {
+		do() // what is made once is made now
 	}
 	var before, after runtime.MemStats
 	for n := 0; b.Loop(); n++ {
@@ -69,7 +63,7 @@ func inTurn(b *testing.B, sides ...side) [][]sample {
 			i = (i + n) % len(sides)
 			runtime.ReadMemStats(&before)
 			from, cpu := time.Now(), cpuTime(b)
-			sides[i].do()
+			sides[i]()
 			ns, cpu := time.Since(from), cpuTime(b)-cpu
 			runtime.ReadMemStats(&after)
 			rounds[i] = append(rounds[i], sample{float64(ns), cpu, float64(after.Mallocs - before.Mallocs), float64(after.TotalAlloc - before.TotalAlloc)})
@@ -90,8 +84,9 @@ func median(rounds int, of func(round int) float64) float64 {
 }
 
 // bare calls a function n times from as many goroutines as there are workers,
-// with nothing but the engine. in is what the i-th call gets.
-func bare(b *testing.B, p engine.Program, lim engine.Limits, goroutines, n int, in func(i int) []*data.Item) {
+// with nothing but the engine. in is what the i-th call gets. If kept is not nil,
+// the outputs are copied and kept there, as a run does with small ones.
+func bare(b *testing.B, p engine.Program, lim engine.Limits, goroutines, n int, kept []engine.Result, in func(i int) []*data.Item) {
 	var next atomic.Int64
 	var all sync.WaitGroup
 	for range goroutines {
@@ -104,7 +99,12 @@ func bare(b *testing.B, p engine.Program, lim engine.Limits, goroutines, n int, 
 					b.Error(err)
 					return
 				}
-				r.Release()
+				if kept != nil {
+					r.Detach()
+					kept[i] = r
+				} else {
+					r.Release()
+				}
 			}
 		})
 	}
@@ -160,7 +160,9 @@ func compose(b *testing.B, d *dispatcher.Dispatcher, source string) *registry.Ve
 
 // What an application of a composition costs over the bare call of the engine,
 // from as many goroutines as work on the run: run/app and bare/app are medians,
-// over/app is that of their differences, and bare/run that of their ratios.
+// over/app is that of their differences, and bare/run that of their ratios; the
+// same of processor time, which others on the machine change less. kept/run is
+// against bare calls whose outputs are copied and kept, as those of a run are.
 func BenchmarkCompositions(b *testing.B) {
 	asServed(b)
 	d, e := platform(b, dispatcher.Config{Workers: workers, MemoryBudget: 4 << 30})
@@ -192,19 +194,29 @@ func BenchmarkCompositions(b *testing.B) {
 			if each {
 				calls *= c.items
 			}
-			got := inTurn(b, side{"run", func() {
-				for range rounds {
-					call(b, d, v, set, items)
+			in := func(i int) []*data.Item {
+				if each {
+					return items[i : i+1]
 				}
-			}}, side{"bare", func() {
-				bare(b, p, single.Limits, c.goroutines, calls, func(i int) []*data.Item {
-					if each {
-						return items[i : i+1]
+				return items
+			}
+			sides := []func(){
+				func() {
+					for range rounds {
+						call(b, d, v, set, items)
 					}
-					return items
-				})
-			}})
+				},
+				func() { bare(b, p, single.Limits, c.goroutines, calls, nil, in) },
+			}
+			if each {
+				sides = append(sides, func() { bare(b, p, single.Limits, c.goroutines, calls, make([]engine.Result, calls), in) })
+			}
+			got := inTurn(b, sides...)
 			run, alone := got[0], got[1]
+			if each {
+				b.ReportMetric(median(len(run), func(i int) float64 { return got[2][i].ns / run[i].ns }), "kept/run")
+				b.ReportMetric(median(len(run), func(i int) float64 { return got[2][i].cpu / run[i].cpu }), "cpu-kept/run")
+			}
 			per := float64(calls)
 			b.ReportMetric(median(len(run), func(i int) float64 { return run[i].ns / per }), "ns-run/app")
 			b.ReportMetric(median(len(run), func(i int) float64 { return alone[i].ns / per }), "ns-bare/app")
@@ -245,17 +257,17 @@ func BenchmarkParallelStage(b *testing.B) {
 	const instances = 100
 	items := sized(instances, 1)
 	code := working()
-	sides := make([]side, 0, 4)
+	sides := make([]func(), 0, 2*workers)
 	for n := 1; n <= workers; n++ {
 		d, e := platform(b, dispatcher.Config{Workers: n, MemoryBudget: 4 << 30})
 		work := publish(b, d, "work", code)
 		v := compose(b, d, chains("work", "each", 1, 1))
 		p := prepared(b, e, work, code)
 		sides = append(sides,
-			side{fmt.Sprint("run", n), func() { call(b, d, v, "s0", items) }},
-			side{fmt.Sprint("bare", n), func() {
-				bare(b, p, work.Limits, n, instances, func(i int) []*data.Item { return items[i : i+1] })
-			}})
+			func() { call(b, d, v, "s0", items) },
+			func() {
+				bare(b, p, work.Limits, n, instances, nil, func(i int) []*data.Item { return items[i : i+1] })
+			})
 	}
 	got := inTurn(b, sides...)
 	run1, bare1, run2, bare2 := got[0], got[1], got[2], got[3]
