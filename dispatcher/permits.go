@@ -221,6 +221,14 @@ func (p *permits) end(i *instance, keep int64) {
 	p.mu.Unlock()
 }
 
+// giveBack gives memory back that instances which have ended were charged.
+func (p *permits) giveBack(bytes int64) {
+	p.mu.Lock()
+	p.used -= bytes
+	p.dispatch()
+	p.mu.Unlock()
+}
+
 // Yield lets others go first when it is their turn. See engine.Scheduler.
 func (i *instance) Yield(ctx context.Context, deadline time.Time) (time.Duration, error) {
 	p := i.permits

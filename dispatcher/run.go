@@ -264,9 +264,19 @@ func (r *run) release() {
 	unread := r.unread
 	r.unread = nil
 	r.mu.Unlock()
-	for _, a := range unread {
+	r.releaseAll(unread)
+}
+
+// releaseAll releases answers of instances, and gives their memory back at once.
+func (r *run) releaseAll(answers []*Answer) {
+	bytes := int64(0)
+	for i, a := range answers {
+		bytes += a.instance.bytes
+		a.instance.bytes = 0
 		a.Release()
+		answers[i] = nil
 	}
+	r.d.permits.giveBack(bytes)
 }
 
 // ended is why a run that has neither failed nor come to its end is over.
@@ -300,7 +310,8 @@ func (r *run) work(first bool) {
 		app := r.ready[0]
 		number := app.next
 		r.begun(app)
-		in := app.inputs(number)
+		w.inputs = app.inputs(number, w.inputs)
+		in := w.inputs // until the instance has ended
 		if b, composition := app.composition(); b != nil {
 			r.begin(b, composition, in, app, number)
 			continue
@@ -339,10 +350,7 @@ func (r *run) giveBack() {
 		unread := r.unread
 		r.unread, r.spare = r.spare[:0], nil
 		r.mu.Unlock()
-		for i, a := range unread {
-			a.Release()
-			unread[i] = nil
-		}
+		r.releaseAll(unread)
 		r.mu.Lock()
 		r.spare = unread[:0]
 	}
@@ -489,8 +497,9 @@ func (app *application) name() string {
 	return name
 }
 
-// inputs are the sets that an instance gets. The run's lock is held.
-func (app *application) inputs(number int) []data.Set {
+// inputs are the sets that an instance gets, in room if that is enough. The run's
+// lock is held.
+func (app *application) inputs(number int, room []data.Set) []data.Set {
 	var buf [8][]*data.Item
 	var in [][]*data.Item
 	if app.stream != nil {
@@ -498,9 +507,9 @@ func (app *application) inputs(number int) []data.Set {
 	} else {
 		in = app.plan.Instance(number, buf[:0])
 	}
-	sets := make([]data.Set, len(app.sig.Inputs))
-	for i, p := range app.sig.Inputs {
-		sets[i].Name = p.Name
+	sets := slices.Grow(room[:0], len(app.sig.Inputs))
+	for _, p := range app.sig.Inputs {
+		sets = append(sets, data.Set{Name: p.Name})
 	}
 	for i, a := range app.node.Arguments {
 		sets[a.Param].Items = in[i]

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"pappus/data"
 	"pappus/engine"
 	"pappus/registry"
 )
@@ -13,6 +14,7 @@ type worker struct {
 	version *registry.Version
 	program *program // of both, in use; nil if there is none
 	phases  phases   // that are not counted for all yet
+	inputs  []data.Set
 }
 
 // loaded is the program of v for e if it is kept, or nil.
