@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -26,12 +27,11 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 	if err != nil {
 		return nil, err
 	}
-	r := d.newRun(ctx, inv.Tenant, inv.Parallelism)
-	if inv.Trace {
-		r.record = newRecorder(versionName(v), r.parallelism)
-	}
-	outputs, err := r.do(b, inv.Inputs)
-	a := &Answer{Outputs: outputs, Usage: r.usage, Run: time.Since(began), run: r}
+	d.running.Add(1)
+	defer d.running.Add(-1)
+	r, outputs, err := d.runBound(ctx, inv, b)
+	a := &Answer{Outputs: outputs, Usage: r.usage, Queue: r.queue, Prepare: r.prepare, run: r}
+	a.Run = time.Since(began) - a.Queue - a.Prepare
 	if rec := r.record; rec != nil {
 		rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), r.usage, err
 		kept := rec.record // alone: the recorder refers to the run and all that flowed in it
@@ -42,6 +42,21 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 		return &Answer{RunID: a.RunID}, err
 	}
 	return a, nil
+}
+
+// runBound runs a bound composition: again, when others needed the memory that
+// it held. The outputs are there until the run is released.
+func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (r *run, outputs []data.Set, err error) {
+	s := new(share)
+	for again := true; again; again = errors.Is(err, errRunDropped) {
+		r = d.newRun(ctx, inv.Tenant, inv.Parallelism, s)
+		if inv.Trace {
+			r.record = newRecorder(versionName(inv.Target), r.parallelism)
+		}
+		r.started = err != nil
+		outputs, err = r.do(b, inv.Inputs)
+	}
+	return r, outputs, err
 }
 
 // versionName is what a version is called: NAME@NUMBER.

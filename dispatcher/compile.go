@@ -29,7 +29,7 @@ func (c *compilePool) submit(f *flight) error {
 		return overload(fmt.Sprintf("%d functions already wait to be compiled; try again later", c.most), nil)
 	}
 	f.place.value = f
-	c.queue.push(f.key.tenant, &f.place)
+	c.queue.push(callsOf(f.key.tenant), &f.place)
 	return nil
 }
 

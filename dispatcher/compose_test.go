@@ -43,7 +43,7 @@ func newComposer(t testing.TB, change func(*Config)) *bench {
 				out = []*data.Item{data.NewItem("joined", 0, bytes.Join(words, []byte(" ")))}
 			}
 			if does == "Fail" {
-				return engine.Result{}, &engine.Fault{Kind: engine.FaultTrap, Detail: "as asked"}
+				return engine.Result{}, &engine.Fault{Kind: engine.FaultTrap, Detail: "as asked", Usage: engine.Usage{Fuel: 2, MemoryPages: 4}}
 			}
 			s := data.Set{Name: "out", Items: out}
 			s.Order()
@@ -203,9 +203,11 @@ func TestRunRecord(t *testing.T) {
 		instances["S/Split Split@1"] != 2 || instances["S#2/Split Split@1"] != 2 || instances["S/Join Join@3"] != 2 || instances["S#2/Join Join@3"] != 1 || len(instances) != 6 {
 		t.Errorf("%+v: %v", rec, instances)
 	}
-	failing := b.compose(t, "Failing", `function Fail(in) => (out); composition Failing(a) => (b) { Fail(in = each a) => (b = out); }`)
+	failing := b.compose(t, "Failing", `function Upper(in) => (out); function Fail(in) => (out);
+		composition Failing(a) => (b) { Upper(in = all a) => (upper = out); Fail(in = all upper) => (b = out); }`)
 	a, err = b.Invoke(t.Context(), Invocation{Tenant: "default", Target: failing, Trace: true, Inputs: []data.Set{set("a", "x")}})
-	if rec = b.Run("default", a.RunID); engine.KindOf(err) != engine.FaultTrap || rec == nil || rec.Err == nil || rec.Applications[0].Instances[0].Fault != engine.FaultTrap {
+	if rec = b.Run("default", a.RunID); engine.KindOf(err) != engine.FaultTrap || rec == nil || rec.Err == nil || rec.Applications[1].Instances[0].Fault != engine.FaultTrap ||
+		rec.Usage != (engine.Usage{Fuel: 5 + 2, MemoryPages: 4}) { // that of the instance that failed too
 		t.Errorf("%v, %+v", err, rec)
 	}
 }

@@ -87,6 +87,9 @@ func (c Config) shares() (bodies, contexts int64) {
 	return bodies, c.MemoryBudget - bodies
 }
 
+// RunLimits are the limits that runs have in a dispatcher with this configuration.
+func (c Config) RunLimits() RunLimits { return c.withDefaults().Run }
+
 // settle returns the configuration that holds: with defaults, and with limits
 // that the memory budget can keep, and whether it lowers one.
 func (c Config) settle() (settled Config, lowered bool, err error) {

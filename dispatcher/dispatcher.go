@@ -47,7 +47,7 @@ type Dispatcher struct {
 	programs *programs
 	graphs   graphs
 	records  records
-	retained atomic.Int64 // bytes that runs hold of answers of their instances
+	running  atomic.Int64 // runs of compositions that are going on
 
 	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on

@@ -105,9 +105,15 @@ func TestAnswersAreCharged(t *testing.T) {
 			b := newBench(t, nil)
 			released := false
 			b.engine.stack = 1 << 20
-			b.engine.run = func(_ context.Context, _ []data.Set, lim engine.Limits) (engine.Result, error) {
-				if n := b.permits.counts().memory; n != int64(lim.Memory)+b.engine.stack {
-					t.Errorf("charged %d while it runs", n)
+			b.engine.run = func(ctx context.Context, _ []data.Set, _ engine.Limits) (engine.Result, error) {
+				if n := b.permits.counts().memory; n != engine.PageSize+b.engine.stack {
+					t.Errorf("charged %d when it starts", n)
+				}
+				if parked, err := engine.SchedulerOf(ctx).Grow(ctx, 2<<20, time.Time{}); parked != 0 || err != nil {
+					t.Errorf("parked %s, %v", parked, err)
+				}
+				if n := b.permits.counts().memory; n != 2<<20+b.engine.stack {
+					t.Errorf("charged %d when it has grown", n)
 				}
 				memory := make([]byte, c.output)
 				return engine.NewResult([]data.Set{{Name: "output", Items: []*data.Item{data.NewItem("", 0, memory)}}}, engine.Usage{}, int64(c.held), func() {

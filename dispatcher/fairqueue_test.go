@@ -1,46 +1,54 @@
 package dispatcher
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
-// model is the queue as one would describe it: tenants in the order of their
-// turns, each with what it has.
+// model is the queue as one would describe it: lines within lines, each in the
+// order of their turns.
 type model struct {
-	turns []string
-	has   map[string][]int
+	name  string
+	lines []*model // in it; nil for one who waits
+	value int
 }
 
-func (m *model) push(tenant string, v int) {
-	if len(m.has[tenant]) == 0 {
-		m.turns = append(m.turns, tenant)
+// push puts v at the end of the line with that path.
+func (m *model) push(v int, path ...string) {
+	if len(path) == 0 {
+		m.lines = append(m.lines, &model{value: v})
+		return
 	}
-	m.has[tenant] = append(m.has[tenant], v)
+	k := slices.IndexFunc(m.lines, func(l *model) bool { return l.name == path[0] })
+	if k < 0 {
+		k = len(m.lines)
+		m.lines = append(m.lines, &model{name: path[0]})
+	}
+	m.lines[k].push(v, path[1:]...)
 }
 
-func (m *model) pop() (int, bool) {
-	if len(m.turns) == 0 {
-		return 0, false
+// pop lets the first one have its turn: it is the last one then, or gone.
+func (m *model) pop() int {
+	first := m.lines[0]
+	m.lines = m.lines[1:]
+	if first.lines == nil {
+		return first.value
 	}
-	tenant := m.turns[0]
-	v := m.has[tenant][0]
-	m.has[tenant] = m.has[tenant][1:]
-	m.turns = m.turns[1:]
-	if len(m.has[tenant]) > 0 {
-		m.turns = append(m.turns, tenant)
+	v := first.pop()
+	if len(first.lines) > 0 {
+		m.lines = append(m.lines, first)
 	}
-	return v, true
+	return v
 }
 
 func (m *model) remove(v int) bool {
-	for tenant, has := range m.has {
-		if k := slices.Index(has, v); k >= 0 {
-			if m.has[tenant] = slices.Delete(has, k, k+1); len(has) == 1 {
-				t := slices.Index(m.turns, tenant)
-				m.turns = slices.Delete(m.turns, t, t+1)
+	for k, l := range m.lines {
+		if l.lines == nil && l.value == v || l.remove(v) {
+			if len(l.lines) == 0 {
+				m.lines = slices.Delete(m.lines, k, k+1)
 			}
 			return true
 		}
@@ -48,25 +56,51 @@ func (m *model) remove(v int) bool {
 	return false
 }
 
+// count is how many wait, and in how many lines, the lines of lines included.
+func (m *model) count() (waiting, lines int) {
+	for _, l := range m.lines {
+		if l.lines == nil {
+			waiting++
+			continue
+		}
+		w, n := l.count()
+		waiting, lines = waiting+w, lines+n+1
+	}
+	return waiting, lines
+}
+
 func TestFairQueueIsItsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var q fairQueue[int]
-		m := model{has: make(map[string][]int)}
+		var m model
 		var all []*place[int]
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
 			case 0, 1, 2:
-				tenant := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "tenant")
+				i := instance{tenant: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "tenant"), run: shareOf(rapid.Uint64Range(0, 3).Draw(t, "run")), opens: rapid.Bool().Draw(t, "opens")}
+				c := class(rapid.IntRange(0, 1).Draw(t, "class"))
 				p := &place[int]{value: len(all)}
 				all = append(all, p)
-				q.push(tenant, p)
-				m.push(tenant, p.value)
+				q.push(i.line(c), p)
+				switch {
+				case i.run == nil:
+					m.push(p.value, i.tenant, "calls")
+				case i.opens && c == classNew:
+					m.push(p.value, i.tenant, "runs", "opening")
+				default:
+					m.push(p.value, i.tenant, "runs", string(rune('0'+i.run.age)))
+				}
 			case 3:
-				want, ok := m.pop()
 				first := q.peek()
 				got := q.pop()
-				if first != got || (got != nil) != ok || ok && got.value != want {
-					t.Fatalf("peek %v, pop %v, want %d %v", first, got, want, ok)
+				if first != got || (got == nil) != (len(m.lines) == 0) {
+					t.Fatalf("peek %v, pop %v of %d", first, got, len(m.lines))
+				}
+				if got == nil {
+					continue
+				}
+				if want := m.pop(); got.value != want {
+					t.Fatalf("pop %d, want %d", got.value, want)
 				}
 			case 4:
 				if len(all) == 0 {
@@ -77,13 +111,79 @@ func TestFairQueueIsItsModel(t *testing.T) {
 					t.Fatalf("remove %d: %v, want %v", p.value, got, want)
 				}
 			}
-			n := 0
-			for _, has := range m.has {
-				n += len(has)
+			if waiting, lines := m.count(); q.length != waiting || len(q.lines) != lines {
+				t.Fatalf("%d wait in %d lines; want %d in %d", q.length, len(q.lines), waiting, lines)
 			}
-			if q.length != n || len(q.tenants) != len(m.turns) {
-				t.Fatalf("%d places of %d tenants; want %d of %d", q.length, len(q.tenants), n, len(m.turns))
+		}
+		for q.pop() != nil {
+		}
+		for _, p := range append(all, &q.all) {
+			if p.in != nil || p.first != nil || p.before != nil || p.after != nil {
+				t.Fatalf("%+v is still in a queue", p)
 			}
 		}
 	})
+}
+
+// shareOf is that of a run; nil for run 0, which is none.
+func shareOf(run uint64) *share {
+	if run == 0 {
+		return nil
+	}
+	return &share{age: run}
+}
+
+// What waits again and again does not allocate, whoever else does.
+func TestFairQueueDoesNotAllocate(t *testing.T) {
+	var q fairQueue[int]
+	var places [50]place[int]
+	tenants := []string{"a", "b", "c"}
+	var shares [25]*share
+	for k := range shares {
+		shares[k] = shareOf(uint64(k))
+	}
+	round := func() {
+		for k := range places {
+			i := instance{tenant: tenants[k%3], run: shares[k/2]}
+			q.push(i.line(classNew), &places[k])
+		}
+		for q.pop() != nil {
+		}
+	}
+	round()
+	if n := testing.AllocsPerRun(1000, round); n > 0 {
+		t.Errorf("%v allocations a round", n)
+	}
+}
+
+// BenchmarkFairQueue is the way of one that waits, by who else does.
+func BenchmarkFairQueue(b *testing.B) {
+	for _, c := range []struct {
+		name          string
+		tenants, runs int
+	}{{"nobody else", 1, 0}, {"another run", 1, 2}, {"1000 runs", 1, 1000}, {"1000 tenants", 1000, 0}} {
+		b.Run(c.name, func(b *testing.B) {
+			var q fairQueue[int]
+			n := cmp.Or(c.runs, c.tenants)
+			lines := make([]line, n)
+			for k := range lines {
+				i := instance{tenant: string(rune('a' + k%c.tenants))}
+				if c.runs > 0 {
+					i.run = shareOf(uint64(k + 1))
+				}
+				lines[k] = i.line(classNew)
+			}
+			places := make([]*place[int], n)
+			for k := range n - 1 {
+				places[k] = &place[int]{value: k}
+				q.push(lines[k], places[k])
+			}
+			p := &place[int]{value: n - 1}
+			b.ReportAllocs()
+			for b.Loop() {
+				q.push(lines[p.value], p)
+				p = q.pop()
+			}
+		})
+	}
 }

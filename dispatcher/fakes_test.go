@@ -237,8 +237,8 @@ func (b *bench) finish(t testing.TB) {
 	if c := b.permits.counts(); c.inUse != 0 || c.memory != 0 || c.waiting != [classes]int{} || len(b.permits.places) != 0 {
 		t.Errorf("not everything was given back: %+v, places %v", c, b.permits.places)
 	}
-	if n := b.retained.Load(); n != 0 {
-		t.Errorf("runs still hold %d bytes", n)
+	if b.permits.alive != 0 || len(b.permits.growing) != 0 || len(b.permits.runs) != 0 {
+		t.Errorf("%d instances are alive, %d want to grow, %d runs are not released", b.permits.alive, len(b.permits.growing), len(b.permits.runs))
 	}
 	if n := b.engine.open.Load(); n != 0 {
 		t.Errorf("%d programs were not closed", n)

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -44,7 +45,9 @@ type Invocation struct {
 	// Trace keeps a record of a composition's run, which Answer.RunID names.
 	Trace bool
 
-	patient bool // it is part of a run that has begun, and waits as long as that may take
+	run     *share // of the run that it is an instance of; nil for a call
+	opens   bool   // nothing of that run has ended yet
+	patient bool   // that has begun, so it waits as long as it may take
 
 	worker *worker // that runs it; nil for a call from outside
 }
@@ -54,6 +57,8 @@ type Answer struct {
 	Outputs []data.Set // every declared output set, in order; valid until Release
 	Usage   engine.Usage
 
+	// Of a composition, Queue and Prepare are those of its first instance, and Run
+	// is the rest, whatever its other instances wait in it.
 	Queue   time.Duration // waiting for a permit and memory
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine
@@ -120,7 +125,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	if e == nil {
 		return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
 	}
-	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant}}
+	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant, run: inv.run, opens: inv.opens, patient: inv.patient}}
 	began := time.Now()
 	prepared := began
 	p := inv.worker.loaded(e, v)
@@ -139,17 +144,62 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	if inv.worker == nil {
 		defer d.programs.release(p)
 	}
-	a.instance.patient = inv.patient
-	if err := d.permits.start(ctx, &a.instance, d.need(p, v.Limits)); err != nil {
-		return nil, err
+
+	// Who gives inputs back while they are copied can't run twice.
+	once := inv.Copied != nil || d.permits.strict
+	for whole := once; ; {
+		lim := v.Limits
+		if !once && !p.deep.Load() {
+			lim.Stack = min(lim.Stack, shallowStack)
+		}
+		a.instance.stack = p.Stack(lim)
+		least, need := d.permits.charge(engine.PageSize, a.instance.stack), d.permits.charge(int64(lim.Memory), a.instance.stack)
+		if a.instance.least = least; once {
+			a.instance.least = 0
+		}
+		if !whole {
+			need = min(need, max(least, d.permits.charge(p.peak.bytes(), a.instance.stack)))
+		}
+		err := d.attempt(ctx, a, p, inv, lim, need)
+		switch {
+		case err == nil:
+			started := a.instance.since
+			a.Prepare, a.Queue, a.Run = prepared.Sub(began), started.Sub(prepared), time.Since(started)
+			d.succeeded(inv.worker, a)
+			return a, nil
+		case errors.Is(err, engine.ErrDropped):
+			whole, a.instance.patient = true, true
+		case engine.KindOf(err) == engine.FaultOutOfStack && lim.Stack < v.Limits.Stack:
+			p.deep.Store(true)
+			a.instance.patient = true
+		default:
+			return nil, err
+		}
 	}
-	started := a.instance.since
+}
+
+// shallowStack is the stack limit that functions run under which were not seen
+// to need more; one that does is run again with its own. So an instance is not
+// charged for a deep stack that it does not use.
+const shallowStack = 512 << 10
+
+// attempt runs an instance once, with need bytes of memory charged when it starts.
+func (d *Dispatcher) attempt(ctx context.Context, a *Answer, p *program, inv Invocation, lim engine.Limits, need int64) error {
+	i := &a.instance
+	if err := d.permits.start(ctx, i, need); err != nil {
+		return err
+	}
 	keep := int64(0)
-	defer func() { d.permits.end(&a.instance, keep) }()
+	defer func() { d.permits.end(i, keep) }()
 	var err error
-	if a.result, err = d.execute(ctx, a, p, inv); err != nil {
-		return nil, err
+	a.result, err = d.execute(ctx, a, p, inv, lim)
+	if err != nil {
+		if fault := (*engine.Fault)(nil); errors.As(err, &fault) {
+			p.peak.see(fault.Usage.MemoryPages * engine.PageSize)
+		}
+		return err
 	}
+	p.peak.see(a.result.Usage.MemoryPages * engine.PageSize)
 	if size := data.Size(a.result.Outputs); size <= detachBytes {
 		a.result.Detach()
 		keep = size
@@ -157,17 +207,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 		keep = max(size, a.result.Held)
 	}
 	a.Outputs, a.Usage = a.result.Outputs, a.result.Usage
-	a.Prepare, a.Queue, a.Run = prepared.Sub(began), started.Sub(prepared), time.Since(started)
-	d.succeeded(inv.worker, a)
-	return a, nil
-}
-
-// need is the memory that an instance is charged when it starts: all that its
-// limits allow its context and its stack. What is more than there is of the
-// stack's part makes it run alone.
-func (d *Dispatcher) need(p engine.Program, lim engine.Limits) int64 {
-	memory := int64(lim.Memory)
-	return max(memory, min(memory+p.Stack(lim), d.permits.memory))
+	return nil
 }
 
 // prepare loads the program of v for e. An invocation that waits for this
@@ -181,7 +221,7 @@ func (d *Dispatcher) prepare(ctx context.Context, tenant string, e engine.Engine
 }
 
 // execute runs the program. A panic of the engine ends this run alone.
-func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Invocation) (r engine.Result, err error) {
+func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Invocation, lim engine.Limits) (r engine.Result, err error) {
 	v := inv.Target
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -196,7 +236,7 @@ func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Inv
 	if inv.Copied != nil {
 		ctx = engine.WithCopied(ctx, inv.Copied)
 	}
-	return p.Run(ctx, inv.Inputs, v.Limits)
+	return p.Run(ctx, inv.Inputs, lim)
 }
 
 // arrange brings sets into the order of the signature.

@@ -97,10 +97,15 @@ func register(registerer prometheus.Registerer, collectors []prometheus.Collecto
 	}
 	gauge("pappus_permits", "Permits to run an instance.", nil, func() float64 { return float64(d.permits.total) })
 	gauge("pappus_permits_in_use", "Permits that instances hold.", nil, func() float64 { return float64(d.permits.counts().inUse) })
+	const waitingHelp = "Instances that wait: new ones, ones that are parked after their quantum, and ones that need more memory."
 	for c, name := range map[class]string{classNew: "new", classParked: "parked"} {
-		gauge("pappus_waiting", "Instances that wait for a permit: new ones, and ones that are parked after their quantum.",
+		gauge("pappus_waiting", waitingHelp,
 			prometheus.Labels{"class": name}, func() float64 { return float64(d.permits.counts().waiting[c]) })
 	}
+	gauge("pappus_waiting", waitingHelp,
+		prometheus.Labels{"class": "growing"}, func() float64 { return float64(d.permits.counts().growing) })
+	gauge("pappus_runs_held_bytes", "Bytes of outputs that runs of compositions hold because they are not used up or not read yet.", nil,
+		func() float64 { return float64(d.permits.heldBytes()) })
 	contexts, bodies := prometheus.Labels{"purpose": "contexts"}, prometheus.Labels{"purpose": "bodies"}
 	const used, usedHelp = "pappus_memory_used_bytes", "Bytes charged to the memory budget: for contexts with their unread answers, and for bodies in flight."
 	const limit, limitHelp = "pappus_memory_limit_bytes", "Bytes of the memory budget."
@@ -108,14 +113,19 @@ func register(registerer prometheus.Registerer, collectors []prometheus.Collecto
 	gauge(used, usedHelp, bodies, func() float64 { return float64(d.bodies.Used()) })
 	gauge(limit, limitHelp, contexts, func() float64 { return float64(d.permits.memory) })
 	gauge(limit, limitHelp, bodies, func() float64 { return float64(d.bodies.Limit()) })
+	gauge("pappus_runs", "Runs of compositions that are going on.", nil, func() float64 { return float64(d.running.Load()) })
 	gauge("pappus_compiling", "Programs that are being prepared.", nil, func() float64 { n, _ := d.programs.pool.counts(); return float64(n) })
 	gauge("pappus_compile_waiting", "Programs that wait to be prepared.", nil, func() float64 { _, n := d.programs.pool.counts(); return float64(n) })
 	gauge("pappus_programs", "Programs that are loaded.", nil, func() float64 { n, _, _ := d.programs.counts(); return float64(n) })
 	gauge("pappus_programs_bytes", "Bytes that loaded programs hold.", nil, func() float64 { _, n, _ := d.programs.counts(); return float64(n) })
-	collectors = append(collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "pappus_program_evictions_total",
-		Help: "Idle programs that were closed to make room.",
-	}, func() float64 { _, _, n := d.programs.counts(); return float64(n) }))
+	counter := func(name, help string, value func() float64) {
+		collectors = append(collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+	}
+	counter("pappus_program_evictions_total", "Idle programs that were closed to make room.", func() float64 { _, _, n := d.programs.counts(); return float64(n) })
+	counter("pappus_instances_dropped_total", "Instances that were ended for want of memory, to run again with all that their limit allows.",
+		func() float64 { return float64(d.permits.counts().dropped) })
+	counter("pappus_runs_dropped_total", "Runs of compositions that were ended because others needed the memory that they held, to begin again.",
+		func() float64 { return float64(d.permits.counts().droppedRuns) })
 
 	for _, c := range collectors {
 		if err := registerer.Register(c); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,24 +52,37 @@ type permits struct {
 
 	free    atomic.Int32
 	waiting atomic.Int32 // in both queues
+	stuck   atomic.Bool  // nothing runs, and what would help is not known to permits
 
 	mu      sync.Mutex
 	timeout time.Duration // of new instances that wait
 	most    int           // new instances of one tenant that may wait
 	used    int64         // of memory
+	alive   int           // instances that have started and not ended
+	growing []*waiter     // of these, those that wait for memory, the oldest first; in no queue
+	runs    map[*share]struct{}
+	ages    uint64 // of invocations: how many there were that had to wait
 	queues  [classes]fairQueue[*waiter]
 	owed    time.Duration  // what parked instances have not got of their share; bounded
 	places  map[string]int // new invocations that wait, by tenant
 	spare   []*waiter
+
+	droppedInstances, droppedRuns int64
 }
 
 // waiter is a place in a queue, and how its owner hears that its turn has come.
 type waiter struct {
 	place   place[*waiter]
 	class   class
-	bytes   int64         // of memory that comes with the permit
+	line    line
+	bytes   int64 // of memory that comes with the permit, or before it
+	least   int64 // what it could start with, if there is no other way; 0: not with less
+	run     *share
+	age     uint64
+	owner   *instance     // who has started, and waits for memory; nil for others
 	granted bool          // guarded by permits.mu
-	ready   chan struct{} // gets one value when granted
+	err     error         // why it is not granted; guarded by permits.mu
+	ready   chan struct{} // gets one value when granted or refused
 	timer   *time.Timer
 }
 
@@ -77,11 +91,18 @@ type waiter struct {
 type instance struct {
 	permits *permits
 	tenant  string
+	opens   bool // nothing of its run has ended yet
 	class   class
 	holds   bool      // a permit
 	since   time.Time // when it got it
-	bytes   int64     // of context memory charged
+	bytes   int64     // of memory charged
+	stack   int64     // of these, what the machine's stack may take
+	least   int64     // what it can start with, asking for more later; 0: it is charged all that it may ever need
 	patient bool      // it waits to start as long as its context lasts, and takes no place
+	alive   bool      // it has started and not ended
+	run     *share    // of the run that it is part of, or nil
+	age     uint64    // of what it belongs to
+	number  uint64    // when it started, among all
 }
 
 var _ engine.Scheduler = (*instance)(nil)
@@ -90,7 +111,7 @@ func newPermits(c Config, memory int64) *permits {
 	p := &permits{
 		total: c.Workers, quantum: c.Quantum, turn: c.Quantum / turnsPerQuantum, timeout: c.QueueTimeout,
 		most: c.Waiting, strict: c.Strict, procs: int32(runtime.GOMAXPROCS(0)), memory: memory,
-		stopped: make(chan struct{}), places: make(map[string]int),
+		stopped: make(chan struct{}), places: make(map[string]int), runs: make(map[*share]struct{}),
 	}
 	p.free.Store(int32(c.Workers))
 	return p
@@ -111,13 +132,21 @@ const forever = 1000 * time.Hour
 var errStopped = errors.New("the server stops")
 
 // start waits for a permit and for bytes of memory. When it returns nil the
-// instance holds both, and end must be called; otherwise it holds nothing, and
-// the error is a fault.
+// instance holds both, though maybe less memory if it can start with less, and
+// end must be called; otherwise it holds nothing, and the error is a fault.
 func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	p.mu.Lock()
-	if p.free.Load() > 0 && p.waiting.Load() == 0 && bytes <= p.memory-p.used {
+	if i.number == 0 {
+		p.ages++
+		i.number = p.ages
+		if i.age = i.number; i.run != nil {
+			i.age = i.run.age
+		}
+	}
+	if p.free.Load() > 0 && p.waiting.Load() == 0 && len(p.growing) == 0 && bytes <= p.memory-p.used {
 		p.free.Add(-1)
 		p.used += bytes
+		p.alive++
 		p.mu.Unlock()
 		i.take(bytes)
 		return nil
@@ -133,17 +162,22 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 			return err
 		}
 	}
-	w := p.enqueue(classNew, i.tenant, bytes)
+	w := p.waiter(classNew, i, bytes)
+	i.run.wait(1)
+	p.push(w)
 	timeout := p.timeout
 	if i.patient {
 		timeout = forever
 	}
+	p.dispatch()
 	p.mu.Unlock()
 
 	timer := w.clock(timeout)
-	var fault *engine.Fault
+	var fault error
+	taken := false
 	select {
 	case <-w.ready:
+		taken = true
 	case <-ctx.Done():
 		fault = gone(ctx)
 	case <-timer:
@@ -157,19 +191,25 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	if !i.patient {
 		p.leaveQueue(i.tenant)
 	}
-	if fault != nil {
+	if taken {
+		fault, bytes = w.err, w.bytes
+	}
+	if i.run.wait(-1); fault != nil && !taken {
 		p.abandon(w)
 		p.mu.Unlock()
 		return fault
 	}
 	p.recycle(w)
 	p.mu.Unlock()
+	if fault != nil {
+		return fault
+	}
 	i.take(bytes)
 	return nil
 }
 
 func (i *instance) take(bytes int64) {
-	i.holds, i.since, i.bytes = true, time.Now(), bytes
+	i.holds, i.alive, i.since, i.bytes = true, true, time.Now(), bytes
 }
 
 // enterQueue counts an invocation of tenant as waiting for something else than
@@ -210,21 +250,15 @@ func (p *permits) end(i *instance, keep int64) {
 	p.mu.Lock()
 	if i.holds {
 		i.holds = false
-		if p.waiting.Load() > 0 {
-			p.charge(i, time.Since(i.since))
-		}
+		p.account(i, time.Since(i.since))
 		p.free.Add(1)
+	}
+	if i.alive {
+		i.alive = false
+		p.alive--
 	}
 	p.used -= i.bytes - keep
 	i.bytes = keep
-	p.dispatch()
-	p.mu.Unlock()
-}
-
-// giveBack gives memory back that instances which have ended were charged.
-func (p *permits) giveBack(bytes int64) {
-	p.mu.Lock()
-	p.used -= bytes
 	p.dispatch()
 	p.mu.Unlock()
 }
@@ -275,29 +309,40 @@ func (p *permits) park(i *instance) *waiter {
 	if i.class == classParked && held < p.quantum && (p.startable() == nil || p.owed > held) {
 		return nil // only new instances interrupt a parked one's quantum, and not its share
 	}
-	p.charge(i, held)
+	p.account(i, held)
 	next := p.pick()
 	if next == nil {
 		i.since = i.since.Add(held)
 		return nil // those who wait need more memory than there is
 	}
 	i.holds, i.class = false, classParked
-	w := p.enqueue(classParked, i.tenant, 0)
+	w := p.waiter(classParked, i, 0)
+	i.run.wait(1)
+	p.push(w)
 	p.grant(next)
 	return w
 }
 
-// comeBack waits for a parked instance's next turn.
+// comeBack waits for a parked instance's next turn, or for that of one which has
+// to get memory before. Without a deadline it waits as long as ctx lasts.
 func (p *permits) comeBack(ctx context.Context, i *instance, w *waiter, deadline time.Time) (time.Duration, error) {
 	from := time.Now()
-	timer := w.clock(deadline.Sub(from))
+	left := deadline.Sub(from)
+	if deadline.IsZero() {
+		left = forever
+	}
+	timer := w.clock(left)
 	var err error
+	taken := false
 	select {
 	case <-w.ready:
+		taken = true
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer:
-		err = context.DeadlineExceeded
+		if err = context.DeadlineExceeded; w.owner != nil {
+			err = fmt.Errorf("it has waited for memory to its deadline: %w", engine.ErrDropped)
+		}
 	case <-p.stopped:
 		err = errStopped
 	}
@@ -305,18 +350,25 @@ func (p *permits) comeBack(ctx context.Context, i *instance, w *waiter, deadline
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil {
+	if taken {
+		err = w.err
+	}
+	i.run.wait(-1)
+	switch {
+	case !taken:
 		p.abandon(w)
-	} else {
+	case err != nil:
+		p.recycle(w)
+	default:
 		p.recycle(w)
 		i.holds, i.since = true, now
 	}
 	return now.Sub(from), err
 }
 
-// charge notes what an instance has had of its permit, where the other class
+// account notes what an instance has had of its permit, where the other class
 // waited for it.
-func (p *permits) charge(i *instance, held time.Duration) {
+func (p *permits) account(i *instance, held time.Duration) {
 	switch {
 	case i.class == classNew && p.queues[classParked].length > 0:
 		p.owed += held / (parkedShare - 1)
@@ -328,8 +380,12 @@ func (p *permits) charge(i *instance, held time.Duration) {
 }
 
 // startable is the new instance that is next, if there is memory for it. A
-// large one is not passed by smaller ones, or it could wait for ever.
+// large one is not passed by smaller ones, or it could wait for ever; nor are
+// those that have started and need more.
 func (p *permits) startable() *waiter {
+	if len(p.growing) > 0 {
+		return nil
+	}
 	if n := p.queues[classNew].peek(); n != nil && n.value.bytes <= p.memory-p.used {
 		return n.value
 	}
@@ -350,22 +406,30 @@ func (p *permits) pick() *waiter {
 	}
 }
 
-// dispatch hands out free permits while there is somebody to take them. It
-// follows everything that frees a permit or memory, or empties a place.
+// dispatch hands out free permits and memory while there is somebody to take
+// them. It follows everything that frees either, or changes who waits.
 func (p *permits) dispatch() {
+	if p.waiting.Load() == 0 && len(p.growing) == 0 {
+		return
+	}
+	p.feed()
 	for p.waiting.Load() > 0 && p.free.Load() > 0 {
 		w := p.pick()
 		if w == nil {
-			return
+			break
 		}
 		p.free.Add(-1)
 		p.grant(w)
 	}
+	p.unstick()
 }
 
 // grant gives a permit, which is not counted as free, to w.
 func (p *permits) grant(w *waiter) {
 	p.used += w.bytes
+	if w.class == classNew {
+		p.alive++
+	}
 	w.granted = true
 	w.ready <- struct{}{}
 }
@@ -373,19 +437,27 @@ func (p *permits) grant(w *waiter) {
 // abandon takes back what a waiter was given, or its place, when its owner has
 // stopped waiting. No permit is lost, whichever came first.
 func (p *permits) abandon(w *waiter) {
-	if w.granted {
+	switch growing := slices.Index(p.growing, w); {
+	case w.granted:
 		<-w.ready
 		p.used -= w.bytes
 		p.free.Add(1)
-	} else {
-		p.queues[w.class].remove(&w.place)
-		p.waiting.Add(-1)
+		if w.class == classNew {
+			p.alive--
+		}
+	case w.err != nil:
+		<-w.ready
+	case growing >= 0:
+		p.growing = slices.Delete(p.growing, growing, growing+1)
+	default:
+		p.remove(w)
 	}
 	p.recycle(w)
 	p.dispatch()
 }
 
-func (p *permits) enqueue(c class, tenant string, bytes int64) *waiter {
+// waiter is a new one, which has to be put into a queue.
+func (p *permits) waiter(c class, i *instance, bytes int64) *waiter {
 	var w *waiter
 	if n := len(p.spare); n > 0 {
 		w, p.spare = p.spare[n-1], p.spare[:n-1]
@@ -393,10 +465,19 @@ func (p *permits) enqueue(c class, tenant string, bytes int64) *waiter {
 		w = &waiter{ready: make(chan struct{}, 1)}
 		w.place.value = w
 	}
-	w.class, w.bytes, w.granted = c, bytes, false
-	p.queues[c].push(tenant, &w.place)
-	p.waiting.Add(1)
+	w.class, w.line, w.bytes, w.least, w.run, w.age = c, i.line(c), bytes, i.least, i.run, i.age
 	return w
+}
+
+// push puts a waiter into the queue of its class.
+func (p *permits) push(w *waiter) {
+	p.queues[w.class].push(w.line, &w.place)
+	p.waiting.Add(1)
+}
+
+func (p *permits) remove(w *waiter) {
+	p.queues[w.class].remove(&w.place)
+	p.waiting.Add(-1)
 }
 
 func (p *permits) dequeue(c class) *waiter {
@@ -406,6 +487,7 @@ func (p *permits) dequeue(c class) *waiter {
 
 // recycle keeps a waiter, whose channel is empty, for the next one.
 func (p *permits) recycle(w *waiter) {
+	w.run, w.owner, w.granted, w.err = nil, nil, false, nil
 	if len(p.spare) < spareWaiters {
 		p.spare = append(p.spare, w)
 	}
@@ -429,12 +511,16 @@ type permitCounts struct {
 	inUse, total  int
 	waiting       [classes]int
 	memory, limit int64 // bytes of contexts and unread answers
+	growing       int   // instances that wait for more memory
+	dropped       int64 // instances so far, because there was none
+	droppedRuns   int64
 }
 
 func (p *permits) counts() permitCounts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := permitCounts{inUse: p.total - int(p.free.Load()), total: p.total, memory: p.used, limit: p.memory}
+	c := permitCounts{inUse: p.total - int(p.free.Load()), total: p.total, memory: p.used, limit: p.memory,
+		growing: len(p.growing), dropped: p.droppedInstances, droppedRuns: p.droppedRuns}
 	for k := range p.queues {
 		c.waiting[k] = p.queues[k].length
 	}

@@ -213,7 +213,11 @@ func TestParkedWaitEndsWithDeadlineOrCaller(t *testing.T) {
 
 // busy holds its permit for a long time in slices of a millisecond.
 func (p *permits) busy(ctx context.Context, tenant string, total time.Duration, ran *atomic.Int64) error {
-	i := p.newInstance(tenant)
+	return p.busyAs(ctx, instance{permits: p, tenant: tenant}, total, ran)
+}
+
+func (p *permits) busyAs(ctx context.Context, one instance, total time.Duration, ran *atomic.Int64) error {
+	i := &one
 	if err := p.start(ctx, i, 0); err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ var _ prometheus.Collector = (*phaseMetric)(nil)
 
 func newPhaseMetric() *phaseMetric {
 	return &phaseMetric{desc: prometheus.NewDesc("pappus_invocation_phase_seconds",
-		"Time that successful invocations spent in each phase: waiting for a permit and memory, for the program, in the engine.",
+		"Time that successful calls and instances of runs spent in each phase: waiting for a permit and memory, for the program, in the engine.",
 		[]string{"phase"}, nil)}
 }
 

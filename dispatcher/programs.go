@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pappus/data"
@@ -39,6 +40,9 @@ type versionKey struct {
 type program struct {
 	engine.Program
 	key programKey
+
+	peak peak
+	deep atomic.Bool // a run of it needed more stack than shallowStack
 
 	calls    int // that use it now; it is not closed before they end
 	size     int64

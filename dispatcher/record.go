@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -45,12 +46,37 @@ type InstanceRecord struct {
 	Fault   engine.FaultKind // "" if it ended well
 }
 
-// MaxRecorded is how many instances of a run are recorded, and maxRecords how
-// many runs are kept.
+// MaxRecorded is how many instances of a run are recorded, maxRecords how many
+// runs are kept, and maxRecordBytes what these may take by the estimate of
+// Record.bytes: of all tenants together, beside the newest, which is always kept.
 const (
-	MaxRecorded = 20_000
-	maxRecords  = 200
+	MaxRecorded    = 20_000
+	maxRecords     = 200
+	maxRecordBytes = 32 << 20
 )
+
+// What a record takes in memory: for itself with its fault, for an application
+// beside its names, and for an instance.
+const (
+	recordBytes      = 1 << 10
+	applicationBytes = 64
+	instanceBytes    = 80
+)
+
+// bytes estimates what the record takes in memory.
+func (r *Record) bytes() int {
+	n := recordBytes + cap(r.Applications)*applicationBytes
+	for _, a := range r.Applications {
+		n += len(a.Name) + len(a.Callee) + cap(a.Instances)*instanceBytes
+	}
+	if f := new(engine.Fault); errors.As(r.Err, &f) {
+		n += len(f.Detail) + len(f.Stderr)
+		for _, call := range f.Stack {
+			n += len(call)
+		}
+	}
+	return n
+}
 
 // recorder writes the record of one run, under the run's lock.
 type recorder struct {
@@ -137,22 +163,28 @@ func (rec *recorder) executed(app *application, number int, queued time.Duration
 // records are those of recent runs, by tenant and id. The zero value is ready to
 // use.
 type records struct {
-	mu   sync.Mutex
-	list []kept // oldest first
+	mu    sync.Mutex
+	list  []kept // oldest first
+	bytes int    // that they take
 }
 
 type kept struct {
 	tenant string
 	record *Record // nobody writes to it
+	bytes  int
 }
 
+// keep adds a record and drops as many of the oldest as there is no room for.
 func (r *records) keep(tenant string, record *Record) {
+	bytes := record.bytes()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.list) == maxRecords {
-		r.list = append(r.list[:0:0], r.list[1:]...)
+	r.bytes += bytes
+	drop := 0
+	for ; drop < len(r.list) && (len(r.list)-drop >= maxRecords || r.bytes > maxRecordBytes); drop++ {
+		r.bytes -= r.list[drop].bytes
 	}
-	r.list = append(r.list, kept{tenant, record})
+	r.list = append(slices.Delete(r.list, 0, drop), kept{tenant, record, bytes})
 }
 
 // Run is the record of a recent run that was asked to be kept, or nil.

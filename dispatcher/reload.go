@@ -1,7 +1,7 @@
 package dispatcher
 
 // Reload puts other limits in force for what is published and invoked from now
-// on: Defaults, Maximum, MaxCode, QueueTimeout, Waiting and ProgramBytes. The
+// on: Defaults, Maximum, MaxCode, QueueTimeout, Waiting, ProgramBytes and Run. The
 // other fields of cfg are not looked at. What runs or waits keeps what it began
 // with, and versions keep the limits that they were published with. After an
 // error everything is as before.
@@ -12,6 +12,7 @@ func (d *Dispatcher) Reload(cfg Config) error {
 	next := *running
 	next.Defaults, next.Maximum, next.MaxCode = cfg.Defaults, cfg.Maximum, cfg.MaxCode
 	next.QueueTimeout, next.Waiting, next.ProgramBytes = cfg.QueueTimeout, cfg.Waiting, cfg.ProgramBytes
+	next.Run = cfg.Run
 	next, lowered, err := next.settle()
 	if err != nil {
 		return err

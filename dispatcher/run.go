@@ -17,26 +17,6 @@ import (
 	"pappus/registry"
 )
 
-// RunLimits bound one run of a composition. Zero values stand for the defaults.
-type RunLimits struct {
-	Applications int           // with all that is nested, as often as it is applied; default 10,000
-	Instances    int           // of one application; default 10,000
-	Items        int           // of one set; default 1,000,000
-	Bytes        int64         // that outputs hold which are not used up; default half of the memory for contexts
-	Nesting      int           // compositions within one another; default 16
-	Time         time.Duration // from beginning to end; default 15 min
-}
-
-func (l RunLimits) withDefaults(memory int64) RunLimits {
-	l.Bytes = orDefault(l.Bytes, (memory-memory/bodyShare)/2)
-	l.Applications = orDefault(l.Applications, 10_000)
-	l.Instances = orDefault(l.Instances, 10_000)
-	l.Items = orDefault(l.Items, 1_000_000)
-	l.Nesting = orDefault(l.Nesting, 16)
-	l.Time = orDefault(l.Time, 15*time.Minute)
-	return l
-}
-
 // DefaultParallelism is how many instances the any-forms may make unless a run
 // says otherwise; MaxParallelism the most that one can say.
 const (
@@ -114,12 +94,15 @@ type run struct {
 	workers int       // besides the first one
 	active  int       // instances that are being executed
 	started bool      // an instance has been: later ones wait as long as the run may take
+	opened  bool      // an instance has ended: later ones wait in the run's own line
 	ready   ready
 	stop    *failure
 	outputs []data.Set // of the composition, once it is done
 	done    bool
 	usage   engine.Usage
-	bytes   int64                  // that answers hold
+	share   *share
+	queue   time.Duration // how long the first instance waited, and for its program
+	prepare time.Duration
 	held    map[*data.Item]*Answer // answers that are read, by what lies in them
 	unread  []*Answer              // that nobody reads any more, to be released
 	record  *recorder              // nil if nobody wants to see what happened
@@ -200,16 +183,22 @@ type arrived struct {
 // errRunStopped is the cause with which a run that failed cancels what still runs.
 var errRunStopped = errors.New("the run has failed")
 
+// errRunDropped is the cause with which a run ends that has to begin again,
+// because others need the memory that its outputs hold.
+var errRunDropped = errors.New("the run is dropped for want of memory")
+
 // errRunTime is the cause with which a run ends that took too long.
 var errRunTime = errors.New("the run took too long")
 
-// newRun prepares a run.
-func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int) *run {
+// newRun prepares a run, with its share of the memory. It must be released.
+func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int, s *share) *run {
 	r := &run{
 		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
+		share: s,
 	}
 	r.wake.L = &r.mu
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	d.permits.enter(s, func() { r.cancel(errRunDropped) })
 	return r
 }
 
@@ -245,6 +234,7 @@ func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
 		r.release()
 		return nil, err
 	}
+	r.d.permits.settle(r.share)
 	return r.outputs, nil
 }
 
@@ -259,32 +249,24 @@ func (r *run) release() {
 		}
 	}
 	clear(r.held)
-	r.d.retained.Add(-r.bytes)
-	r.bytes = 0
+	r.share.held.Store(0)
 	unread := r.unread
 	r.unread = nil
 	r.mu.Unlock()
-	r.releaseAll(unread)
-}
-
-// releaseAll releases answers of instances, and gives their memory back at once.
-func (r *run) releaseAll(answers []*Answer) {
-	bytes := int64(0)
-	for i, a := range answers {
-		bytes += a.instance.bytes
-		a.instance.bytes = 0
+	for _, a := range unread {
 		a.Release()
-		answers[i] = nil
 	}
-	r.d.permits.giveBack(bytes)
+	r.d.permits.exit(r.share)
 }
 
 // ended is why a run that has neither failed nor come to its end is over.
 func (r *run) ended() error {
-	if errors.Is(context.Cause(r.ctx), errRunTime) {
+	switch cause := context.Cause(r.ctx); {
+	case errors.Is(cause, errRunDropped):
+		return errRunDropped
+	case errors.Is(cause, errRunTime):
 		return &engine.Fault{Kind: engine.FaultLimitTime, Detail: fmt.Sprintf("the run did not end within %s", r.limits.Time)}
-	}
-	if r.ctx.Err() != nil {
+	case cause != nil:
 		return gone(r.ctx)
 	}
 	return errors.New("a run has nothing left to do and no outputs") // a defect
@@ -316,27 +298,36 @@ func (r *run) work(first bool) {
 			r.begin(b, composition, in, app, number)
 			continue
 		}
-		patient := r.started
+		inv := Invocation{Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w}
 		r.started = true
 		r.active++
+		r.share.active.Add(1)
 		r.hire()
 		var queued time.Duration
 		if r.record != nil {
 			queued = r.record.now()
 		}
 		r.mu.Unlock()
-		answer, err := r.execute(app, in, &w, patient)
+		answer, err := r.execute(app, in, inv)
 		r.mu.Lock()
 		r.active--
+		r.opened = true
 		if r.record != nil {
 			r.record.executed(app, number, queued, in, answer, err)
 		}
 		if err != nil {
+			if f := new(engine.Fault); errors.As(err, &f) {
+				r.used(f.Usage)
+			}
 			r.fail(app, number, in, err)
 		} else {
+			if !inv.patient {
+				r.queue, r.prepare = answer.Queue, answer.Prepare
+			}
 			r.leave(app, number, answer)
 		}
 		r.giveBack()
+		r.d.permits.rest(r.share)
 		if !first {
 			r.wake.Signal() // the first one may wait for what this made possible
 		}
@@ -350,7 +341,10 @@ func (r *run) giveBack() {
 		unread := r.unread
 		r.unread, r.spare = r.spare[:0], nil
 		r.mu.Unlock()
-		r.releaseAll(unread)
+		for i, a := range unread {
+			a.Release()
+			unread[i] = nil
+		}
 		r.mu.Lock()
 		r.spare = unread[:0]
 	}
@@ -386,10 +380,15 @@ func (r *run) more(app *application, count int) {
 	}
 }
 
+// used adds what an instance used. r.mu is held.
+func (r *run) used(u engine.Usage) {
+	r.usage.Fuel += u.Fuel
+	r.usage.MemoryPages = max(r.usage.MemoryPages, u.MemoryPages)
+}
+
 // leave takes over what an instance left. r.mu is held.
 func (r *run) leave(app *application, number int, a *Answer) {
-	r.usage.Fuel += a.Usage.Fuel
-	r.usage.MemoryPages = max(r.usage.MemoryPages, a.Usage.MemoryPages)
+	r.used(a.Usage)
 	a.readers = 1
 	if r.held == nil {
 		r.held = make(map[*data.Item]*Answer, app.count)
@@ -399,14 +398,9 @@ func (r *run) leave(app *application, number int, a *Answer) {
 			r.held[it] = a
 		}
 	}
-	r.bytes += a.instance.bytes
-	switch all := r.d.retained.Add(a.instance.bytes); {
-	case r.bytes > r.limits.Bytes:
+	if r.share.held.Add(a.instance.bytes) > r.limits.Bytes {
 		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))})
-	case all > r.d.permits.memory*3/4 && all > r.bytes:
-		// If runs could hold all of the memory, none could go on.
-		r.fail(app, number, nil, overload("runs hold most of the memory for contexts with outputs that are not used up yet; try again later", nil))
-	default:
+	} else {
 		r.made(app, number, a.Outputs)
 	}
 	r.unhold(a)
@@ -437,8 +431,7 @@ func (r *run) unhold(a *Answer) {
 			delete(r.held, it)
 		}
 	}
-	r.bytes -= a.instance.bytes
-	r.d.retained.Add(-a.instance.bytes)
+	r.share.held.Add(-a.instance.bytes)
 	r.unread = append(r.unread, a)
 }
 
@@ -517,15 +510,17 @@ func (app *application) inputs(number int, room []data.Set) []data.Set {
 	return sets
 }
 
-// execute runs a function on its inputs, which are matched by position.
-func (r *run) execute(app *application, in []data.Set, w *worker, patient bool) (*Answer, error) {
+// execute runs a function on its inputs, which are matched by position, as inv
+// says it waits.
+func (r *run) execute(app *application, in []data.Set, inv Invocation) (*Answer, error) {
 	v := app.callee().version
 	if !v.Signature.Open {
 		for i := range in {
 			in[i].Name = v.Signature.Inputs[i].Name
 		}
 	}
-	return r.d.runInstance(r.ctx, Invocation{Tenant: r.tenant, Target: v, Inputs: in, patient: patient, worker: w})
+	inv.Target, inv.Inputs = v, in
+	return r.d.runInstance(r.ctx, inv)
 }
 
 // fail ends the run with the first of its failures. r.mu is held.

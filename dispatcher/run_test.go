@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -207,14 +209,37 @@ func randomItems(t *rapid.T, label string) []*data.Item {
 	return s.Items
 }
 
+// anyOrder makes instances take now longer and now shorter.
+func anyOrder(run runFunc) runFunc {
+	return func(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
+		for range rand.IntN(8) {
+			runtime.Gosched()
+		}
+		return run(ctx, in, lim)
+	}
+}
+
 // Whatever the graph, and however many work on it, the outputs are those of the
 // most obvious evaluation.
 func TestRunsAreWhatTheyMean(t *testing.T) {
-	for name, workers := range map[string]int{"one worker": 1, "several workers": 4} {
+	for name, c := range map[string]struct {
+		workers   int
+		memory    int64
+		at        int // runs at once
+		rounds    int // of a hundred graphs
+		instances int // the most, of an application
+		around    func(runFunc) runFunc
+	}{
+		"one worker":      {workers: 1, at: 1, rounds: 15},
+		"several workers": {workers: 4, at: 1, rounds: 15, around: anyOrder},
+		"little memory":   {workers: 4, at: 3, rounds: 1, instances: 100, memory: 4 << 20, around: greedy(20, 0)},
+	} {
 		t.Run(name, func(t *testing.T) {
-			b := newRunBench(t, func(c *Config) { c.Workers = workers }, nil)
+			b := newRunBench(t, func(config *Config) {
+				config.Workers, config.MemoryBudget, config.Run.Instances = c.workers, c.memory, c.instances
+			}, c.around)
 			defer b.finish(t)
-			rapid.Check(t, func(t *rapid.T) {
+			check := func(t *rapid.T) {
 				g := randomGraph(t, b.references)
 				entry := g.Entry()
 				parallelism := rapid.IntRange(1, 5).Draw(t, "parallelism")
@@ -225,48 +250,37 @@ func TestRunsAreWhatTheyMean(t *testing.T) {
 					given[i] = inputs[i].Items
 				}
 				want := evaluate(g, entry, given, parallelism, func(ref int) []byte { return b.codes[ref] })
-				r := b.newRun(t.Context(), "default", parallelism)
-				got, err := r.do(newBound(g, b.callees), inputs)
-				if err != nil {
-					if engine.KindOf(err) == engine.FaultLimitInstances {
-						t.Skip("too many instances")
-					}
-					t.Fatal(err)
+				var runs sync.WaitGroup
+				for range c.at {
+					runs.Go(func() {
+						r, got, err := b.runBound(t.Context(), Invocation{Tenant: "default", Inputs: inputs, Parallelism: parallelism}, newBound(g, b.callees))
+						if engine.KindOf(err) == engine.FaultLimitInstances {
+							return
+						}
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						for i := range want {
+							if !slices.EqualFunc(got[i].Items, want[i], (*data.Item).Equal) {
+								t.Errorf("output %d: %d items, want %d", i, len(got[i].Items), len(want[i]))
+							}
+						}
+						r.release()
+						if held := r.share.held.Load(); len(r.held) != 0 || held != 0 {
+							t.Errorf("%d items and %d bytes are held after the run", len(r.held), held)
+						}
+					})
 				}
-				for i := range want {
-					if !slices.EqualFunc(got[i].Items, want[i], (*data.Item).Equal) {
-						t.Errorf("output %d: %d items, want %d", i, len(got[i].Items), len(want[i]))
-					}
-				}
-				r.release()
-				if len(r.held) != 0 || r.bytes != 0 {
-					t.Errorf("%d items and %d bytes are held after the run", len(r.held), r.bytes)
-				}
+				runs.Wait()
 				if c := b.permits.counts(); c.inUse != 0 || c.memory != 0 {
 					t.Errorf("not everything was given back: %+v", c)
 				}
-			})
+			}
+			for range c.rounds {
+				rapid.Check(t, check)
+			}
 		})
-	}
-}
-
-var errSlow = errors.New("slow")
-
-// A composition that can't end ends with its time.
-func TestRunTime(t *testing.T) {
-	b := newRunBench(t, func(c *Config) { c.Run.Time = 30 * time.Millisecond }, func(runFunc) runFunc {
-		return func(ctx context.Context, _ []data.Set, _ engine.Limits) (engine.Result, error) {
-			<-ctx.Done()
-			return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Err: errSlow}
-		}
-	})
-	defer b.finish(t)
-	g := &composition.Graph{References: b.references, Compositions: []composition.Composition{{
-		Name: "c", Sets: []composition.Set{{Name: "out"}}, Outputs: []int{0}, Nodes: []composition.Node{{Name: "n", Kept: []composition.Kept{{}}}},
-	}}}
-	_, err := b.newRun(t.Context(), "default", 0).do(newBound(g, b.callees), nil)
-	if engine.KindOf(err) != engine.FaultLimitTime {
-		t.Errorf("%v", err)
 	}
 }
 
@@ -299,7 +313,7 @@ func TestRunFails(t *testing.T) {
 		}
 		items = append(items, data.NewItem(fmt.Sprint("item", i), 7, content))
 	}
-	r := b.newRun(t.Context(), "default", 0)
+	r := b.newRun(t.Context(), "default", 0, new(share))
 	_, err := r.do(newBound(g, b.callees), []data.Set{{Name: "in", Items: items}})
 	var fault *engine.Fault
 	if !errors.As(err, &fault) || fault.Kind != engine.FaultTrap || fault.Application != "first" || fault.Instance != 20 || fault.Item != `in0: "item20", key 7` {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -144,7 +145,8 @@ type Usage struct {
 	Parked time.Duration // of Run, how long the instance waited for its permit back
 }
 
-// Scheduler decides at slice boundaries whether an instance goes on.
+// Scheduler decides whether an instance goes on: at slice boundaries, and when
+// it needs more memory.
 type Scheduler interface {
 	// Yield is called by an engine several times a millisecond of a run, on the
 	// goroutine that runs it. It may block while others have the processor,
@@ -152,7 +154,19 @@ type Scheduler interface {
 	// did. An error ends the run: context.DeadlineExceeded as FaultDeadline,
 	// everything else as FaultCanceled.
 	Yield(ctx context.Context, deadline time.Time) (parked time.Duration, err error)
+
+	// Grow is called by an engine before the memory of a run becomes larger, on
+	// the goroutine that runs it, with all the bytes that it will have then: the
+	// first time before inputs are placed, with a zero deadline. It may block as
+	// Yield does. An error ends the run in the same way, but for ErrDropped and
+	// faults, which Run returns as they are.
+	Grow(ctx context.Context, bytes int64, deadline time.Time) (parked time.Duration, err error)
 }
+
+// ErrDropped ends a run whose scheduler has no memory for it. It is no fault of
+// the function: the same run again, when there is memory, does what this one
+// would have done.
+var ErrDropped = errors.New("there is no memory for it to go on; it can be run again")
 
 type schedulerKey struct{}
 

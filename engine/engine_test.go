@@ -180,6 +180,8 @@ type always struct{}
 
 func (always) Yield(context.Context, time.Time) (time.Duration, error) { return 0, nil }
 
+func (always) Grow(context.Context, int64, time.Time) (time.Duration, error) { return 0, nil }
+
 func TestSchedulerTravelsInContext(t *testing.T) {
 	if SchedulerOf(t.Context()) != nil {
 		t.Error("a scheduler from nowhere")

@@ -61,6 +61,7 @@ func TestConformance(t *testing.T) {
 	fx := enginetest.Fixtures{
 		Echo:          hostile(t, "echo-grow"),
 		Spin:          hostile(t, "loop"),
+		Grow:          hostile(t, "grow-touch"),
 		Recurse:       hostile(t, "recursion"),
 		Trap:          hostile(t, "load-outside"),
 		TrapAfterExit: hostile(t, "exit-0-load-outside"),

@@ -41,18 +41,24 @@ type instance struct {
 type linear struct {
 	pool   *domain.Pool
 	region *domain.Region
-	size   uint64 // bytes; it never shrinks
-	most   uint32 // pages
-	warm   int64  // bytes that stay resident when the region goes back
+	run    *running // the call that may be going on in it
+	size   uint64   // bytes; it never shrinks
+	most   uint32   // pages
+	warm   int64    // bytes that stay resident when the region goes back
 }
 
 // Allocate gives wazero the memory that was reserved for the instance.
 func (l *linear) Allocate(_, _ uint64) experimental.LinearMemory { return l }
 
-// Reallocate grows the memory in place; nil refuses.
+// Reallocate grows the memory in place; nil refuses, which the guest sees. A
+// call that gets no memory for another reason is ended.
 func (l *linear) Reallocate(size uint64) []byte {
 	if size > uint64(l.most)*engine.PageSize {
 		return nil
+	}
+	if err := l.run.grow(int64(size)); err != nil {
+		l.run.stopped = err
+		panic(errStopped) //nolint:forbidigo // how wazero leaves the guest; it becomes an error there
 	}
 	l.size = size
 	return l.region.Bytes()[:size:size]
@@ -84,7 +90,8 @@ func (p *Program) instantiate(ctx context.Context, lim engine.Limits) (*instance
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{program: p, memory: &linear{pool: p.engine.pool, region: region, most: most}}
+	i := &instance{program: p}
+	i.memory = &linear{pool: p.engine.pool, region: region, run: &i.run, most: most}
 	if most < p.facts.MinPages {
 		i.memory.Free()
 		return nil, fmt.Errorf("memory limit %s is below the module's initial memory of %d pages", lim.Memory, p.facts.MinPages)

@@ -78,7 +78,8 @@ func TestConformanceFromCache(t *testing.T) {
 	dir := t.TempDir()
 	echo := hostile(t, "echo-grow")
 	fx := enginetest.Fixtures{
-		Echo: echo, Spin: hostile(t, "loop"), Recurse: hostile(t, "recursion"), Trap: hostile(t, "load-outside"),
+		Echo: echo, Spin: hostile(t, "loop"),
+		Grow: hostile(t, "grow-touch"), Recurse: hostile(t, "recursion"), Trap: hostile(t, "load-outside"),
 		TrapAfterExit: hostile(t, "exit-0-load-outside"), Exit7: hostile(t, "exit-7-return"), ExitUnset: hostile(t, "exit-untouched"),
 		Rejected: map[string][]byte{"text": []byte("#!/bin/sh\n")},
 	}

@@ -148,6 +148,9 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 	if err != nil {
 		return engine.Result{}, err
 	}
+	if err := claim(ctx, at.pages); err != nil {
+		return engine.Result{}, err
+	}
 	i, err := p.take(ctx, lim, at.pages)
 	if err != nil {
 		return engine.Result{}, err
@@ -161,6 +164,12 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 	return result, nil
 }
 
+// claim asks for the memory with which a call begins.
+func claim(ctx context.Context, pages uint32) error {
+	r := running{Context: ctx, scheduler: engine.SchedulerOf(ctx)}
+	return r.grow(int64(pages) * engine.PageSize)
+}
+
 func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Set, lim engine.Limits) (engine.Result, error) {
 	if err := i.begin(ctx, lim); err != nil {
 		return engine.Result{}, err
@@ -169,6 +178,9 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 		// Initialisation may have grown the memory, and inputs go above that.
 		var err error
 		if at, err = p.facts.entryFor(i.pages(), i.memory.most, sets, p.outputs); err != nil {
+			return engine.Result{}, err
+		}
+		if err := claim(ctx, at.pages); err != nil {
 			return engine.Result{}, err
 		}
 	}

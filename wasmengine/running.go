@@ -30,7 +30,7 @@ type running struct {
 	resumed   time.Time
 	granted   int64 // fuel handed out so far
 	parked    time.Duration
-	stopped   *engine.Fault // why the platform ended the call
+	stopped   error // why the platform ended the call: a fault, or engine.ErrDropped
 }
 
 type runningKey struct{}
@@ -51,9 +51,9 @@ var errStopped = errors.New("stopped by the platform")
 // run out: it takes the counter and returns the next one.
 func nextSlice(ctx context.Context, stack []uint64) {
 	r := ctx.Value(runningKey{}).(*running) //nolint:errcheck // only run calls a guest, and with this value
-	next, fault := r.next(int64(stack[0]))
-	if fault != nil {
-		r.stopped = fault
+	next, err := r.next(int64(stack[0]))
+	if err != nil {
+		r.stopped = err
 		panic(errStopped) //nolint:forbidigo // how wazero has a host function leave the guest; it becomes an error there
 	}
 	stack[0] = uint64(next)
@@ -61,7 +61,7 @@ func nextSlice(ctx context.Context, stack []uint64) {
 
 // next decides at a slice boundary whether the call goes on. The first check
 // at which the fuel used exceeds the limit ends it, whatever the slices were.
-func (r *running) next(counter int64) (int64, *engine.Fault) {
+func (r *running) next(counter int64) (int64, error) {
 	used := r.granted - counter
 	if used > r.limit {
 		return 0, &engine.Fault{Kind: engine.FaultOutOfFuel, Detail: fmt.Sprintf("it used more than its limit of %d", r.limit)}
@@ -79,17 +79,41 @@ func (r *running) next(counter int64) (int64, *engine.Fault) {
 		parked, err := r.scheduler.Yield(r.Context, r.deadline)
 		r.parked += parked
 		r.resumed = time.Now()
-		switch {
-		case err == nil:
-		case errors.Is(err, context.DeadlineExceeded) && r.Err() == nil:
-			return 0, timedOut()
-		default:
-			return 0, r.canceled(err)
+		if err != nil {
+			return 0, r.refused(err)
 		}
 	}
 	next := min(r.slice, r.limit-used)
 	r.granted = used + next
 	return next, nil
+}
+
+// grow asks for a memory of so many bytes. It does nothing outside of calls.
+func (r *running) grow(bytes int64) error {
+	if r.scheduler == nil {
+		return nil
+	}
+	parked, err := r.scheduler.Grow(r.Context, bytes, r.deadline)
+	if err != nil {
+		return r.refused(err)
+	}
+	if parked > 0 {
+		r.parked += parked
+		r.resumed = r.resumed.Add(parked) // the slice has not become longer by it
+	}
+	return nil
+}
+
+// refused is what an error of the scheduler means for the call.
+func (r *running) refused(err error) error {
+	switch {
+	case errors.Is(err, engine.ErrDropped), engine.KindOf(err) != "":
+		return err
+	case errors.Is(err, context.DeadlineExceeded) && r.Err() == nil:
+		return timedOut()
+	default:
+		return r.canceled(err)
+	}
 }
 
 // Slices begin small and become larger while they are short in time. Fuel counts
@@ -152,7 +176,9 @@ func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) 
 	*r = running{} // an idle instance must not keep the caller's context alive
 	switch {
 	case stopped != nil:
-		stopped.Stack = stackOf(err)
+		if fault := (*engine.Fault)(nil); errors.As(stopped, &fault) {
+			fault.Stack = stackOf(err)
+		}
 		return usage, stopped
 	case usage.Fuel > limit:
 		return usage, &engine.Fault{Kind: engine.FaultOutOfFuel, Detail: fmt.Sprintf("it used %d, and its limit is %d", usage.Fuel, limit)}
@@ -179,6 +205,8 @@ func verdict(err error, code int32, i *instance) error {
 		return exited(code)
 	case errors.As(err, &stopped):
 		return stopped
+	case errors.Is(err, engine.ErrDropped):
+		return err
 	}
 	cause, _, _ := strings.Cut(err.Error(), "\n")
 	cause, isTrap := strings.CutPrefix(cause, trapPrefix)

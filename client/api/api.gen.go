@@ -896,8 +896,8 @@ type ClientInterface interface {
 
 	// ListRuns Recent runs of which a record is kept, the newest first
 	//
-	// Records are kept of runs that were called with `trace=1` and have ended: in memory, of the last 200. They are shown
-	// without their applications.
+	// Records are kept of runs that were called with `trace=1` and have ended: in memory, of the last 200, or fewer where
+	// they are large. They are shown without their applications.
 	//
 	// Corresponds with GET /v1/runs (the `ListRuns` operationId).
 	ListRuns(ctx context.Context, params *ListRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1288,8 +1288,8 @@ func (c *Client) InvokeWithBody(ctx context.Context, ref Ref, params *InvokePara
 
 // ListRuns Recent runs of which a record is kept, the newest first
 //
-// Records are kept of runs that were called with `trace=1` and have ended: in memory, of the last 200. They are shown
-// without their applications.
+// Records are kept of runs that were called with `trace=1` and have ended: in memory, of the last 200, or fewer where
+// they are large. They are shown without their applications.
 //
 // Corresponds with GET /v1/runs (the `ListRuns` operationId).
 func (c *Client) ListRuns(ctx context.Context, params *ListRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {

@@ -74,6 +74,10 @@ func newServing() *serving {
 			Value: settings.Named(func() { d.Maximum = engine.Limits{} }, limitSetter(&d.Maximum, dispatcher.HighestLimits())),
 		},
 		settings.Setting{
+			Name: "run-limits", Usage: "limits of a composition's run, like time=1m,instances=1000", Computed: limitsPage, Example: "time=1m,instances=1000", Live: true,
+			Value: settings.Named(func() { d.Run = dispatcher.RunLimits{} }, d.Run.Set),
+		},
+		settings.Setting{
 			Name: "module-limits", Usage: "what a wasm module may have, like functions=1000,body=1MiB", Computed: limitsPage, Example: "functions=1000,body=1MiB",
 			Value: settings.Named(func() { s.wasm.Caps = binary.DefaultCaps() }, capSetter(&s.wasm.Caps)),
 		},
@@ -125,7 +129,9 @@ func (s *serving) showFound() {
 	defaults, maximum := s.dispatch.Limits()
 	s.settings.ShowAll("default-limits", limitPairs(defaults))
 	s.settings.ShowAll("max-limits", limitPairs(maximum))
-	var caps []settings.Pair
+	var run, caps []settings.Pair
+	s.dispatch.RunLimits().Each(func(name, value string) { run = append(run, settings.Pair{Name: name, Value: value}) })
+	s.settings.ShowAll("run-limits", run)
 	s.wasm.Caps.Each(func(name string, bound *int) {
 		text := strconv.Itoa(*bound)
 		if name == "module" || name == "body" {

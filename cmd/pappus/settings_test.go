@@ -36,6 +36,7 @@ func given() map[string]struct {
 		"compile-timeout": {[]string{"1m"}, "1m"},
 		"default-limits":  {[]string{"memory=1MiB,fuel=7", "timeout=2s"}, "{memory: 1MiB, fuel: 7, timeout: 2s}"},
 		"max-limits":      {[]string{"memory=2MiB", "items=3,output=4,stack=5KiB"}, "{memory: 2MiB, items: 3, output: 4, stack: 5KiB}"},
+		"run-limits":      {[]string{"time=1m,instances=7", "bytes=1MiB"}, "{time: 1m, instances: 7, bytes: 1MiB}"},
 		"module-limits":   {[]string{"functions=9,body=1KiB", "tables=0"}, "{functions: 9, body: 1KiB, tables: 0}"},
 		"code-cache":      {[]string{"0"}, "0"},
 		"loaded-code":     {[]string{"0"}, "0"},

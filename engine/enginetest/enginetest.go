@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,8 @@ type Fixtures struct {
 	Echo []byte
 	// Spin never returns and calls nothing.
 	Spin []byte
+	// Grow takes more memory while it runs, in many steps, and ends well.
+	Grow []byte
 	// Recurse calls itself without end.
 	Recurse []byte
 	// Stack is the stack limit that Recurse runs under, for engines whose calls
@@ -76,6 +79,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) engine.Engine, fx Fixtures) 
 		{"Deadline", s.deadline},
 		{"Cancellation", s.cancellation},
 		{"Scheduler", s.scheduler},
+		{"MemoryIsAskedFor", s.memory},
 		{"ItemCount", s.itemCount},
 		{"BadOutput", s.badOutput},
 		{"Rejected", s.rejected},
@@ -319,7 +323,69 @@ func (s *suite) cancellation(t *testing.T) {
 	wantFault(t, err, engine.FaultCanceled)
 }
 
+// growFunc is a scheduler that is asked for memory.
+type growFunc func(bytes int64) error
+
+func (growFunc) Yield(context.Context, time.Time) (time.Duration, error) { return 0, nil }
+
+func (f growFunc) Grow(_ context.Context, bytes int64, _ time.Time) (time.Duration, error) {
+	return time.Millisecond, f(bytes)
+}
+
+// memory checks that no run has more memory than it has asked for, and that one
+// which gets none ends without a trace.
+func (s *suite) memory(t *testing.T) {
+	lim := Limits()
+	lim.Memory = 2 << 20
+	for name, code := range map[string][]byte{"echo": s.fx.Echo, "grow": s.fx.Grow} {
+		p := s.prepare(t, code)
+		in := input(item("a", 1, "hello"))
+		var asked []int64
+		run := func(refuse int, with error) (engine.Result, error) {
+			asked = nil
+			return p.Run(engine.WithScheduler(t.Context(), growFunc(func(bytes int64) error {
+				if asked = append(asked, bytes); len(asked) == refuse {
+					return with
+				}
+				return nil
+			})), in, lim)
+		}
+		want, err := run(0, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !slices.IsSorted(asked) || len(asked) == 0 || asked[len(asked)-1] < want.Usage.MemoryPages*engine.PageSize || asked[len(asked)-1] > int64(lim.Memory) {
+			t.Errorf("%s used %d pages and asked for %d", name, want.Usage.MemoryPages, asked)
+		}
+		if steps := len(asked); name == "grow" && steps < 3 {
+			t.Errorf("it asked %d times", steps)
+		}
+		for refuse := range len(asked) {
+			if _, err := run(refuse+1, fmt.Errorf("no memory: %w", engine.ErrDropped)); !errors.Is(err, engine.ErrDropped) || engine.KindOf(err) != "" {
+				t.Errorf("%s, dropped at request %d: %v", name, refuse, err)
+			}
+			if _, err := run(refuse+1, &engine.Fault{Kind: engine.FaultLimitBytes}); engine.KindOf(err) != engine.FaultLimitBytes {
+				t.Errorf("%s, with a fault in request %d: %v", name, refuse, err)
+			}
+			if _, err := run(refuse+1, context.DeadlineExceeded); engine.KindOf(err) != engine.FaultDeadline {
+				t.Errorf("%s, at its deadline in request %d: %v", name, refuse, err)
+			}
+			if _, err := run(refuse+1, context.Canceled); engine.KindOf(err) != engine.FaultCanceled {
+				t.Errorf("%s, cancelled in request %d: %v", name, refuse, err)
+			}
+			got, err := run(0, nil)
+			if err != nil || !data.Equal(got.Outputs, want.Outputs) || got.Usage.Fuel != want.Usage.Fuel || got.Usage.MemoryPages != want.Usage.MemoryPages {
+				t.Errorf("%s again: %+v, %v; the first time %+v", name, got.Usage, err, want.Usage)
+			}
+			got.Release()
+		}
+		want.Release()
+	}
+}
+
 type yieldFunc func() error
+
+func (yieldFunc) Grow(context.Context, int64, time.Time) (time.Duration, error) { return 0, nil }
 
 func (f yieldFunc) Yield(context.Context, time.Time) (time.Duration, error) {
 	return time.Millisecond, f()

@@ -165,7 +165,7 @@ func compose(b *testing.B, d *dispatcher.Dispatcher, source string) *registry.Ve
 // against bare calls whose outputs are copied and kept, as those of a run are.
 func BenchmarkCompositions(b *testing.B) {
 	asServed(b)
-	d, e := platform(b, dispatcher.Config{Workers: workers, MemoryBudget: 4 << 30})
+	d, e, _ := platform(b, dispatcher.Config{Workers: workers, MemoryBudget: 4 << 30})
 	single := echo(b, d)
 	p := prepared(b, e, single, read(b, "../../wasmengine/testdata/hostile/echo-in-place.wasm"))
 	for _, c := range []struct {
@@ -259,7 +259,7 @@ func BenchmarkParallelStage(b *testing.B) {
 	code := working()
 	sides := make([]func(), 0, 2*workers)
 	for n := 1; n <= workers; n++ {
-		d, e := platform(b, dispatcher.Config{Workers: n, MemoryBudget: 4 << 30})
+		d, e, _ := platform(b, dispatcher.Config{Workers: n, MemoryBudget: 4 << 30})
 		work := publish(b, d, "work", code)
 		v := compose(b, d, chains("work", "each", 1, 1))
 		p := prepared(b, e, work, code)

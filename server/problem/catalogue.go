@@ -123,7 +123,7 @@ var requestEntries = []Entry{
 		"The function exists, but the tag is not set. A bare name means the tag latest."},
 	{UnknownRun, http.StatusNotFound, "There is no record of such a run",
 		"Look at the runs that there are with GET /v1/runs, or run it again with trace=1.",
-		"No run has this id, or its record is gone: records are kept of runs that were called with trace=1, of the last 200, until the server ends."},
+		"No run has this id, or its record is gone: records are kept of runs that were called with trace=1, at most of the last 200, until the server ends."},
 	{MethodNotAllowed, http.StatusMethodNotAllowed, "The method is not allowed here",
 		"Use one of the methods in the Allow header.",
 		"The address exists, but not with this method."},
