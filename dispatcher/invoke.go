@@ -232,6 +232,9 @@ func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Inv
 		}
 	}()
 	a.context = engine.Scheduled{Context: ctx, Scheduler: &a.instance}
+	if inv.worker != nil {
+		a.context.Worker = inv.worker
+	}
 	ctx = &a.context //nolint:contextcheck // it is ctx with the scheduler
 	if inv.Copied != nil {
 		ctx = engine.WithCopied(ctx, inv.Copied)

@@ -12,9 +12,9 @@ import (
 type worker struct {
 	engine  engine.Engine
 	version *registry.Version
-	program *program // of both, in use; nil if there is none
-	phases  phases   // that are not counted for all yet
-	inputs  []data.Set
+	program *program   // of both, in use; nil if there is none
+	phases  phases     // that are not counted for all yet
+	inputs  []data.Set // of an instance; room for the next one's
 }
 
 // loaded is the program of v for e if it is kept, or nil.
@@ -38,6 +38,7 @@ func (d *Dispatcher) keep(w *worker, e engine.Engine, v *registry.Version, p *pr
 func (d *Dispatcher) rest(w *worker) {
 	d.keep(w, nil, nil, nil)
 	d.metrics.phases.take(&w.phases)
+	w.inputs = nil // idle instances refer to their worker
 }
 
 // succeeded counts the phases of an invocation, which a worker may have run.

@@ -174,13 +174,17 @@ type schedulerKey struct{}
 type Scheduled struct {
 	context.Context
 	Scheduler Scheduler
+	Worker    any // pointer to who runs one instance after the other; nil if nobody does
 }
 
 // Value gives the scheduler to SchedulerOf, and the context's values to everyone
 // else.
 func (s *Scheduled) Value(key any) any {
-	if key == (schedulerKey{}) {
+	switch key {
+	case schedulerKey{}:
 		return s.Scheduler
+	case workerKey{}:
+		return s.Worker
 	}
 	return s.Context.Value(key)
 }
@@ -188,7 +192,7 @@ func (s *Scheduled) Value(key any) any {
 // WithScheduler returns a context whose runs ask s at slice boundaries: a
 // Scheduled.
 func WithScheduler(ctx context.Context, s Scheduler) context.Context {
-	return &Scheduled{ctx, s}
+	return &Scheduled{Context: ctx, Scheduler: s}
 }
 
 // SchedulerOf is the scheduler of ctx, or nil: then instances are never parked.
@@ -196,6 +200,12 @@ func SchedulerOf(ctx context.Context) Scheduler {
 	s, _ := ctx.Value(schedulerKey{}).(Scheduler)
 	return s
 }
+
+type workerKey struct{}
+
+// WorkerOf is the Worker of a Scheduled, or nil. An engine may let it have the
+// context that it had before, which its processor still has in its caches.
+func WorkerOf(ctx context.Context) any { return ctx.Value(workerKey{}) }
 
 type copiedKey struct{}
 
