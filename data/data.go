@@ -34,6 +34,10 @@ func (it *Item) Init(name string, key uint32, content []byte) {
 	it.digest.Store(nil)
 }
 
+// Move has the item refer to a copy of its content that lies elsewhere. As Init, it
+// must not be called on an item that is already in use.
+func (it *Item) Move(content []byte) { it.bytes = content }
+
 // Name is the item's name; it may be empty.
 func (it *Item) Name() string { return it.name }
 

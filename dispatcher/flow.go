@@ -213,7 +213,7 @@ func (r *run) made(app *application, number int, outputs []data.Set) {
 			continue
 		}
 		s, items := &app.flow.sets[k.Set], outputs[k.Output].Items
-		s.items = append(s.items, items...)
+		s.items = app.output[k.Output].Items()
 		r.hold(items, s.readers())
 		for _, u := range s.users {
 			if u.app.stream != nil && u.app.growing == u.argument {

@@ -51,6 +51,7 @@ type Invocation struct {
 	run     *share    // of the run that it is an instance of, or that calls it by name; nil for a call from outside
 	opens   bool      // nothing of that run has ended yet
 	patient bool      // that has begun, so it waits as long as it may take
+	worker  *worker   // that runs it; nil for a call from outside, or by name
 	depth   int       // compositions around it, where a call by name made it
 	tree    *callTree // of the run that made it, or nil
 }
@@ -72,8 +73,9 @@ type Answer struct {
 
 	result   engine.Result
 	instance instance
-	run      *run // of a composition
-	readers  int  // in a run: how many still want to read it
+	context  engine.Scheduled // in which the engine ran
+	run      *run             // of a composition
+	readers  int              // in a run: how many still want to read it
 }
 
 // Release gives back the memory in which the outputs lie. It must be called
@@ -139,15 +141,22 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant, run: inv.run, opens: inv.opens, patient: inv.patient}}
 	began := time.Now()
 	prepared := began
-	p := d.programs.lookup(e, v)
+	p := inv.worker.loaded(e, v)
 	if p == nil {
-		var err error
-		if p, err = d.prepare(ctx, inv.Tenant, e, v); err != nil {
-			return nil, err
+		if p = d.programs.lookup(e, v); p == nil {
+			var err error
+			if p, err = d.prepare(ctx, inv.Tenant, e, v); err != nil {
+				return nil, err
+			}
+			prepared = time.Now()
 		}
-		prepared = time.Now()
+		if inv.worker != nil {
+			d.keep(inv.worker, e, v, p)
+		}
 	}
-	defer d.programs.release(p)
+	if inv.worker == nil {
+		defer d.programs.release(p)
+	}
 
 	// Who gives inputs back while they are copied can't run twice.
 	once := inv.Copied != nil || d.permits.strict
@@ -169,7 +178,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 		case err == nil:
 			started := a.instance.since
 			a.Prepare, a.Queue, a.Run = prepared.Sub(began), started.Sub(prepared), time.Since(started)
-			d.metrics.phases(a)
+			d.succeeded(inv.worker, a)
 			return a, nil
 		case errors.Is(err, engine.ErrDropped):
 			whole, a.instance.patient = true, true
@@ -235,7 +244,11 @@ func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Inv
 			err = fmt.Errorf("run %s: %w: %v", v.Name, ErrEnginePanic, cause)
 		}
 	}()
-	ctx = engine.WithScheduler(ctx, &a.instance)
+	a.context = engine.Scheduled{Context: ctx, Scheduler: &a.instance}
+	if inv.worker != nil {
+		a.context.Worker = inv.worker
+	}
+	ctx = &a.context //nolint:contextcheck // it is ctx with the scheduler
 	if inv.Copied != nil {
 		ctx = engine.WithCopied(ctx, inv.Copied)
 	}

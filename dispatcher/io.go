@@ -266,7 +266,7 @@ func (r *run) slotted() {
 // call makes one call and passes on what it gives. done is called as soon as the
 // call has ended. r.mu is held, but not meanwhile.
 func (r *run) call(app *application, number int, done func()) {
-	in := app.inputs(number)
+	in := app.inputs(number, nil)
 	queued := app.asked
 	r.active++
 	r.share.active.Add(1)

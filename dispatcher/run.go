@@ -204,7 +204,7 @@ var errRunTime = errors.New("the run took too long")
 func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int, s *share, pure bool) *run {
 	r := &run{
 		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
-		held: map[*data.Item]*Answer{}, share: s,
+		share: s,
 	}
 	r.wake.L = &r.mu
 	r.calling.tree, r.calling.ticket.tenant, r.calling.ticket.granted = new(callTree), tenant, r.slotted
@@ -296,11 +296,14 @@ func (r *run) over() bool { return r.done || r.stop != nil || r.ctx.Err() != nil
 // work executes instances until there are none that can begin: then the first
 // worker waits for more, and others go. r.mu is held, but while a function runs.
 func (r *run) work(first bool) {
+	var w worker
+	defer r.d.rest(&w)
 	for !r.over() {
 		if len(r.ready) == 0 {
 			if !first || r.active == 0 && !r.calling.waits() {
 				return
 			}
+			r.d.rest(&w)
 			r.idle = true
 			r.wake.Wait()
 			r.idle = false
@@ -308,12 +311,13 @@ func (r *run) work(first bool) {
 		}
 		app := r.ready[0]
 		number := r.begun(&r.ready, app)
-		in := app.inputs(number)
+		w.inputs = app.inputs(number, w.inputs)
+		in := w.inputs // until the instance has ended
 		if b, composition := app.composition(); b != nil {
 			r.begin(b, composition, in, app, number)
 			continue
 		}
-		inv := Invocation{Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started}
+		inv := Invocation{Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w}
 		r.started = true
 		r.active++
 		r.share.active.Add(1)
@@ -412,6 +416,9 @@ func (r *run) used(u engine.Usage) {
 func (r *run) leave(app *application, number int, a *Answer) {
 	r.used(a.Usage)
 	a.readers = 1
+	if r.held == nil {
+		r.held = make(map[*data.Item]*Answer, app.count)
+	}
 	for _, s := range a.Outputs {
 		for _, it := range s.Items {
 			r.held[it] = a
@@ -509,8 +516,9 @@ func (app *application) name() string {
 	return name
 }
 
-// inputs are the sets that an instance gets. The run's lock is held.
-func (app *application) inputs(number int) []data.Set {
+// inputs are the sets that an instance gets, in room if that is enough. The run's
+// lock is held.
+func (app *application) inputs(number int, room []data.Set) []data.Set {
 	var buf [8][]*data.Item
 	var in [][]*data.Item
 	if app.stream != nil {
@@ -518,9 +526,9 @@ func (app *application) inputs(number int) []data.Set {
 	} else {
 		in = app.plan.Instance(number, buf[:0])
 	}
-	sets := make([]data.Set, len(app.sig.Inputs))
-	for i, p := range app.sig.Inputs {
-		sets[i].Name = p.Name
+	sets := slices.Grow(room[:0], len(app.sig.Inputs))
+	for _, p := range app.sig.Inputs {
+		sets = append(sets, data.Set{Name: p.Name})
 	}
 	for i, a := range app.node.Arguments {
 		sets[a.Param].Items = in[i]
