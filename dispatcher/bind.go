@@ -113,7 +113,8 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 	}
 	out := newBound(graph, make([]callee, len(resolved.Uses)))
 	for i, use := range resolved.Uses {
-		out.callees[i].version = use.Version
+		was, is := graph.References[i].Signature, use.Version.Signature
+		out.callees[i] = callee{version: use.Version, inputs: inOrder(was.Inputs, is.Inputs), outputs: inOrder(was.Outputs, is.Outputs)}
 		if use.Version.Kind == registry.KindIO {
 			if out.callees[i].io, err = b.io.bound(v, use.Version); err != nil {
 				return nil, err

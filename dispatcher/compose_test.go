@@ -236,3 +236,61 @@ func TestRecordsHoldNoItems(t *testing.T) {
 		t.Error("the record is not")
 	}
 }
+
+// What a composition applies may have the same sets in another order later: they
+// are known by their names.
+func TestSetsMove(t *testing.T) {
+	b := newBench(t, nil)
+	defer b.finish(t)
+	outputs := []string{"x", "y"} // of the version that is called
+	b.engine.run = func(_ context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+		out := map[string]data.Set{}
+		for _, s := range in { // what came as a leaves as x, what came as b as y
+			for _, it := range s.Items {
+				name := map[string]string{"a": "x", "b": "y"}[s.Name]
+				out[name] = data.Set{Name: name, Items: []*data.Item{data.NewItem(it.Name(), 0, it.Bytes())}}
+			}
+		}
+		return engine.NewResult([]data.Set{out[outputs[0]], out[outputs[1]]}, engine.Usage{}, 0, nil), nil
+	}
+	publish := func(code string, inputs, outputs []string) {
+		b.publish(t, code, func(p *Publication) {
+			p.Name, p.HasSignature = "pair", true
+			for _, name := range inputs {
+				p.Inputs = append(p.Inputs, engine.Param{Name: name, Type: engine.TypeSet})
+			}
+			for _, name := range outputs {
+				p.Outputs = append(p.Outputs, engine.Param{Name: name, Type: engine.TypeSet})
+			}
+		})
+	}
+	publish("1", []string{"a", "b"}, []string{"x", "y"})
+	inner := `function pair(a, b) => (x, y);
+		composition inner(a, b) => (x, y) { pair(a = each a, b = each b) => (x = x, y = y); }`
+	b.compose(t, "inner", inner)
+	v := b.compose(t, "outer", `function inner(a, b) => (x, y);
+		composition outer(p, q) => (r, s) { inner(a = all p, b = all q) => (r = x, s = y); }`)
+	want := func(when string) {
+		t.Helper()
+		a, err := b.call(t.Context(), v, set("p", "first"), set("q", "second"))
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		defer a.Release()
+		if r, s := string(a.Outputs[0].Items[0].Bytes()), string(a.Outputs[1].Items[0].Bytes()); r != "first" || s != "second" {
+			t.Errorf("%s: r is %q, s is %q", when, r, s)
+		}
+	}
+	want("as it was")
+	publish("2", []string{"b", "a"}, outputs)
+	want("after the function's inputs moved")
+	outputs = []string{"y", "x"}
+	publish("3", []string{"b", "a"}, outputs)
+	want("after its outputs moved")
+	b.compose(t, "inner", `function pair(b, a) => (y, x);
+		composition inner(b, a) => (x, y) { pair(a = each a, b = each b) => (x = x, y = y); }`)
+	want("after the composition's inputs moved")
+	b.compose(t, "inner", `function pair(b, a) => (y, x);
+		composition inner(b, a) => (y, x) { pair(a = each a, b = each b) => (x = x, y = y); }`)
+	want("after its outputs moved")
+}

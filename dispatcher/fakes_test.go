@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -151,8 +152,8 @@ func (r *fakeRegistry) Put(_ context.Context, reg registry.Registration) (*regis
 func (r *fakeRegistry) Resolve(_ context.Context, tenant string, ref registry.Ref) (*registry.Version, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range r.versions {
-		if v.Tenant == tenant && v.Name == ref.Name {
+	for _, v := range slices.Backward(r.versions) {
+		if v.Tenant == tenant && v.Name == ref.Name && (ref.Number == 0 || ref.Number == v.Number) {
 			return v, nil
 		}
 	}

@@ -201,6 +201,7 @@ func (r *run) close(app *application) {
 
 // made counts an instance as ended, with its outputs. r.mu is held.
 func (r *run) made(app *application, number int, outputs []data.Set) {
+	outputs = app.taken(outputs)
 	for o := range min(len(app.output), len(outputs)) {
 		app.output[o].Add(number, outputs[o].Items)
 		if n := app.output[o].Count(); n > r.limits.Items {

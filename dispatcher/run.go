@@ -73,8 +73,53 @@ func (b *bound) size() int { return b.sizes[len(b.sizes)-1] }
 // own, or an I/O function.
 type callee struct {
 	version *registry.Version
-	graph   *bound      // of a composition
+	graph   *bound // of a composition
+	inputs  []int  // where the version has those that the reference has; nil: in the same places
+	outputs []int
 	io      *ioFunction // if it is one
+}
+
+// inOrder says where a version has the sets that a composition was checked
+// against, which may have moved since: they are known by their names. It is nil if
+// all are where they were.
+func inOrder(was, is []engine.Param) (order []int) {
+	moved := false
+	for i, p := range was {
+		at := slices.IndexFunc(is, func(q engine.Param) bool { return q.Name == p.Name })
+		if at < 0 {
+			return nil
+		}
+		moved = moved || at != i
+		order = append(order, at)
+	}
+	if !moved {
+		return nil
+	}
+	return order
+}
+
+// given are the inputs of an instance in the order of what it is of.
+func (app *application) given(in []data.Set) []data.Set {
+	if app.node.Nested || app.callee().inputs == nil {
+		return in
+	}
+	sets := make([]data.Set, len(in))
+	for i, at := range app.callee().inputs {
+		sets[at] = in[i]
+	}
+	return sets
+}
+
+// taken are the outputs of an instance in the order that the composition knows.
+func (app *application) taken(out []data.Set) []data.Set {
+	if app.node.Nested || app.callee().outputs == nil {
+		return out
+	}
+	sets := make([]data.Set, len(out))
+	for i, at := range app.callee().outputs {
+		sets[i] = out[at]
+	}
+	return sets
 }
 
 // reachesIO reports whether applying it calls an I/O function.
@@ -314,7 +359,7 @@ func (r *run) work(first bool) {
 		w.inputs = app.inputs(number, w.inputs)
 		in := w.inputs // until the instance has ended
 		if b, composition := app.composition(); b != nil {
-			r.begin(b, composition, in, app, number)
+			r.begin(b, composition, app.given(in), app, number)
 			continue
 		}
 		inv := Invocation{Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w}
@@ -536,16 +581,9 @@ func (app *application) inputs(number int, room []data.Set) []data.Set {
 	return sets
 }
 
-// execute runs a function on its inputs, which are matched by position, as inv
-// says it waits.
+// execute runs a function on its inputs, as inv says it waits.
 func (r *run) execute(app *application, in []data.Set, inv Invocation) (*Answer, error) {
-	v := app.callee().version
-	if !v.Signature.Open {
-		for i := range in {
-			in[i].Name = v.Signature.Inputs[i].Name
-		}
-	}
-	inv.Target, inv.Inputs = v, in
+	inv.Target, inv.Inputs = app.callee().version, app.given(in)
 	return r.d.runInstance(r.ctx, inv)
 }
 
