@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,20 +17,27 @@ import (
 // runComposition runs a composition from its first instance to its outputs, on
 // what its names mean at this moment.
 func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answer, error) {
-	began := time.Now()
 	v := inv.Target
 	resolved, err := d.reg.ResolveAll(ctx, inv.Tenant, registry.Ref{Name: v.Name, Number: v.Number})
 	if err != nil {
 		return nil, fmt.Errorf("resolve %s@%d: %w", v.Name, v.Number, err)
 	}
-	limits := d.config.Load().Run
-	b, err := d.bind(resolved[0], limits)
+	b, err := d.bind(resolved[0], d.config.Load().Run, inv.depth)
 	if err != nil {
 		return nil, err
 	}
+	return d.runBound(ctx, inv, b)
+}
+
+// runBound runs a composition whose names are bound.
+func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (*Answer, error) {
+	if inv.Pure && !b.pure {
+		return nil, ErrNotPure
+	}
+	began := time.Now()
 	d.running.Add(1)
 	defer d.running.Add(-1)
-	r, outputs, err := d.runBound(ctx, inv, b)
+	r, outputs, err := d.runToEnd(ctx, inv, b)
 	a := &Answer{Outputs: outputs, Usage: r.usage, Queue: r.queue, Prepare: r.prepare, run: r}
 	a.Run = time.Since(began) - a.Queue - a.Prepare
 	if rec := r.record; rec != nil {
@@ -44,34 +52,46 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 	return a, nil
 }
 
-// runBound runs a bound composition: again, when others needed the memory that
+// runToEnd runs a bound composition: again, when others needed the memory that
 // it held. The outputs are there until the run is released.
-func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (r *run, outputs []data.Set, err error) {
+func (d *Dispatcher) runToEnd(ctx context.Context, inv Invocation, b *bound) (r *run, outputs []data.Set, err error) {
 	s := new(share)
+	if inv.run != nil { // a call by name: its memory is that of the run that makes it
+		s.age = inv.run.age
+	}
 	for again := true; again; again = errors.Is(err, errRunDropped) {
-		r = d.newRun(ctx, inv.Tenant, inv.Parallelism, s)
+		r = d.newRun(ctx, inv.Tenant, inv.Parallelism, s, b.pure)
+		r.started, r.calling.depth = inv.patient || err != nil, inv.depth
+		if inv.tree != nil {
+			r.calling.tree = inv.tree
+		}
 		if inv.Trace {
 			r.record = newRecorder(versionName(inv.Target), r.parallelism)
 		}
-		r.started = err != nil
 		outputs, err = r.do(b, inv.Inputs)
 	}
 	return r, outputs, err
 }
 
-// versionName is what a version is called: NAME@NUMBER.
-func versionName(v *registry.Version) string { return fmt.Sprintf("%s@%d", v.Name, v.Number) }
+// versionName is what a version is called: NAME@NUMBER; of an I/O function, NAME.
+func versionName(v *registry.Version) string {
+	if v.Kind == registry.KindIO {
+		return v.Name
+	}
+	return fmt.Sprintf("%s@%d", v.Name, v.Number)
+}
 
-// bind makes of a resolved composition what a run needs, and holds it to the
-// limits that are known before it begins.
-func (d *Dispatcher) bind(resolved *registry.Resolved, limits RunLimits) (*bound, error) {
-	b := binder{graphs: &d.graphs, limits: limits, done: map[*registry.Resolved]*bound{}}
-	return b.bind(resolved, 1)
+// bind makes of a resolved composition, which stands in others to that depth, what
+// a run needs, and holds it to the limits that are known before it begins.
+func (d *Dispatcher) bind(resolved *registry.Resolved, limits RunLimits, depth int) (*bound, error) {
+	b := binder{graphs: &d.graphs, io: d.io, limits: limits, done: map[*registry.Resolved]*bound{}}
+	return b.bind(resolved, depth+1)
 }
 
 // binder binds a composition and those that it applies, each once.
 type binder struct {
 	graphs *graphs
+	io     ioFunctions
 	limits RunLimits
 	done   map[*registry.Resolved]*bound
 }
@@ -94,6 +114,11 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 	out := newBound(graph, make([]callee, len(resolved.Uses)))
 	for i, use := range resolved.Uses {
 		out.callees[i].version = use.Version
+		if use.Version.Kind == registry.KindIO {
+			if out.callees[i].io, err = b.io.bound(v, use.Version); err != nil {
+				return nil, err
+			}
+		}
 		if use.Version.Kind != registry.KindComposition {
 			continue
 		}
@@ -104,6 +129,7 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 		out.callees[i].graph = nested
 		out.depth = max(out.depth, nested.depth+1)
 	}
+	out.pure = !slices.ContainsFunc(out.callees, callee.reachesIO)
 	// Compositions of one module stand after those that they apply.
 	out.sizes = make([]int, len(graph.Compositions))
 	depths := make([]int, len(graph.Compositions))

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"pappus/dispatcher/composition"
 	"pappus/engine"
@@ -72,13 +74,14 @@ func (d *Dispatcher) CheckComposition(ctx context.Context, tenant, name, source 
 
 func (d *Dispatcher) compile(ctx context.Context, tenant, name, source string) (*composition.Graph, []composition.Diagnostic, error) {
 	return composition.Compile(ctx, source, composition.Options{
-		Name: name, Resolver: tenantsNames{d.reg, tenant}, Nesting: d.config.Load().Run.Nesting, Reserved: registry.Reserved,
+		Name: name, Resolver: tenantsNames{d.reg, d.io, tenant}, Nesting: d.config.Load().Run.Nesting, Reserved: registry.Reserved,
 	})
 }
 
 // tenantsNames resolves what the compositions of a tenant refer to.
 type tenantsNames struct {
 	reg    Functions
+	io     ioFunctions
 	tenant string
 }
 
@@ -93,6 +96,9 @@ func (n tenantsNames) Resolve(ctx context.Context, reference string) (*compositi
 	}
 	if err != nil {
 		return nil, err
+	}
+	if registry.Reserved(ref.Name) {
+		return n.ioFunction(ref)
 	}
 	v, err := n.reg.Resolve(ctx, n.tenant, ref)
 	var missing *registry.NotFoundError
@@ -113,9 +119,22 @@ func (n tenantsNames) Resolve(ctx context.Context, reference string) (*compositi
 	return c, nil
 }
 
+// ioFunction finds one that a reference names.
+func (n tenantsNames) ioFunction(ref registry.Ref) (*composition.Callee, error) {
+	io, err := n.io.resolve(ref)
+	if err == nil {
+		return &composition.Callee{Name: ref.Name, IO: true, Signature: io.version.Signature}, nil
+	}
+	unknown := &composition.UnknownError{Reason: "is no I/O function of this server", Near: slices.Sorted(maps.Keys(n.io))}
+	if n.io[ref.Name] != nil {
+		unknown.Reason, unknown.Near = "is an I/O function, which has no versions or tags; write "+ref.Name, nil
+	}
+	return nil, unknown
+}
+
 // names are some of the names that there are, for suggestions.
 func (n tenantsNames) names(ctx context.Context) []string {
-	var names []string
+	names := slices.Collect(maps.Keys(n.io))
 	for _, kind := range []registry.Kind{registry.KindFunction, registry.KindComposition} {
 		page, _, err := n.reg.List(ctx, n.tenant, kind, "", registry.MaxPage)
 		if err != nil {

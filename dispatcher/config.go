@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pappus/engine"
+	"pappus/iofuncs"
 )
 
 // Config says how much may happen at once. Zero values stand for the defaults.
@@ -27,6 +28,9 @@ type Config struct {
 	ProgramBytes   int64         // bytes of loaded programs; idle ones beyond that are closed; default DefaultProgramBytes
 
 	Run RunLimits // of compositions
+
+	IO          IOLimits          // of calls of I/O functions
+	IOFunctions *iofuncs.Registry // those there are, besides system_Invoke; nil: no others
 
 	Defaults, Maximum engine.Limits // of functions; default engine.DefaultLimits, where Maximum is not lower, and engine.MaxLimits
 	MaxCode           int64         // bytes of code; default 64 MiB
@@ -49,6 +53,7 @@ func (c Config) withDefaults() Config {
 	c.ProgramBytes = orDefault(c.ProgramBytes, DefaultProgramBytes)
 	c.MaxCode = orDefault(c.MaxCode, 64<<20)
 	c.Run = c.Run.withDefaults(c.MemoryBudget)
+	c.IO = c.IO.withDefaults()
 	c.Maximum = c.Maximum.Or(engine.MaxLimits())
 	c.Defaults = c.Defaults.Or(engine.DefaultLimits().AtMost(c.Maximum))
 	return c
@@ -123,6 +128,7 @@ func (c Config) check() error {
 		{"workers", c.Workers < 0, c.Workers}, {"quantum", c.Quantum < 0, c.Quantum}, {"queue timeout", c.QueueTimeout < 0, c.QueueTimeout},
 		{"waiting", c.Waiting < 0, c.Waiting}, {"compile workers", c.CompileWorkers < 0, c.CompileWorkers},
 		{"compile timeout", c.CompileTimeout < 0, c.CompileTimeout}, {"compile waiting", c.CompileWaiting < 0, c.CompileWaiting},
+		{"calls of I/O functions", c.IO.Calls < 0, c.IO.Calls}, {"a tenant's calls of I/O functions", c.IO.TenantCalls < 0, c.IO.TenantCalls},
 		{"program bytes", c.ProgramBytes < 0, c.ProgramBytes}, {"largest code", c.MaxCode < 0, c.MaxCode},
 	} {
 		if v.negative {

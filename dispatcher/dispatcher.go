@@ -48,6 +48,8 @@ type Dispatcher struct {
 	graphs   graphs
 	records  records
 	running  atomic.Int64 // runs of compositions that are going on
+	io       ioFunctions
+	ioPool   *ioPool
 
 	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on
@@ -73,6 +75,10 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 	}
 	bodies, contexts := cfg.shares()
 	m, collectors := newMetrics()
+	io, ioCollectors, err := newIOFunctions(cfg.IOFunctions)
+	if err != nil {
+		return nil, err
+	}
 	d := &Dispatcher{
 		reg:      reg,
 		engines:  engines,
@@ -82,19 +88,29 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 		permits:  newPermits(cfg, contexts),
 		bodies:   newBudget("body", bodies, cfg.QueueTimeout, cfg.Waiting),
 		programs: newPrograms(cfg, reg, log, m.compiled),
+		io:       io,
+		ioPool:   newIOPool(cfg.IO),
 		idle:     make(chan struct{}, 1),
 
 		inspecting: make(chan struct{}, cfg.CompileWorkers),
 	}
 	d.config.Store(&cfg)
-	if err := register(registerer, collectors, d); err != nil {
+	if err := register(registerer, append(collectors, ioCollectors...), d); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// Resolve finds the version that ref names.
+// Resolve finds the version that ref names. One of kind registry.KindIO stands for
+// an I/O function.
 func (d *Dispatcher) Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error) {
+	if registry.Reserved(ref.Name) {
+		io, err := d.io.resolve(ref)
+		if err != nil {
+			return nil, err
+		}
+		return io.version, nil
+	}
 	return d.reg.Resolve(ctx, tenant, ref)
 }
 
@@ -125,12 +141,14 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 		case <-ctx.Done():
 			err = fmt.Errorf("stop what still runs: %w", context.Cause(ctx))
 			d.permits.stop()
+			d.ioPool.end()
 			d.programs.stop()
 			if d.calls.Load() > 0 {
 				<-d.idle
 			}
 		}
 	}
+	d.ioPool.end()
 	return errors.Join(err, d.programs.close())
 }
 

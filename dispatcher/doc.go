@@ -8,12 +8,15 @@
 //
 // An invocation of a function is one instance of one application: Invoke makes
 // the inputs fit the signature and then runs that instance. What runs a graph
-// makes several instances under the same rules.
+// makes several instances under the same rules. A call of an I/O function is one
+// application too, but waits for the world elsewhere than instances compute:
+// ioPool has its slots, and it holds no permit.
 //
 // # Lock order
 //
 // Every type here has at most one mutex, and none is held while another is
 // taken, while a channel is waited on, or while an engine, the registry or a
-// logger is called. The mutexes are those of permits, Budget, programs and
-// compilePool.
+// logger is called. The mutexes are those of permits, Budget, programs, compilePool
+// and ioPool. Only a run's mutex may be held while one of these is taken, and
+// nobody takes it who holds one.
 package dispatcher

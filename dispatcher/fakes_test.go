@@ -168,6 +168,10 @@ func (r *fakeRegistry) ResolveAll(ctx context.Context, tenant string, refs ...re
 		}
 		found[i] = &registry.Resolved{Version: v}
 		for _, u := range v.Uses {
+			if u.IO {
+				found[i].Uses = append(found[i].Uses, &registry.Resolved{Version: &registry.Version{Name: u.Name, Kind: registry.KindIO, Signature: u.Signature}})
+				continue
+			}
 			used, err := r.ResolveAll(ctx, tenant, registry.Ref{Name: u.Name, Tag: u.Tag, Number: u.Number, Digest: u.Digest})
 			if err != nil {
 				return nil, err
@@ -239,6 +243,14 @@ func (b *bench) finish(t testing.TB) {
 	}
 	if b.permits.alive != 0 || len(b.permits.growing) != 0 || len(b.permits.runs) != 0 {
 		t.Errorf("%d instances are alive, %d want to grow, %d runs are not released", b.permits.alive, len(b.permits.growing), len(b.permits.runs))
+	}
+	if b.ioPool.going != 0 || len(b.ioPool.tenants) != 0 || b.ioPool.able.Len() != 0 {
+		t.Errorf("slots for I/O are still in use: %+v", b.ioPool)
+	}
+	for name, io := range b.io {
+		if going, waiting := io.going.Load(), io.waiting.Load(); going != 0 || waiting != 0 {
+			t.Errorf("%s: %d calls go on, and %d wait", name, going, waiting)
+		}
 	}
 	if n := b.engine.open.Load(); n != 0 {
 		t.Errorf("%d programs were not closed", n)

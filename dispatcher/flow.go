@@ -35,6 +35,9 @@ func (r *run) begin(b *bound, index int, inputs []data.Set, parent *application,
 		app := &f.apps[i]
 		*app = application{flow: f, node: &graph.Nodes[i], place: -1, growing: -1}
 		app.sig = b.callee(app.node)
+		if !app.node.Nested {
+			app.io = app.callee().io
+		}
 		app.missing = len(app.node.Arguments)
 		paths = append(append(paths, f.path...), i)
 		app.path = paths[len(paths)-depth : len(paths) : len(paths)]

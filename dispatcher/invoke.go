@@ -45,11 +45,15 @@ type Invocation struct {
 	// Trace keeps a record of a composition's run, which Answer.RunID names.
 	Trace bool
 
-	run     *share // of the run that it is an instance of; nil for a call
-	opens   bool   // nothing of that run has ended yet
-	patient bool   // that has begun, so it waits as long as it may take
+	// Pure has the invocation end with ErrNotPure if it would apply I/O functions.
+	Pure bool
 
-	worker *worker // that runs it; nil for a call from outside
+	run     *share    // of the run that it is an instance of, or that calls it by name; nil for a call from outside
+	opens   bool      // nothing of that run has ended yet
+	patient bool      // that has begun, so it waits as long as it may take
+	depth   int       // compositions around it, where a call by name made it
+	tree    *callTree // of the run that made it, or nil
+	worker  *worker   // that runs it; nil if it is no instance
 }
 
 // Answer is what an invocation left.
@@ -106,14 +110,23 @@ func (d *Dispatcher) invoke(ctx context.Context, inv Invocation) (*Answer, error
 		return nil, err
 	}
 	defer d.leave()
+	return d.target(ctx, inv)
+}
+
+// target runs what an invocation is of.
+func (d *Dispatcher) target(ctx context.Context, inv Invocation) (*Answer, error) {
 	var err error
 	if inv.Inputs, err = arrange(inv.Target.Signature, inv.Inputs); err != nil {
 		return nil, err
 	}
-	if inv.Target.Kind == registry.KindComposition {
+	switch inv.Target.Kind {
+	case registry.KindComposition:
 		return d.runComposition(ctx, inv)
+	case registry.KindIO:
+		return d.runIO(ctx, inv)
+	default:
+		return d.runInstance(ctx, inv)
 	}
-	return d.runInstance(ctx, inv)
 }
 
 // runInstance runs one instance of a function from admission to answer. An

@@ -77,7 +77,7 @@ func (p *permits) feed() {
 // share is what a run has of the memory. A nil share is that of an invocation
 // which is no run.
 type share struct {
-	age     uint64
+	age     uint64       // shared with the runs that it calls by name
 	held    atomic.Int64 // bytes of outputs that are not used up
 	active  atomic.Int64 // instances that have begun, and whose inputs are not given back yet
 	waiting atomic.Int64 // of these, how many wait for a permit or memory
@@ -111,6 +111,7 @@ func (p *permits) settle(s *share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.drop, s.dropped = nil, false
+	p.dispatch()
 }
 
 // exit forgets a run, which holds nothing.
@@ -182,8 +183,11 @@ func (p *permits) unstick() {
 		youngest.drop()
 		return
 	}
-	if s := oldest.run; s != nil && s.active.Load() == s.waiting.Load() && p.used == s.held.Load()+p.grown() {
-		held := s.held.Load()
+	// Before it is looked at what the run does: it may do the last of it just now,
+	// and then it comes here again.
+	p.stuck.Store(true)
+	if held, waits := p.family(oldest); waits && p.used == held+p.grown() {
+		p.stuck.Store(false)
 		if oldest.owner != nil {
 			p.growing = p.growing[:0]
 		} else {
@@ -193,7 +197,23 @@ func (p *permits) unstick() {
 			engine.Bytes(oldest.bytes), engine.Bytes(held), engine.Bytes(p.memory))})
 		return
 	}
-	p.stuck.Store(true) // answers are being read, or a run is about to give something back
+	// Answers are being read, or a run is about to give something back.
+}
+
+// family is what the run holds that a waiter is of, with the runs that it calls by
+// name, and whether all that is going on in them waits. p.mu is held.
+func (p *permits) family(w *waiter) (held int64, waits bool) {
+	if w.run == nil {
+		return 0, false
+	}
+	waits = true
+	for s := range p.runs {
+		if s.age == w.age {
+			held += s.held.Load()
+			waits = waits && s.active.Load() == s.waiting.Load()
+		}
+	}
+	return held, waits
 }
 
 // grown is what instances have that wait for more. p.mu is held.

@@ -393,7 +393,7 @@ func TestRunsShareLittleMemory(t *testing.T) {
 				graph := chain(2+n%3, b.unary(), shard.Each, b.references)
 				nodes := graph.Entry().Nodes
 				nodes[len(nodes)-1].Arguments[0].Kind = c.last
-				r, sets, err := b.runBound(t.Context(), Invocation{Tenant: "default", Inputs: []data.Set{{Name: "s0", Items: some(c.items + n%3)}}}, newBound(graph, b.callees))
+				r, sets, err := b.runToEnd(t.Context(), Invocation{Tenant: "default", Inputs: []data.Set{{Name: "s0", Items: some(c.items + n%3)}}}, newBound(graph, b.callees))
 				if err != nil {
 					t.Error(err)
 					return ""

@@ -33,6 +33,7 @@ type bound struct {
 	sizes      []int              // applications of each composition, with all that is nested
 	signatures []engine.Signature // of each composition
 	depth      int                // compositions within one another, itself included
+	pure       bool               // no I/O function is applied, at any depth: the same inputs have the same outputs
 }
 
 // entry is the index of the composition that the graph is of.
@@ -43,7 +44,7 @@ type use struct{ node, argument int }
 
 // newBound makes what a run needs of a graph and of what its references mean.
 func newBound(graph *composition.Graph, callees []callee) *bound {
-	b := &bound{graph: graph, callees: callees, depth: 1, signatures: make([]engine.Signature, len(graph.Compositions)), uses: make([][][]use, len(graph.Compositions))}
+	b := &bound{graph: graph, callees: callees, depth: 1, pure: !slices.ContainsFunc(callees, callee.reachesIO), signatures: make([]engine.Signature, len(graph.Compositions)), uses: make([][][]use, len(graph.Compositions))}
 	for i := range graph.Compositions {
 		c := &graph.Compositions[i]
 		b.signatures[i] = c.Signature()
@@ -68,19 +69,24 @@ func (b *bound) callee(n *composition.Node) *engine.Signature {
 // size is how many applications the composition has, with all that is nested.
 func (b *bound) size() int { return b.sizes[len(b.sizes)-1] }
 
-// callee is what a reference means: a function, or a composition with a graph of
-// its own.
+// callee is what a reference means: a function, a composition with a graph of its
+// own, or an I/O function.
 type callee struct {
 	version *registry.Version
-	graph   *bound // nil for functions
+	graph   *bound      // of a composition
+	io      *ioFunction // if it is one
 }
+
+// reachesIO reports whether applying it calls an I/O function.
+func (c callee) reachesIO() bool { return c.io != nil || c.graph != nil && !c.graph.pure }
 
 // run is one execution of a composition. Everything that is not fixed at its
 // beginning is guarded by mu, which nobody holds while a function runs; it comes
 // before the locks of permits and programs.
 //
 // The goroutine that asked for the run works on it, and others beside it while
-// there is more to do than it can: at most one for each permit.
+// there is more to do than it can: at most one for each permit. Calls of I/O
+// functions are none of their business: see calling.
 type run struct {
 	d           *Dispatcher
 	ctx         context.Context
@@ -92,6 +98,7 @@ type run struct {
 	mu      sync.Mutex
 	wake    sync.Cond // for the first worker, who waits when there is nothing to do
 	workers int       // besides the first one
+	idle    bool      // the first one waits
 	active  int       // instances that are being executed
 	started bool      // an instance has been: later ones wait as long as the run may take
 	opened  bool      // an instance has ended: later ones wait in the run's own line
@@ -108,6 +115,7 @@ type run struct {
 	record  *recorder              // nil if nobody wants to see what happened
 	spare   []*Answer              // room for the next of them
 	params  []shard.Param          // room for describing an application
+	calling calling                // I/O functions
 }
 
 // failure is how an instance failed, and where.
@@ -157,8 +165,10 @@ type application struct {
 	flow  *flow
 	node  *composition.Node
 	sig   *engine.Signature // of the callee
+	io    *ioFunction       // if it is one
 	path  []int             // where it is
 	place int               // in ready, or -1
+	asked time.Duration     // of an I/O function in a run with a record: when calls began to wait
 
 	missing int           // arguments whose sets are not complete
 	plan    *shard.Plan   // once all of its sets are complete
@@ -191,14 +201,19 @@ var errRunDropped = errors.New("the run is dropped for want of memory")
 var errRunTime = errors.New("the run took too long")
 
 // newRun prepares a run, with its share of the memory. It must be released.
-func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int, s *share) *run {
+func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int, s *share, pure bool) *run {
 	r := &run{
 		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
 		share: s,
 	}
 	r.wake.L = &r.mu
+	r.calling.tree, r.calling.ticket.tenant, r.calling.ticket.granted = new(callTree), tenant, r.slotted
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	d.permits.enter(s, func() { r.cancel(errRunDropped) })
+	var drop func()
+	if pure {
+		drop = func() { r.cancel(errRunDropped) }
+	}
+	d.permits.enter(s, drop)
 	return r
 }
 
@@ -222,6 +237,9 @@ func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
 	for r.workers > 0 {
 		r.wake.Wait()
 	}
+	r.mu.Unlock()
+	r.endCalls()
+	r.mu.Lock()
 	var err error
 	switch {
 	case r.stop != nil:
@@ -282,16 +300,17 @@ func (r *run) work(first bool) {
 	defer r.d.rest(&w)
 	for !r.over() {
 		if len(r.ready) == 0 {
-			if !first || r.active == 0 {
+			if !first || r.active == 0 && !r.calling.waits() {
 				return
 			}
 			r.d.rest(&w)
+			r.idle = true
 			r.wake.Wait()
+			r.idle = false
 			continue
 		}
 		app := r.ready[0]
-		number := app.next
-		r.begun(app)
+		number := r.begun(&r.ready, app)
 		w.inputs = app.inputs(number, w.inputs)
 		in := w.inputs // until the instance has ended
 		if b, composition := app.composition(); b != nil {
@@ -365,15 +384,22 @@ func (r *run) hire() {
 	}()
 }
 
-// begun counts the next instance of the application that is first as begun.
-func (r *run) begun(app *application) {
+// begun counts the next instance of the application that is first in a queue as
+// begun, and says which it is.
+func (r *run) begun(q *ready, app *application) (number int) {
+	number = app.next
 	if app.next++; app.next == app.count {
-		heap.Pop(&r.ready)
+		heap.Pop(q)
 	}
+	return number
 }
 
 // more makes an application's instances up to count ready. r.mu is held.
 func (r *run) more(app *application, count int) {
+	if app.io != nil {
+		r.waitForCall(app, count)
+		return
+	}
 	app.count = count
 	if app.place < 0 && app.next < app.count {
 		heap.Push(&r.ready, app)

@@ -253,7 +253,7 @@ func TestRunsAreWhatTheyMean(t *testing.T) {
 				var runs sync.WaitGroup
 				for range c.at {
 					runs.Go(func() {
-						r, got, err := b.runBound(t.Context(), Invocation{Tenant: "default", Inputs: inputs, Parallelism: parallelism}, newBound(g, b.callees))
+						r, got, err := b.runToEnd(t.Context(), Invocation{Tenant: "default", Inputs: inputs, Parallelism: parallelism}, newBound(g, b.callees))
 						if engine.KindOf(err) == engine.FaultLimitInstances {
 							return
 						}
@@ -313,7 +313,7 @@ func TestRunFails(t *testing.T) {
 		}
 		items = append(items, data.NewItem(fmt.Sprint("item", i), 7, content))
 	}
-	r := b.newRun(t.Context(), "default", 0, new(share))
+	r := b.newRun(t.Context(), "default", 0, new(share), true)
 	_, err := r.do(newBound(g, b.callees), []data.Set{{Name: "in", Items: items}})
 	var fault *engine.Fault
 	if !errors.As(err, &fault) || fault.Kind != engine.FaultTrap || fault.Application != "first" || fault.Instance != 20 || fault.Item != `in0: "item20", key 7` {

@@ -16,11 +16,15 @@ import (
 // Use is a reference of a composition to what it applies, and the signature
 // against which that was checked. At most one of Tag, Number and Digest is set;
 // with none of them the tag latest is meant.
+//
+// An I/O function has a reserved name, and no versions: its row has none of the
+// three. It is no business of the registry what such a name stands for.
 type Use struct {
 	Name      string           `json:"name"`
 	Tag       string           `json:"tag,omitempty"`
 	Number    int64            `json:"number,omitempty"`
 	Digest    data.Digest      `json:"digest,omitzero"`
+	IO        bool             `json:"io,omitempty"` // an I/O function
 	Signature engine.Signature `json:"signature"`
 }
 
@@ -32,7 +36,7 @@ func (u Use) pinned() bool { return u.Number != 0 || !u.Digest.IsZero() }
 
 // follows is the tag that the reference follows, or "".
 func (u Use) follows() string {
-	if u.pinned() {
+	if u.pinned() || u.IO {
 		return ""
 	}
 	return cmp.Or(u.Tag, LatestTag)
@@ -41,6 +45,12 @@ func (u Use) follows() string {
 // pins reports whether the reference means v and nothing else.
 func (u Use) pins(v *Version) bool {
 	return u.Name == v.Name && (u.Number == v.Number || !u.Digest.IsZero() && u.Digest == v.Digest)
+}
+
+// ioFunction stands for what a row about an I/O function refers to. Its signature
+// is that of the row: who knows the function compares.
+func (u Use) ioFunction(tenant string) *Version {
+	return &Version{Tenant: tenant, Name: u.Name, Kind: KindIO, Signature: u.Signature}
 }
 
 // Bounds of a composition.
@@ -78,8 +88,11 @@ func checkComposition(reg Registration) error {
 		} else if parsed != ref {
 			return &NameError{What: "reference", Name: ref.String(), Reason: "has more than one of tag, number and digest"}
 		}
-		if Reserved(u.Name) {
-			return fmt.Errorf("%w: %s is not among the references of a composition, since it is no version of anything", ErrReservedName, u.Name)
+		if Reserved(u.Name) != u.IO {
+			return fmt.Errorf("%w: %s is a reference to an I/O function if, and only if, its name is reserved", ErrReservedName, u.Name)
+		}
+		if u.IO && ref != (Ref{Name: u.Name}) {
+			return &NameError{What: "reference", Name: ref.String(), Reason: "is to an I/O function, which has no versions or tags"}
 		}
 		if seen[ref] {
 			return &NameError{What: "reference", Name: ref.String(), Reason: "is there twice"}

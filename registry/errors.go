@@ -29,7 +29,7 @@ var (
 
 // NotFoundError says what does not exist.
 type NotFoundError struct {
-	What  string // "function", "composition", "version", "tag", "digest" or "code"
+	What  string // "function", "composition", "I/O function", "version", "tag", "digest" or "code"
 	Name  string // as it was asked for
 	Other Kind   // what the name is instead; "" if it is nothing
 }
@@ -37,7 +37,11 @@ type NotFoundError struct {
 func (e *NotFoundError) Error() string {
 	text := fmt.Sprintf("%s %.140q not found", e.What, e.Name)
 	if e.Other != "" {
-		text += fmt.Sprintf("; it is a %s", e.Other)
+		article := "a"
+		if e.Other == KindIO {
+			article = "an"
+		}
+		text += fmt.Sprintf("; it is %s %s", article, e.Other)
 	}
 	return text
 }

@@ -125,10 +125,10 @@ func (r *Registry) checkFormat() error {
 		switch have := string(meta.Get(keyFormat)); have {
 		case "":
 			return meta.Put(keyFormat, strconv.AppendInt(nil, formatFunctions, 10))
-		case strconv.Itoa(formatFunctions), strconv.Itoa(formatCompositions):
+		case strconv.Itoa(formatFunctions), strconv.Itoa(formatCompositions), strconv.Itoa(formatIO):
 			return nil
 		default:
-			return fmt.Errorf("%w: it has format %.20q, this version reads %d and %d", ErrFormat, have, formatFunctions, formatCompositions)
+			return fmt.Errorf("%w: it has format %.20q, this version reads %d to %d", ErrFormat, have, formatFunctions, formatIO)
 		}
 	})
 }

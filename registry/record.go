@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,16 +17,18 @@ import (
 )
 
 // Versions of the records, keys and folders below. Every record carries the one
-// that it came with. A directory has the second from its first composition on:
-// one that never had any can be read by programs that know only the first.
+// that it came with. A directory has the second from its first composition on,
+// and the third from the first one that applies an I/O function: one that never
+// had any can be read by programs that know only those before.
 const (
 	formatFunctions    = 1
 	formatCompositions = 2
+	formatIO           = 3 // of rows about I/O functions
 )
 
 // Buckets and keys. Tenants and names hold no zero byte, so it separates.
 //
-//	meta:         "format"                            → "1" or "2"
+//	meta:         "format"                            → "1", "2" or "3"
 //	functions:    TENANT 0 NAME                       → functionRecord, of compositions too
 //	versions:     TENANT 0 NAME 0 number (8, BE)      → versionRecord
 //	digests:      TENANT 0 NAME 0 digest (32)         → number (8, BE)
@@ -254,8 +257,16 @@ func decodeReferences(b []byte, of versionID) ([]Use, error) {
 	return c.Uses, nil
 }
 
+// formatOf is the format of a record of these references.
+func formatOf(uses []Use) int {
+	if slices.ContainsFunc(uses, func(u Use) bool { return u.IO }) {
+		return formatIO
+	}
+	return formatCompositions
+}
+
 func encodeReferences(uses []Use) ([]byte, error) {
-	b, err := json.Marshal(referencesRecord{Format: formatCompositions, Uses: uses})
+	b, err := json.Marshal(referencesRecord{Format: formatOf(uses), Uses: uses})
 	if err != nil {
 		return nil, fmt.Errorf("record of references: %w", err)
 	}
@@ -282,7 +293,20 @@ func (r records) putComposition(v *Version) error {
 	if err := r.tx.Bucket(bucketReferences).Put(key, references); err != nil {
 		return err
 	}
-	return r.tx.Bucket(bucketMeta).Put(keyFormat, strconv.AppendInt(nil, formatCompositions, 10))
+	return r.mark(formatOf(v.Uses))
+}
+
+// mark makes the directory one of at least that format.
+func (r records) mark(format int) error {
+	meta := r.tx.Bucket(bucketMeta)
+	have, err := strconv.Atoi(string(meta.Get(keyFormat)))
+	if err != nil {
+		return damaged("the directory's format")
+	}
+	if have >= format {
+		return nil
+	}
+	return meta.Put(keyFormat, strconv.AppendInt(nil, int64(format), 10))
 }
 
 func (r records) putVersion(v *Version) error {

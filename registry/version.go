@@ -22,8 +22,9 @@ type Kind string
 
 // Kinds of names.
 const (
-	KindFunction    Kind = "function"    // code
-	KindComposition Kind = "composition" // a graph of applications
+	KindFunction    Kind = "function"     // code
+	KindComposition Kind = "composition"  // a graph of applications
+	KindIO          Kind = "I/O function" // trusted code of the platform; never stored, see Use.IO
 )
 
 // Version is one immutable version of a function or a composition. Versions are
@@ -68,7 +69,7 @@ type Registration struct {
 
 	// Of compositions only. The graph's encoding is the caller's; it has to be
 	// the same for the same graph, since the digest is taken of it and not of
-	// the source. References to I/O functions are not among the uses.
+	// the source.
 	Source string
 	Graph  []byte
 	Uses   []Use

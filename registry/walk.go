@@ -8,8 +8,9 @@ import (
 )
 
 // Resolved is a version and, of a composition, all that it applies, as names
-// meant it at one moment. What is applied twice is there once. It is shared:
-// nobody writes to it.
+// meant it at one moment. What is applied twice is there once, but for I/O
+// functions, of which a Version has the name, the signature that the composition
+// was checked against, and nothing else. It is shared: nobody writes to it.
 type Resolved struct {
 	Version *Version
 	Uses    []*Resolved // in the order of Version.Uses
@@ -116,6 +117,10 @@ func (w *walk) follow(node *Resolved) error {
 	node.Uses = make([]*Resolved, len(uses))
 	bad := &UsesError{User: w.path[len(w.path)-1].String()}
 	for i, use := range uses {
+		if use.IO {
+			node.Uses[i] = &Resolved{Version: use.ioFunction(w.tenant)}
+			continue
+		}
 		id, f, err := w.id(use.Ref())
 		if err == nil && !strict && f.Kind != KindComposition {
 			continue

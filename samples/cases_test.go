@@ -109,7 +109,7 @@ func folders(t *testing.T) map[string]tree {
 		logcount["in/logs/"+name] = log
 	}
 
-	return map[string]tree{
+	all := map[string]tree{
 		"logcount/cases/errors":        logcount,
 		"logcount/cases/no-logs":       {"in/pattern/pattern": []byte("x"), "out/total/total": []byte("0\n")},
 		"logcount/cases/empty-pattern": fails(tree{"in/pattern/pattern": []byte("\n"), "in/logs/log": []byte("a\n")}),
@@ -121,6 +121,21 @@ func folders(t *testing.T) map[string]tree {
 		"matmac/cases/cut":     fails(tree{"in/a/m": matrix(1, 1), "in/b/m": matrix(1, 1), "in/c/m": matrix(1, 1)[:9]}),
 		"diamond/cases/2x2":    diamond(matrix(2, 1, 2, 3, 4)),
 		"diamond/cases/5x3":    diamond(randomMatrix(5, 5, 3, math.MaxInt64/2)),
+
+		"callmake/cases/two":     {"in/jobs/a": []byte("wordcount text\nto be\n"), "in/jobs/b": []byte("f@3 in put\n"), "out/requests/a": []byte("INVOKE wordcount\n0 6 text/\nto be\n\n"), "out/requests/b": []byte("INVOKE f@3\n0 0 in put/\n\n")},
+		"callmake/cases/no-set":  fails(tree{"in/jobs/a": []byte("wordcount\nto be\n")}),
+		"callmake/cases/no-line": fails(tree{"in/jobs/a": []byte("wordcount text")}),
+		"callread/cases/three":   {"in/answers/a": []byte("OK 17\n4 3 x/y\n1\n2\n"), "in/answers/b": []byte("FAULT exit 5\ncode 1"), "in/answers/c": []byte("OK 0\n"), "out/contents/a": []byte("1\n2"), "out/faults/b": []byte("exit")},
+		"callread/cases/cut":     fails(tree{"in/answers/a": []byte("OK 17\n4 3 x/y\n1\n2")}),
+		"callread/cases/long":    fails(tree{"in/answers/a": []byte("OK 17\n4 99999999999 x/y\n1\n2\n")}),
+		"callread/cases/other":   fails(tree{"in/answers/a": []byte("yes\n")}),
+		"callall/cases/several": {
+			"in/jobs/words": []byte("wordcount text\nto be or not to be"), "in/jobs/numbers": []byte("sum@1 numbers\n1 2\n"),
+			"in/jobs/bad": []byte("sum numbers\none"), "in/jobs/nobody": []byte("nobody text\n"), "in/jobs/set": []byte("sum texts\n1"),
+			"out/contents/words": wordCounts([]byte("to be or not to be")), "out/contents/numbers": []byte("3\n"),
+			"out/faults/bad": []byte("exit"), "out/faults/nobody": []byte("unknown-function"), "out/faults/set": []byte("bad-request"),
+		},
+		"callall/cases/no-line": fails(tree{"in/jobs/a": []byte("wordcount text")}),
 
 		"sum/cases/several":       {"in/numbers/a": []byte("1 2\n3\n"), "in/numbers/b": []byte("\t40\r\n"), "in/numbers/c": {}, "out/total/total": []byte("46\n")},
 		"sum/cases/none":          {"out/total/total": []byte("0\n")},
@@ -190,6 +205,8 @@ func folders(t *testing.T) map[string]tree {
 		"sumoccurrence/cases/no-logs":         occurs("x", "x", nil),
 		"sumoccurrence/cases/empty-pattern":   fails(tree{"in/pattern/pattern": []byte("\n"), "in/logs/log": []byte("a\nb\n")}),
 	}
+	maps.Copy(all, imageFolders())
+	return all
 }
 
 func caseJSON(t *testing.T, v any) []byte {

@@ -4,6 +4,7 @@
 // the case folders.
 //
 // The package owns these files. Its tests check the modules' shape, rebuild
-// them, run every case, and compare what the functions do with the same in Go.
+// them, run every case, compare what the functions do with the same in Go, and
+// run the compositions of images on a dispatcher.
 // Its code knows nothing else of the project.
 package samples

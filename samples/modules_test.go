@@ -49,7 +49,7 @@ func TestModulesAreFunctions(t *testing.T) {
 					t.Errorf("export %s: %v %v", export, e, ok)
 				}
 			}
-			if len(code) > 10<<10 {
+			if len(code) > 24<<10 {
 				t.Errorf("%d bytes: not small", len(code))
 			}
 			section, ok := m.Custom("pappus")

@@ -29,7 +29,7 @@ type prepared struct {
 }
 
 // prepare makes a sample ready; limits are those in place of its own.
-func prepare(t *testing.T, e engine.Engine, sample string, limits engine.Limits) *prepared {
+func prepare(t testing.TB, e engine.Engine, sample string, limits engine.Limits) *prepared {
 	t.Helper()
 	code, err := fs.ReadFile(samples.Files(), path.Join(sample, sample+".wasm"))
 	if err != nil {

@@ -60,6 +60,10 @@ func toProblem(err error) *problem.Problem {
 		return problem.New(problem.BadRequest, input.Error())
 	case errors.As(err, &large):
 		return problem.New(problem.RequestTooLarge, large.Error())
+	case errors.Is(err, dispatcher.ErrNotPure):
+		p = problem.New(problem.MethodNotAllowed, err.Error())
+		p.Hint = "Call it with POST."
+		return p
 	case errors.Is(err, dispatcher.ErrUnknownCode):
 		return problem.New(problem.UnknownCode, err.Error())
 	case errors.Is(err, registry.ErrReservedName):

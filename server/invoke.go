@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"strings"
@@ -34,8 +35,8 @@ func (s *Server) invoke(x *exchange) error {
 }
 
 // invokeByQuery runs a function on the texts in the request's query. Only what
-// is pure may be called so, because whoever sees a GET feels free to repeat it;
-// all functions that can be registered are.
+// is pure may be called so, because whoever sees a GET feels free to repeat it:
+// what applies no I/O function.
 func (s *Server) invokeByQuery(x *exchange) error {
 	version, accept, err := s.target(x)
 	if err != nil {
@@ -49,7 +50,11 @@ func (s *Server) invokeByQuery(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return s.call(x, version, c.done(), query, accept)
+	query.pure = true
+	if err = s.call(x, version, c.done(), query, accept); errors.Is(err, dispatcher.ErrNotPure) {
+		x.w.Header().Set("Allow", http.MethodPost)
+	}
+	return err
 }
 
 // target is the function or composition that the path names, and the forms of answers that
@@ -69,7 +74,7 @@ func (s *Server) target(x *exchange) (*registry.Version, accepted, error) {
 
 // call runs a function and answers with what it left.
 func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set, query runQuery, accept accepted) error {
-	inv := dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs, Parallelism: query.parallelism, Trace: query.trace}
+	inv := dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs, Parallelism: query.parallelism, Trace: query.trace, Pure: query.pure}
 	if x.region.mapped != nil {
 		inv.Copied = func(content []byte) { x.region.done(content, &x.memory) }
 	}

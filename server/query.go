@@ -71,6 +71,7 @@ type invokeQuery struct {
 type runQuery struct {
 	parallelism int // 0: not given
 	trace       bool
+	pure        bool // it is a GET: nothing may run that is not pure
 }
 
 // read takes a parameter, if it is one of these.

@@ -332,7 +332,7 @@ type RunApplication struct {
 	// Name With those of the compositions that it stands in, like `Nested/Resize`; the second of a name there is `Resize#2`
 	Name string `json:"name"`
 
-	// Callee The version that it applies, like `resize@3`
+	// Callee The version that it applies, like `resize@3`, or the name of an I/O function
 	Callee string `json:"callee"`
 
 	// Instances In the order in which they ended

@@ -254,7 +254,7 @@ func (c *commandLine) composeShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			opts := composition.Options{Name: name}
+			opts := composition.Options{Name: name, Reserved: registry.Reserved}
 			if name == "" {
 				opts.Name = source.name()
 			}

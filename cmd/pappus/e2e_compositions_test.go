@@ -19,7 +19,9 @@ import (
 )
 
 // parts are the functions that samples of compositions apply.
-var parts = []string{"matmac", "matmul", "sum", "sumoccurrence", "wordcount", "wordmerge"}
+var parts = []string{
+	"callmake", "callread", "image-decode", "image-encode", "image-sheet", "image-thumbnail", "matmac", "matmul", "sum", "sumoccurrence", "wordcount", "wordmerge",
+}
 
 // isComposition reports whether a sample is one.
 func isComposition(name string) bool {
@@ -203,4 +205,60 @@ func TestCompositionClient(t *testing.T) {
 	}
 	_, err = p.client.GetComposition(t.Context(), "logcount")
 	wantCode(t, err, problem.UnknownComposition)
+}
+
+// What applies I/O functions, or is one, is called like anything else, but not by
+// GET; nothing can take an I/O function's place, and nothing holds one.
+func TestIOFunctions(t *testing.T) {
+	dir := t.TempDir()
+	p := serve(t, dir)
+	p.pushComposition(t, "callall")
+	job := `{"inputs": {"jobs": [{"name": "a", "text": "sum numbers\n1 2 3"}]}}`
+	status, header, body := p.do("POST", "/v1/invoke/callall?trace=1", client.TypeJSON, job)
+	if status != 200 || body != "6\n" || header.Get("Pappus-Fuel") == "0" {
+		t.Errorf("%d %q %v", status, body, header)
+	}
+	if _, _, record := p.do("GET", "/v1/runs/"+header.Get("Pappus-Run"), "", ""); !strings.Contains(record, `"callee":"system_Invoke"`) {
+		t.Errorf("%s", record)
+	}
+	status, header, body = p.do("GET", "/v1/invoke/callall?in.jobs=x", "", "")
+	if status != 405 || header.Get("Allow") != "POST" || !strings.Contains(body, "method-not-allowed") {
+		t.Errorf("by GET: %d %v %s", status, header, body)
+	}
+	request := "INVOKE sum\n0 3 numbers/\n4 5\n"
+	if status, _, body = p.do("POST", "/v1/invoke/system_Invoke", "", request); status != 200 || !strings.HasPrefix(body, "OK ") || !strings.HasSuffix(body, "\n0 2 total/total\n9\n\n") {
+		t.Errorf("alone: %d %q", status, body)
+	}
+	r := command(t.Context(), t, p.url, "invoke", "system_Invoke", "--in", "requests=text:"+request)
+	if r.exit != 0 || !strings.HasSuffix(r.stdout, "\n0 2 total/total\n9\n\n") {
+		t.Errorf("%d %q %q", r.exit, r.stdout, r.stderr)
+	}
+	for path, want := range map[string]int{"system_Invoke": 405, "system_Other": 404, "system_Invoke@3": 404} {
+		if status, _, body := p.do("GET", "/v1/invoke/"+path, "", ""); status != want {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	if status, _, body = p.do("POST", "/v1/invoke/system_Invoke", "", "sum"); status != 502 || !strings.Contains(body, "io-failed") || !strings.Contains(body, "a line of at most") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _, body := p.do("GET", "/v1/functions/system_Invoke", "", ""); status != 404 || !strings.Contains(body, "it is an I/O function") {
+		t.Errorf("%d %s", status, body)
+	}
+	if _, _, metrics := p.do("GET", "/metrics", "", ""); !strings.Contains(metrics, `pappus_io_calls_total{function="system_Invoke",outcome="ok"} 3`) || !strings.Contains(metrics, `pappus_io_calls_total{function="system_Invoke",outcome="io-failed"} 1`) {
+		t.Error("the calls are not counted")
+	}
+	// Pinning leaves it alone.
+	r = command(t.Context(), t, p.url, "compose", "push", "--pin", "--json", "../../samples/callall/callall.comp")
+	if r.exit != 0 || !strings.Contains(r.stdout, "callmake@sha256:") || strings.Contains(r.stdout, "system_Invoke@") {
+		t.Errorf("%d %s %s", r.exit, r.stdout, r.stderr)
+	}
+	p.stop()
+	p = serve(t, dir)
+	if status, _, body = p.do("POST", "/v1/invoke/callall", client.TypeJSON, job); status != 200 || body != "6\n" {
+		t.Errorf("after a restart: %d %q", status, body)
+	}
+	wantCode(t, p.client.DeleteFunction(t.Context(), "callread"), problem.InUse)
+	if err := p.client.DeleteComposition(t.Context(), "callall"); err != nil {
+		t.Error(err)
+	}
 }

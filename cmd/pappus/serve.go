@@ -22,6 +22,7 @@ import (
 
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/iofuncs"
 	"pappus/registry"
 	"pappus/server"
 	"pappus/wasmengine"
@@ -188,6 +189,9 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		}
 	}
 
+	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(); err != nil {
+		return fmt.Errorf("list the I/O functions: %w", err)
+	}
 	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm}, metrics, log)
 	if err != nil {
 		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")

@@ -173,7 +173,7 @@ func (c *checker) function(ctx context.Context, f *function) error {
 		c.fail(f.name.place, "take another name", "the name %.80s belongs to the platform, and can't stand for something else", f.name.text)
 	}
 	if c.opts.Resolver == nil {
-		w.known, w.ref = true, unresolved(w.reference, declared)
+		w.known, w.ref = true, c.unresolved(w.reference, declared)
 		return nil
 	}
 	if c.isOwn(w.reference) {
@@ -222,13 +222,14 @@ func (c *checker) unknown(at place, reference string, err *UnknownError) {
 }
 
 // unresolved is the reference of a graph that nobody runs.
-func unresolved(text string, sig engine.Signature) Reference {
+func (c *checker) unresolved(text string, sig engine.Signature) Reference {
 	name, tag, _ := strings.Cut(text, "@")
-	return Reference{Name: name, Tag: tag, Signature: sig}
+	io := tag == "" && c.opts.Reserved != nil && c.opts.Reserved(name)
+	return Reference{Name: name, Tag: tag, IO: io, Signature: sig}
 }
 
 func reference(c *Callee, sig engine.Signature) Reference {
-	return Reference{Name: c.Name, Tag: c.Tag, Number: c.Number, Digest: c.Digest, Signature: sig}
+	return Reference{Name: c.Name, Tag: c.Tag, Number: c.Number, Digest: c.Digest, IO: c.IO, Signature: sig}
 }
 
 // differs says how a declaration differs from a registered signature, or "". Names

@@ -29,6 +29,9 @@ type Callee struct {
 	Number int64
 	Digest data.Digest
 
+	// IO says that it is an I/O function: then the reference is a name only.
+	IO bool
+
 	Signature engine.Signature
 
 	// Applies are the references of a composition, so that recursion is found;

@@ -101,8 +101,11 @@ func (g *Graph) textOf(b *strings.Builder, c *Composition) {
 		if !n.Nested && g.References[n.Callee].String() != n.Name {
 			fmt.Fprintf(b, "  %s", g.References[n.Callee])
 		}
-		if n.Nested {
+		switch {
+		case n.Nested:
 			b.WriteString("  composition")
+		case g.References[n.Callee].IO:
+			b.WriteString("  I/O")
 		}
 		fmt.Fprintf(b, "  line %d\n", n.Position.Line)
 		for _, a := range n.Arguments {
@@ -143,6 +146,7 @@ const (
 	vertexOutput
 	vertexFunction
 	vertexNested
+	vertexIO   // an I/O function
 	vertexBend // of a long edge
 )
 
@@ -190,8 +194,11 @@ func (g *Graph) picture(c *Composition) (vertices []vertex, edges []edge) {
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
 		v := vertex{kind: vertexFunction, label: n.Name, rank: 1, note: chainWords(n, g.Callee(n))}
-		if n.Nested {
+		switch {
+		case n.Nested:
 			v.kind = vertexNested
+		case g.References[n.Callee].IO:
+			v.kind = vertexIO
 		}
 		vertices = append(vertices, v)
 		at := len(vertices) - 1
@@ -218,6 +225,7 @@ func (g *Graph) picture(c *Composition) (vertices []vertex, edges []edge) {
 func (g *Graph) dot() string {
 	shapes := map[vertexKind]string{
 		vertexInput: "shape=ellipse", vertexOutput: "shape=ellipse, style=bold", vertexFunction: "shape=box, style=rounded", vertexNested: "shape=box, peripheries=2",
+		vertexIO: "shape=box, style=\"rounded,dashed\"",
 	}
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace
 	quote := func(text string) string { return `"` + escape(text) + `"` }

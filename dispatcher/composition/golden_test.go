@@ -28,7 +28,7 @@ func (r registered) Resolve(_ context.Context, text string) (*composition.Callee
 		return nil, &composition.UnknownError{Near: slices.Sorted(maps.Keys(r))}
 	}
 	c := *found
-	c.Name = name
+	c.Name, c.IO = name, reserved(name)
 	switch {
 	case qualified && which == "":
 		return nil, &composition.UnknownError{Reason: "is no reference"}

@@ -41,6 +41,9 @@ type Reference struct {
 	Number int64       `json:"number,omitempty"`
 	Digest data.Digest `json:"digest,omitzero"`
 
+	// IO says that an I/O function is applied. Only its name is set then.
+	IO bool `json:"io,omitempty"`
+
 	// Signature is that against which the graph was checked. Parameters are
 	// matched by position. If it is open the function had none: then these inputs
 	// are the sets that it is given.
@@ -292,6 +295,9 @@ func (r Reference) check() error {
 	}
 	if r.Name == "" || pins > 1 || r.Number < 0 {
 		return fmt.Errorf("%.80q has no name, or more than one of tag, number and digest", r.Name)
+	}
+	if r.IO && pins > 0 {
+		return fmt.Errorf("%.80q is an I/O function, and has a tag, number or digest", r.Name)
 	}
 	return r.Signature.Check()
 }

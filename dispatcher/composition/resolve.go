@@ -37,7 +37,7 @@ func (f *flow) scriptCallee(ctx context.Context, app *application) (*callee, err
 	}
 	w.known = true
 	if f.opts.Resolver == nil {
-		w.ref = unresolved(word, engine.Signature{Inputs: numbered("in", len(app.args)), Outputs: numbered("out", len(app.outs))})
+		w.ref = f.unresolved(word, engine.Signature{Inputs: numbered("in", len(app.args)), Outputs: numbered("out", len(app.outs))})
 		return w, nil
 	}
 	r, err := f.resolve(ctx, word)

@@ -148,6 +148,7 @@ text { font: 13px sans-serif; fill: #222; text-anchor: middle }
 rect { fill: #eef3fb; stroke: #44608c }
 .input rect, .output rect { fill: #f6f6f6; stroke: #888 }
 .output rect { stroke-width: 2 }
+.io rect { fill: #fdf3e3; stroke: #a06a1c }
 .nested rect { fill: #f1ecf8; stroke: #6b4c94; stroke-dasharray: 5 3 }
 path { fill: none; stroke: #777 }
 marker path { fill: #777; stroke: none }
@@ -176,7 +177,7 @@ func (g *Graph) svg() string {
 
 // drawn draws one composition and returns its height.
 func drawn(b *strings.Builder, vertices []vertex, edges []edge) float64 {
-	classes := map[vertexKind]string{vertexInput: "input", vertexOutput: "output", vertexFunction: "function", vertexNested: "nested"}
+	classes := map[vertexKind]string{vertexInput: "input", vertexOutput: "output", vertexFunction: "function", vertexNested: "nested", vertexIO: "io"}
 	labels := make([]int, len(vertices)) // of edges that leave each
 	for _, e := range edges {
 		from := &vertices[e.from]

@@ -75,7 +75,7 @@ var rules = map[string]rule{
 	"client/api":          {},
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
-	"samples":             {tests: []string{"cases", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"bench/loopback":      {},
 	"docs":                {},
 	"internal/contract":   {},
@@ -110,7 +110,7 @@ var dependencies = map[string]dependency{
 		why:  "bbolt is a detail of registry, so that another store can take its place",
 	},
 	"github.com/prometheus/client_golang": {
-		only: []string{"cmd/...", "server", "dispatcher", "wasmengine", "internal/hammer"},
+		only: []string{"cmd/...", "server", "dispatcher", "wasmengine", "internal/hammer", "samples"},
 		why:  "the other packages have no metrics of their own",
 	},
 	"github.com/spf13": { // cobra, and pflag below it

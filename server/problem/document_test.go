@@ -22,8 +22,8 @@ func markdown() string {
 		"server explains the code; `detail` says what happened this time, `hint` what to do, `instance` is the request's id, as in the\n" +
 		"header `X-Request-Id` and in the server's log. Faults of functions have, where they exist, `exit_code`, `stderr` (its tail), `stack`\n" +
 		"(innermost call first) and `usage`.\n\n" +
-		"Codes that begin with `limit-`, `egress-refused`, `io-failed`, `io-timeout` and `not-cached` are of compositions, I/O functions and\n" +
-		"remembered results. They have their names already, and nothing raises them yet.\n\n" +
+		"Codes that begin with `limit-` are of compositions, and `egress-refused`, `io-failed` and `io-timeout` of I/O functions.\n" +
+		"`not-cached` is of remembered results; nothing raises it yet.\n\n" +
 		"| code | status | |\n|---|---|---|\n")
 	for _, e := range Catalogue() {
 		fmt.Fprintf(&b, "| [`%s`](#%s) | %d | %s |\n", e.Code, e.Code, e.Status, e.Title)

@@ -1,0 +1,38 @@
+package iofuncs
+
+import "fmt"
+
+// Kind is how a call failed. Its text is that of the fault that it becomes.
+type Kind string
+
+// Kinds of failures.
+const (
+	KindFailed  Kind = "io-failed"      // there was no answer, or none that can be used
+	KindTimeout Kind = "io-timeout"     // it took too long
+	KindRefused Kind = "egress-refused" // a rule forbids the address
+)
+
+// Error is the failure of a call.
+type Error struct {
+	Kind   Kind
+	Item   string // the input item that it is about, as "requests: \"a\", key 1"; empty: the call as a whole
+	Detail string // what happened, where, and what to do about it; for the user
+	Err    error  // the cause, if any
+}
+
+func (e *Error) Error() string {
+	text := string(e.Kind)
+	if e.Item != "" {
+		text += fmt.Sprintf(" (%s)", e.Item)
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
