@@ -11,6 +11,36 @@ import (
 	"pappus/engine"
 )
 
+// flow is one execution of one composition of a graph: of the run's own, or of a
+// nested one, which is an instance of an application in another flow.
+type flow struct {
+	bound  *bound
+	graph  *composition.Composition
+	parent *application // nil for the outermost
+	number int          // of the instance of parent that it is
+	path   []int        // of parent, and number
+
+	sets  []flowing
+	apps  []application
+	left  int // applications that are not done
+	ended bool
+}
+
+// flowing is a set of a flow.
+type flowing struct {
+	items    []*data.Item // once it is complete, in order; until then, as they come
+	arrivals []int        // of items, once it is complete; nil where they came in order
+	complete bool
+	output   bool // of the composition
+	users    []user
+}
+
+// user is an argument that gets a set.
+type user struct {
+	app      *application
+	argument int
+}
+
 // begin starts a composition on its inputs: as the run's own, or as an instance
 // of parent. r.mu is held.
 func (r *run) begin(b *bound, index int, inputs []data.Set, parent *application, number int) {

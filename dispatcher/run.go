@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"pappus/data"
-	"pappus/dispatcher/composition"
 	"pappus/dispatcher/shard"
 	"pappus/engine"
-	"pappus/registry"
 )
 
 // DefaultParallelism is how many instances the any-forms may make unless a run
@@ -23,107 +21,6 @@ const (
 	DefaultParallelism = 16
 	MaxParallelism     = 1024
 )
-
-// bound is a graph whose names have been resolved: what they mean for one run,
-// whatever happens to them while it runs.
-type bound struct {
-	graph      *composition.Graph
-	callees    []callee           // by index of graph.References
-	uses       [][][]use          // by composition and set: the arguments that get it
-	sizes      []int              // applications of each composition, with all that is nested
-	signatures []engine.Signature // of each composition
-	depth      int                // compositions within one another, itself included
-	pure       bool               // no I/O function is applied, at any depth: the same inputs have the same outputs
-}
-
-// entry is the index of the composition that the graph is of.
-func (b *bound) entry() int { return len(b.graph.Compositions) - 1 }
-
-// use is an argument of a node.
-type use struct{ node, argument int }
-
-// newBound makes what a run needs of a graph and of what its references mean.
-func newBound(graph *composition.Graph, callees []callee) *bound {
-	b := &bound{graph: graph, callees: callees, depth: 1, pure: !slices.ContainsFunc(callees, callee.reachesIO), signatures: make([]engine.Signature, len(graph.Compositions)), uses: make([][][]use, len(graph.Compositions))}
-	for i := range graph.Compositions {
-		c := &graph.Compositions[i]
-		b.signatures[i] = c.Signature()
-		b.uses[i] = make([][]use, len(c.Sets))
-		for n := range c.Nodes {
-			for a, arg := range c.Nodes[n].Arguments {
-				b.uses[i][arg.Set] = append(b.uses[i][arg.Set], use{n, a})
-			}
-		}
-	}
-	return b
-}
-
-// callee is the signature of what a node applies.
-func (b *bound) callee(n *composition.Node) *engine.Signature {
-	if n.Nested {
-		return &b.signatures[n.Callee]
-	}
-	return &b.graph.References[n.Callee].Signature
-}
-
-// size is how many applications the composition has, with all that is nested.
-func (b *bound) size() int { return b.sizes[len(b.sizes)-1] }
-
-// callee is what a reference means: a function, a composition with a graph of its
-// own, or an I/O function.
-type callee struct {
-	version *registry.Version
-	graph   *bound // of a composition
-	inputs  []int  // where the version has those that the reference has; nil: in the same places
-	outputs []int
-	io      *ioFunction // if it is one
-}
-
-// inOrder says where a version has the sets that a composition was checked
-// against, which may have moved since: they are known by their names. It is nil if
-// all are where they were.
-func inOrder(was, is []engine.Param) (order []int) {
-	moved := false
-	for i, p := range was {
-		at := slices.IndexFunc(is, func(q engine.Param) bool { return q.Name == p.Name })
-		if at < 0 {
-			return nil
-		}
-		moved = moved || at != i
-		order = append(order, at)
-	}
-	if !moved {
-		return nil
-	}
-	return order
-}
-
-// given are the inputs of an instance in the order of what it is of.
-func (app *application) given(in []data.Set) []data.Set {
-	if app.node.Nested || app.callee().inputs == nil {
-		return in
-	}
-	sets := make([]data.Set, len(in))
-	for i, at := range app.callee().inputs {
-		sets[at] = in[i]
-	}
-	return sets
-}
-
-// taken are the outputs of an instance in the order that the composition knows.
-func (app *application) taken(out []data.Set) []data.Set {
-	if app.node.Nested || app.callee().outputs == nil {
-		return out
-	}
-	sets := make([]data.Set, len(out))
-	for i, at := range app.callee().outputs {
-		sets[i] = out[at]
-	}
-	return sets
-}
-
-// reachesIO reports whether applying it calls an I/O function.
-func (c callee) reachesIO() bool { return c.io != nil || c.graph != nil && !c.graph.pure }
 
 // run is one execution of a composition. Everything that is not fixed at its
 // beginning is guarded by mu, which nobody holds while a function runs; it comes
@@ -173,66 +70,6 @@ type failure struct {
 // before orders failures: of those that are seen, the first one counts.
 func (f *failure) before(other *failure) bool {
 	return cmp.Or(slices.Compare(f.path, other.path), cmp.Compare(f.instance, other.instance)) < 0
-}
-
-// flow is one execution of one composition of a graph: of the run's own, or of a
-// nested one, which is an instance of an application in another flow.
-type flow struct {
-	bound  *bound
-	graph  *composition.Composition
-	parent *application // nil for the outermost
-	number int          // of the instance of parent that it is
-	path   []int        // of parent, and number
-
-	sets  []flowing
-	apps  []application
-	left  int // applications that are not done
-	ended bool
-}
-
-// flowing is a set of a flow.
-type flowing struct {
-	items    []*data.Item // once it is complete, in order; until then, as they come
-	arrivals []int        // of items, once it is complete; nil where they came in order
-	complete bool
-	output   bool // of the composition
-	users    []user
-}
-
-// user is an argument that gets a set.
-type user struct {
-	app      *application
-	argument int
-}
-
-// application is a node of a flow with its instances.
-type application struct {
-	flow  *flow
-	node  *composition.Node
-	sig   *engine.Signature // of the callee
-	io    *ioFunction       // if it is one
-	path  []int             // where it is
-	place int               // in ready, or -1
-	asked time.Duration     // of an I/O function in a run with a record: when calls began to wait
-
-	missing int           // arguments whose sets are not complete
-	plan    *shard.Plan   // once all of its sets are complete
-	stream  *shard.Stream // or while the last one grows
-	growing int           // argument that does, or -1
-	per     int           // instances for each item of it
-	arrived []arrived     // items of it
-	closed  bool          // no further instances come
-
-	next, count int            // of instances: the first that is not begun, and how many are known
-	ended       int            // of those that are begun
-	output      []shard.Output // by index of the callee's outputs
-}
-
-// arrived is an item of a set that grows, and how many of the instances that get
-// it have not ended.
-type arrived struct {
-	item *data.Item
-	left int
 }
 
 // errRunStopped is the cause with which a run that failed cancels what still runs.
@@ -504,81 +341,6 @@ func (r *run) unhold(a *Answer) {
 	}
 	r.share.held.Add(-a.instance.bytes)
 	r.unread = append(r.unread, a)
-}
-
-// ready are applications with instances that can begin, the deepest in the graph
-// first: what is near the end frees memory, and what is at the beginning takes
-// it. It is a heap.
-type ready []*application
-
-func (q ready) Len() int           { return len(q) }
-func (q ready) Less(i, j int) bool { return slices.Compare(q[i].path, q[j].path) > 0 }
-
-func (q ready) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].place, q[j].place = i, j
-}
-
-// Push is for package heap.
-func (q *ready) Push(x any) {
-	app := x.(*application) //nolint:errcheck // nothing else is pushed
-	app.place = len(*q)
-	*q = append(*q, app)
-}
-
-// Pop is for package heap.
-func (q *ready) Pop() any {
-	last := len(*q) - 1
-	app := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	app.place = -1
-	return app
-}
-
-// composition is the one that the application applies; a nil graph says that it
-// applies a function.
-func (app *application) composition() (b *bound, index int) {
-	b = app.flow.bound
-	if app.node.Nested {
-		return b, app.node.Callee
-	}
-	if b = b.callees[app.node.Callee].graph; b != nil {
-		index = b.entry()
-	}
-	return b, index
-}
-
-// callee is what the application's function or composition is.
-func (app *application) callee() *callee { return &app.flow.bound.callees[app.node.Callee] }
-
-// name is the application's, with those of the compositions that it is nested in.
-func (app *application) name() string {
-	name := app.node.Name
-	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
-		name = parent.node.Name + "/" + name
-	}
-	return name
-}
-
-// inputs are the sets that an instance gets, in room if that is enough. The run's
-// lock is held.
-func (app *application) inputs(number int, room []data.Set) []data.Set {
-	var buf [8][]*data.Item
-	var in [][]*data.Item
-	if app.stream != nil {
-		in = app.stream.Instance(number, buf[:0])
-	} else {
-		in = app.plan.Instance(number, buf[:0])
-	}
-	sets := slices.Grow(room[:0], len(app.sig.Inputs))
-	for _, p := range app.sig.Inputs {
-		sets = append(sets, data.Set{Name: p.Name})
-	}
-	for i, a := range app.node.Arguments {
-		sets[a.Param].Items = in[i]
-	}
-	return sets
 }
 
 // execute runs a function on its inputs, as inv says it waits.
