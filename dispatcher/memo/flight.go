@@ -33,10 +33,10 @@ type flight struct {
 	began  time.Time
 	ctx    context.Context
 	cancel context.CancelFunc
-	placed chan struct{} // closed: no caller's memory is read any more
 	done   chan struct{}
 
 	// mu:
+	placed    chan struct{} // closed: no caller's memory is read any more; nil: nobody waits for it
 	waiters   int
 	leader    bool // it still waits
 	isPlaced  bool
@@ -56,8 +56,8 @@ type flight struct {
 // Shared is what a run knows of those it is for. Methods may be called from any
 // goroutine. A run that is not shared has one too.
 type Shared struct {
-	flight *flight // nil: the run has one caller, who waits for its end
-	call   *Call
+	flight  *flight // nil: the run has one caller, who waits for its end
+	timeout time.Duration
 }
 
 // Placed tells that the inputs will not be read any more. Until then the run ends
@@ -74,10 +74,10 @@ func (s *Shared) Placed() {
 }
 
 func (f *flight) setPlaced() {
-	if !f.isPlaced {
-		f.isPlaced = true
+	if !f.isPlaced && f.placed != nil {
 		close(f.placed)
 	}
+	f.isPlaced = true
 }
 
 // Timeout is how long the run may take: the longest of the callers' timeouts at
@@ -85,7 +85,7 @@ func (f *flight) setPlaced() {
 // gets a run of its own if this one does not end in time.
 func (s *Shared) Timeout() time.Duration {
 	if s.flight == nil {
-		return s.call.Timeout
+		return s.timeout
 	}
 	f := s.flight
 	f.table.mu.Lock()
@@ -111,8 +111,7 @@ func (t *flights) join(ctx context.Context, c *Call, key Key, born uint64, dead 
 		}
 		f = &flight{
 			table: t, call: c, key: key, born: born, began: time.Now(),
-			placed: make(chan struct{}), done: make(chan struct{}),
-			leader: true, longest: c.Timeout,
+			done: make(chan struct{}), leader: true, longest: c.Timeout,
 		}
 		f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 		t.of[key] = f
@@ -151,19 +150,20 @@ func (t *flights) wait(ctx context.Context, f *flight, leads bool) bool {
 	if leads {
 		f.leader = false
 	}
-	abandon := f.waiters == 0 || leads && !f.isPlaced
+	reads := leads && !f.isPlaced
+	abandon := f.waiters == 0 || reads
 	if abandon {
 		t.unlist(f)
+	}
+	if reads {
+		f.placed = make(chan struct{})
 	}
 	t.mu.Unlock()
 	if abandon {
 		f.cancel()
 	}
-	if leads {
-		select {
-		case <-f.placed:
-		case <-f.done:
-		}
+	if reads {
+		<-f.placed // or it ends, which is the same
 	}
 	return false
 }

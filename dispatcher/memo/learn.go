@@ -25,7 +25,7 @@ const (
 
 	// The first calls are remembered while nothing is known. For small inputs,
 	// whose hashing is cheap, these are many.
-	warmSmall, warmLarge = 64, 2
+	warmSmall, warmLarge = 64, 1
 
 	// A new figure counts this much against what was seen before.
 	recency = 1.0 / 16

@@ -39,6 +39,7 @@ type Memo struct {
 	functions registered
 	rate      rate
 	counts    counts
+	start     time.Time
 
 	sample                atomic.Uint64 // hits, for VerifyEvery
 	verified, differences atomic.Uint64
@@ -53,7 +54,7 @@ func New(o Options) (*Memo, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Memo{options: o}
+	m := &Memo{options: o, start: time.Now()}
 	m.flights.of = make(map[Key]*flight)
 	m.functions.most, m.functions.of = o.Functions, make(map[registration]*Function)
 	var err error
@@ -157,28 +158,32 @@ type Outcome struct {
 // Callers of equal calls share one run. Its error is a *engine.Fault of the
 // caller's own when the function failed or ctx ended, or what run returned.
 func (m *Memo) Do(ctx context.Context, c Call, run Run) (Outcome, error) {
-	f := c.Function
-	m.functions.use(f)
 	n := measure(c.Inputs)
-	if !f.decide(n) && !c.Keyed {
-		f.each(func(k *counts) { k.unkeyed.Add(1) })
-		began := time.Now()
-		r, err := run(ctx, &Shared{call: &c})
-		if fault, ok := repeatable(err); ok {
-			f.ran(n, timeOf(r, fault, time.Since(began)), 0)
-		}
-		return Outcome{Result: r, Source: Computed}, err
+	m.functions.use(c.Function)
+	if !c.Function.decide(n) && !c.Keyed {
+		return m.leave(ctx, c.Function, c.Timeout, n, run)
 	}
 	key := m.key(&c, n)
 	if c.Refresh {
-		return m.refresh(ctx, &c, key, n, run)
+		return m.refresh(ctx, c, key, n, run)
 	}
-	if e := m.find(&key, f.scope); e != nil {
+	if e := m.find(&key, c.Function.scope); e != nil {
 		if o, ok, err := m.hit(&c, e, FromMemory, n); ok {
 			return o, err
 		}
 	}
-	return m.share(ctx, &c, key, n, run)
+	return m.share(ctx, c, key, n, run)
+}
+
+// leave just runs a call.
+func (m *Memo) leave(ctx context.Context, f *Function, timeout time.Duration, n sizes, run Run) (Outcome, error) {
+	f.each(func(k *counts) { k.unkeyed.Add(1) })
+	began := time.Since(m.start) // cheaper than time.Now, and this is what a call that does not pay costs
+	r, err := run(ctx, &Shared{timeout: timeout})
+	if fault, ok := repeatable(err); ok {
+		f.ran(n, timeOf(r, fault, time.Since(m.start)-began), 0)
+	}
+	return Outcome{Result: r, Source: Computed}, err
 }
 
 // Lookup answers a call from memory or disk, or reports that it can't. The
@@ -264,7 +269,8 @@ func (m *Memo) hit(c *Call, e *entry, source Source, n sizes) (o Outcome, ok boo
 }
 
 // share runs a call together with its equals.
-func (m *Memo) share(ctx context.Context, c *Call, key Key, n sizes, run Run) (Outcome, error) {
+func (m *Memo) share(ctx context.Context, call Call, key Key, n sizes, run Run) (Outcome, error) {
+	c := &call
 	f := c.Function
 	overloads := 0
 	for {
@@ -284,7 +290,7 @@ func (m *Memo) share(ctx context.Context, c *Call, key Key, n sizes, run Run) (O
 			o, _, err := m.hit(c, found, FromMemory, n)
 			return o, err
 		case flight == nil: // it is closed
-			r, err := run(ctx, &Shared{call: c})
+			r, err := run(ctx, &Shared{timeout: c.Timeout})
 			return Outcome{Result: r, Source: Computed, Keyed: true, Key: key}, err
 		case leads:
 			go m.fly(flight, n, run)
@@ -304,17 +310,24 @@ func (m *Memo) fly(fl *flight, n sizes, run Run) {
 	f := fl.call.Function
 	var r engine.Result
 	var e *entry
-	err := fmt.Errorf("%w: it ended its goroutine", ErrPanicked)
-	defer func() { fl.finish(r, e, err) }()
+	var err error
+	ended := false
+	defer func() {
+		if !ended {
+			err = fmt.Errorf("%w: it ended its goroutine", ErrPanicked)
+		}
+		fl.finish(r, e, err)
+	}()
 
 	if e = m.load(&fl.key, f.scope); e != nil && e.knows(fl.call.Fuel) != nothing {
-		fl.source, err = FromDisk, nil
+		fl.source, ended = FromDisk, true
 		return
 	}
 	e = nil
 	fl.source = Computed
 	f.looked(n, false)
-	r, err = protected(fl.ctx, &Shared{flight: fl, call: fl.call}, run)
+	r, err = protected(fl.ctx, &Shared{flight: fl}, run)
+	ended = true
 	e, fl.stored = m.keep(fl.call, fl.key, fl.born, n, r, err, time.Since(fl.began))
 }
 
@@ -341,10 +354,10 @@ func (m *Memo) land(c *Call, fl *flight, leads bool, n sizes, overloads *int) (o
 }
 
 // refresh runs a call for its caller alone, and remembers the result.
-func (m *Memo) refresh(ctx context.Context, c *Call, key Key, n sizes, run Run) (Outcome, error) {
+func (m *Memo) refresh(ctx context.Context, c Call, key Key, n sizes, run Run) (Outcome, error) {
 	born, began := m.cuts.now(), time.Now()
-	r, err := run(ctx, &Shared{call: c})
-	_, stored := m.keep(c, key, born, n, r, err, time.Since(began))
+	r, err := run(ctx, &Shared{timeout: c.Timeout})
+	_, stored := m.keep(&c, key, born, n, r, err, time.Since(began))
 	return Outcome{Result: r, Source: Computed, Keyed: true, Key: key, Stored: stored}, err
 }
 

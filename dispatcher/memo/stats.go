@@ -2,6 +2,7 @@ package memo
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -148,24 +149,25 @@ func (r *registered) get(key registration, create func() *Function) *Function {
 		}
 		r.of[key] = f
 	}
+	r.clock.Add(1)
 	r.use(f)
 	return f
 }
 
-func (r *registered) use(f *Function) { f.used.Store(r.clock.Add(1)) }
-
-// evict makes room by dropping the older half.
-func (r *registered) evict() {
-	ages := make([]uint64, 0, len(r.of))
-	for _, f := range r.of {
-		ages = append(ages, f.used.Load())
+// use notes that a function is in use. Time goes by as functions are asked for.
+func (r *registered) use(f *Function) {
+	if now := r.clock.Load(); f.used.Load() != now {
+		f.used.Store(now)
 	}
-	slices.Sort(ages)
-	median := ages[len(ages)/2]
-	for key, f := range r.of {
-		if f.used.Load() <= median {
-			delete(r.of, key)
-		}
+}
+
+// evict makes room by dropping the half that was not used for longest.
+func (r *registered) evict() {
+	keys := slices.SortedFunc(maps.Keys(r.of), func(a, b registration) int {
+		return cmp.Compare(r.of[a].used.Load(), r.of[b].used.Load())
+	})
+	for _, key := range keys[:(len(keys)+1)/2] {
+		delete(r.of, key)
 	}
 }
 
