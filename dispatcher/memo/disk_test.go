@@ -229,6 +229,9 @@ func TestAForgedEntryIsNeverServed(t *testing.T) {
 		m.disk.settle(t)
 		m.memory.forget(new(call.Key()))
 		k := m.disk.keyName(call.Key())
+		if strings.Contains(diskFiles(t, dir)[i], call.Key().String()[:8]) {
+			t.Error("a file has the name of its key")
+		}
 		paths[i] = m.disk.path(&file{tenant: m.disk.tenantName("default"), code: m.disk.codeName(f.scope), name: k})
 	}
 	other := &secret{1}

@@ -58,7 +58,7 @@ func New(o Options) (*Memo, error) {
 	m.flights.of = make(map[Key]*flight)
 	m.functions.most, m.functions.of = o.Functions, make(map[registration]*Function)
 	var err error
-	if m.memory, err = newMemory(o.Memory); err != nil {
+	if m.memory, err = newMemory(o.Memory, m.cuts.dead); err != nil {
 		return nil, err
 	}
 	if o.Disk.Dir != "" {
@@ -121,9 +121,11 @@ type Call struct {
 func (c Call) Key() Key { return c.Function.Key(c.Inputs, c.Parallelism) }
 
 // Run runs a call under the limit of fuel of the caller who gave it, and the
-// timeout that s says. It ends soon when ctx does. It may have a goroutine of its own and end
-// after its caller left, so it may use of the caller's memory only the inputs,
-// and those until it calls s.Placed.
+// timeout that s says. It ends soon when ctx does, which has the values of that
+// caller's context. It may be on a goroutine of its own, and end after its
+// caller left: of the caller's memory it may use only the inputs, and those until
+// it calls s.Placed. Its usage should say how long it ran and was parked, or
+// waiting for a turn counts as the time that a hit saves.
 type Run func(ctx context.Context, s *Shared) (engine.Result, error)
 
 // A Source says where an answer comes from.
@@ -141,6 +143,9 @@ const (
 func (s Source) Hit() bool { return s == FromMemory || s == FromDisk }
 
 // An Outcome is what came of a call, also if it failed: then it has no result.
+//
+// The usage of an answer that was not computed for this call is that of the run
+// that it comes from, times too.
 type Outcome struct {
 	engine.Result // must be released
 
@@ -374,7 +379,7 @@ func (m *Memo) keep(c *Call, key Key, born uint64, n sizes, r engine.Result, err
 		e = rememberFault(key, f.scope, born, fault, c.Fuel)
 		worth = worth && e.cost <= maxFault
 	}
-	if !worth || m.cuts.dead(f.scope, born) {
+	if !worth {
 		return e, false
 	}
 	if fault == nil {

@@ -17,6 +17,7 @@ import (
 // The window takes everything that fits, at once. That is W-TinyLFU with its
 // window outside.
 type memory struct {
+	dead   func(scope, uint64) bool
 	window int64 // most bytes of the window, and of one entry
 	slots  int64 // most entries on their way from the window into main
 
@@ -43,11 +44,14 @@ const (
 	bufferedGets = 64 // what ristretto's documentation recommends
 )
 
-func newMemory(capacity int64) (*memory, error) {
+func newMemory(capacity int64, dead func(scope, uint64) bool) (*memory, error) {
 	if capacity < minMemory {
 		return nil, fmt.Errorf("memo: %d bytes of memory; the least is %d, and 0 turns the memo off", capacity, minMemory)
 	}
-	m := &memory{window: capacity / windowShare, slots: maxPassing, recent: make(map[Key]*list.Element), order: list.New()}
+	m := &memory{
+		dead: dead, window: capacity / windowShare, slots: maxPassing,
+		recent: make(map[Key]*list.Element), order: list.New(),
+	}
 	main := capacity - m.window
 	var err error
 	m.main, err = ristretto.NewCache(&ristretto.Config[uint64, *entry]{
@@ -97,11 +101,12 @@ func (m *memory) get(key *Key) *entry {
 	return e
 }
 
-// put reports whether the entry, or a better one, is there from now on.
+// put reports whether the entry, or a better one, is there from now on. What is
+// dead is refused under the lock: so after remove the window has nothing of it.
 func (m *memory) put(e *entry) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed || e.cost > m.window {
+	if m.closed || e.cost > m.window || m.dead(e.scope, e.born) {
 		return false
 	}
 	if place := m.recent[e.key]; place != nil {

@@ -19,7 +19,7 @@ func numbered(i int, size int) *entry {
 
 func newTestMemory(t testing.TB, capacity int64) *memory {
 	t.Helper()
-	m, err := newMemory(capacity)
+	m, err := newMemory(capacity, new(cuts).dead)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestWhatIsTooLargeIsNotStored(t *testing.T) {
 	if !m.put(numbered(1, 100<<10)) {
 		t.Error("an entry of less than an eighth was not")
 	}
-	if _, err := newMemory(minMemory - 1); err == nil {
+	if _, err := newMemory(minMemory-1, new(cuts).dead); err == nil {
 		t.Error("a capacity of less than 64 KiB was accepted")
 	}
 }
