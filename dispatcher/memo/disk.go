@@ -327,6 +327,13 @@ func (d *disk) put(e *entry) error {
 	if err := d.write(tmp, b); err != nil {
 		return errors.Join(err, removeIfThere(tmp))
 	}
+	// Who reads the old file while it is replaced must not take the new one for a
+	// damaged old one.
+	d.mu.Lock()
+	if old := d.entries[f.name]; old != nil {
+		d.drop(old)
+	}
+	d.mu.Unlock()
 	path := d.path(f)
 	err = os.Rename(tmp, path)
 	if errors.Is(err, fs.ErrNotExist) { // its folder is not there yet

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -504,6 +505,41 @@ func TestPurgeIsForGood(t *testing.T) {
 		if _, found, _ := m.Lookup(numberedCall(m.testFunction(tenant, "f"), 0)); found != want {
 			t.Errorf("of tenant %s it is found: %t", tenant, found)
 		}
+	}
+}
+
+// What is read from disk while a purge waits for its turn is dead as well.
+func TestPurgeReachesWhatIsReadMeanwhile(t *testing.T) {
+	m, _ := newDiskMemo(t, t.TempDir())
+	f := m.testFunction("default", "f")
+	call := numberedCall(f, 0)
+	wantFrom(t, m, call, echo(call.Inputs, time.Second, 1), Computed)
+	m.disk.settle(t)
+	release, writing := make(chan struct{}), make(chan struct{})
+	write := m.disk.write
+	m.disk.write = func(path string, b []byte) error {
+		writing <- struct{}{}
+		<-release
+		return write(path, b)
+	}
+	other := numberedCall(m.testFunction("other", "f"), 0)
+	wantFrom(t, m, other, echo(other.Inputs, time.Second, 1), Computed)
+	<-writing
+	purged := make(chan error)
+	clock := m.cuts.now()
+	go func() { purged <- m.Purge(t.Context(), "default") }()
+	for m.cuts.now() == clock {
+		runtime.Gosched()
+	}
+	m.memory.forget(new(call.Key()))
+	wantFrom(t, m, call, nil, FromDisk)
+	wantFrom(t, m, call, nil, FromMemory)
+	close(release)
+	if err := <-purged; err != nil {
+		t.Fatal(err)
+	}
+	if o, found, _ := m.Lookup(call); found {
+		t.Errorf("it is still found: %s", o.Source)
 	}
 }
 

@@ -42,6 +42,11 @@ type Spec struct {
 
 	Signature engine.Signature
 	Limits    engine.Limits // Fuel and Timeout are not part of the key
+
+	// SuccessesOnly has failures forgotten, as those of compositions are: which
+	// of several is seen first is not a function of the inputs. It is not part of
+	// the key.
+	SuccessesOnly bool
 }
 
 // The encodings that are hashed, version 1. Numbers are little-endian and of

@@ -128,6 +128,8 @@ type Function struct {
 	scope  scope
 	name   string
 
+	successesOnly bool
+
 	mu      sync.Mutex
 	learned [classes]learned
 

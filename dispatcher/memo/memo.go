@@ -86,8 +86,8 @@ func (m *Memo) Close() {
 // Function returns the function of a spec, for those who call it again and again.
 func (m *Memo) Function(s Spec) *Function {
 	digest := s.digest()
-	return m.functions.get(registration{digest, s.Function}, func() *Function {
-		f := &Function{memo: m, digest: digest, scope: scope{s.Tenant, CodeDigest(s.Code)}, name: s.Function}
+	return m.functions.get(registration{digest, s.Function, s.SuccessesOnly}, func() *Function {
+		f := &Function{memo: m, digest: digest, scope: scope{s.Tenant, CodeDigest(s.Code)}, name: s.Function, successesOnly: s.SuccessesOnly}
 		for i := range f.learned {
 			f.learned[i].hits = priorHits
 		}
@@ -196,14 +196,13 @@ func (m *Memo) leave(ctx context.Context, f *Function, timeout time.Duration, n 
 func (m *Memo) Lookup(c Call) (o Outcome, found bool, err error) {
 	n := measure(c.Inputs)
 	key := m.key(&c, n)
-	e, source := m.find(&key, c.Function.scope), FromMemory
-	if e == nil {
-		e, source = m.load(&key, c.Function.scope), FromDisk
+	if e := m.find(&key, c.Function.scope); e != nil && e.knows(c.Fuel) != nothing {
+		return m.hit(&c, e, FromMemory, n)
 	}
-	if e == nil {
-		return Outcome{Keyed: true, Key: key}, false, nil
+	if e := m.load(&key, c.Function.scope); e != nil {
+		return m.hit(&c, e, FromDisk, n)
 	}
-	return m.hit(&c, e, source, n)
+	return Outcome{Keyed: true, Key: key}, false, nil
 }
 
 func (m *Memo) key(c *Call, n sizes) Key {
@@ -376,6 +375,9 @@ func (m *Memo) keep(c *Call, key Key, born uint64, n sizes, r engine.Result, err
 	}
 	worth := f.ran(n, timeOf(r, fault, elapsed), data.Size(r.Outputs))
 	if fault != nil {
+		if f.successesOnly {
+			return nil, false
+		}
 		e = rememberFault(key, f.scope, born, fault, c.Fuel)
 		worth = worth && e.cost <= maxFault
 	}
@@ -449,14 +451,16 @@ func gone(ctx context.Context) *engine.Fault {
 func (m *Memo) Purge(ctx context.Context, tenant string, code ...data.Digest) error {
 	scopes := scopesOf(tenant, code)
 	m.cuts.cut(scopes)
+	var err error
+	if m.disk != nil {
+		if err = m.disk.purge(ctx, scopes); err != nil {
+			err = fmt.Errorf("purge the memo's disk tier: %w", err)
+		}
+		// What was read from disk since, before it was gone, is dead too.
+		m.cuts.cut(scopes)
+	}
 	m.memory.remove(func(e *entry) bool { return within(e.scope, scopes) && m.cuts.dead(e.scope, e.born) })
-	if m.disk == nil {
-		return nil
-	}
-	if err := m.disk.purge(ctx, scopes); err != nil {
-		return fmt.Errorf("purge the memo's disk tier: %w", err)
-	}
-	return nil
+	return err
 }
 
 // each counts for the function and for all.

@@ -70,6 +70,22 @@ func TestFaultsAreRemembered(t *testing.T) {
 	}
 }
 
+// A composition's failure is never remembered, its successes are.
+func TestFailuresCanBeForgotten(t *testing.T) {
+	m := newMemo(t)
+	s := sampleSpec()
+	s.SuccessesOnly = true
+	call := Call{Function: m.Function(s), Inputs: items("x")}
+	for range 2 {
+		o, err := wantFrom(t, m, call, failing(&engine.Fault{Kind: engine.FaultTrap, Usage: engine.Usage{Run: time.Second}}), Computed)
+		if o.Stored || engine.KindOf(err) != engine.FaultTrap {
+			t.Errorf("got %+v, %v", o, err)
+		}
+	}
+	wantFrom(t, m, call, echo(call.Inputs, time.Second, 1), Computed)
+	wantFrom(t, m, call, nil, FromMemory)
+}
+
 // A fault that says very much is not kept rather than cut.
 func TestLongFaultsAreNotRemembered(t *testing.T) {
 	m := newMemo(t)

@@ -133,8 +133,9 @@ type registered struct {
 // A registration is one function under one name: the same code may have
 // several.
 type registration struct {
-	digest data.Digest
-	name   string
+	digest        data.Digest
+	name          string
+	successesOnly bool
 }
 
 // get returns the function that is registered like this, or what create makes.
