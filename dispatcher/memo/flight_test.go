@@ -466,6 +466,50 @@ func TestFuelIsComparedWithinARun(t *testing.T) {
 	})
 }
 
+// A result that is not worth storing is everyone's too, and the memory that it
+// came in goes back: to nobody's harm.
+func TestWhatIsNotStoredIsShared(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *Memo) {
+		f := m.testFunction("default", "f")
+		released := 0
+		buffer := make([]byte, 1)
+		run := func(ctx context.Context, s *Shared) (engine.Result, error) {
+			s.Placed()
+			if err := pause(ctx, time.Second); err != nil {
+				return engine.Result{}, err
+			}
+			buffer[0] = 'x'
+			return engine.NewResult(outputsOf(buffer), engine.Usage{Run: 1}, 1, func() { released++; clear(buffer) }), nil
+		}
+		for i := range warmSmall {
+			wantFrom(t, m, Call{Function: f, Inputs: items(fmt.Sprint("input ", i))}, echo(items("x"), 1, 1), Computed)
+		}
+		for callers := 1; callers <= 3; callers++ {
+			c := newCallers(m)
+			released = 0
+			for i := range callers {
+				c.do(t.Context(), fmt.Sprint(i), Call{Function: f, Inputs: items("x")}, run)
+			}
+			c.group.Wait()
+			if held := released == 0; held != (callers == 1) {
+				t.Errorf("with %d callers the result is released %d times", callers, released)
+			}
+			for who, a := range c.got {
+				if a.err != nil || a.Stored || content(t, a.Outcome) != "x" {
+					t.Errorf("with %d callers %s got %q, %v", callers, who, content(t, a.Outcome), a.err)
+				}
+				a.Release()
+			}
+			if released != 1 {
+				t.Errorf("with %d callers the result is released %d times in the end", callers, released)
+			}
+		}
+		if _, found, _ := m.Lookup(Call{Function: f, Inputs: items("x")}); found {
+			t.Error("it is stored")
+		}
+	})
+}
+
 func TestAPanicIsAnError(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *Memo) {
 		for name, run := range map[string]Run{

@@ -47,8 +47,10 @@ func items(contents ...string) []data.Set {
 	return []data.Set{set}
 }
 
-func outputs(content string) []data.Set {
-	return []data.Set{{Name: "out", Items: []*data.Item{data.NewItem("o", 1, []byte(content))}}, {Name: "empty", Items: []*data.Item{}}}
+func outputs(content string) []data.Set { return outputsOf([]byte(content)) }
+
+func outputsOf(content []byte) []data.Set {
+	return []data.Set{{Name: "out", Items: []*data.Item{data.NewItem("o", 1, content)}}, {Name: "empty", Items: []*data.Item{}}}
 }
 
 // content is what outputs was given.

@@ -65,7 +65,11 @@ func newMemory(capacity int64, dead func(scope, uint64) bool) (*memory, error) {
 			m.passingBytes.Add(-e.cost)
 			return e.cost
 		},
-		OnEvict:  func(*ristretto.Item[*entry]) { m.evicted.Add(1) },
+		OnEvict: func(i *ristretto.Item[*entry]) {
+			if i.Value != nil { // it may evict one twice
+				m.evicted.Add(1)
+			}
+		},
 		OnReject: func(*ristretto.Item[*entry]) { m.evicted.Add(1) }, // it was in the window before
 		OnExit: func(e *entry) {
 			if e != nil {
