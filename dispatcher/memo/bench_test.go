@@ -22,6 +22,11 @@ func sizeName(n int) string { return engine.Bytes(n).String() }
 type pair struct{ a, b []time.Duration }
 
 func (p *pair) run(a, b func()) {
+	if len(p.a)%2 == 1 { // whoever is second may be slower
+		p.b, p.a = p.a, p.b
+		defer func() { p.b, p.a = p.a, p.b }()
+		a, b = b, a
+	}
 	start := time.Now()
 	a()
 	middle := time.Now()
@@ -99,18 +104,17 @@ func BenchmarkCheap(b *testing.B) {
 			f := m.testFunction("default", "f")
 			content := make([]byte, size)
 			into := make([]byte, size)
-			// The least that an engine does: it copies the inputs, and a call of it takes
-			// some 3 µs besides.
+			// Less than an engine does for a function that returns at once: with wazero
+			// such a call takes 16 µs with 128 KiB of inputs, and 1.7 ms with 16 MiB.
 			run := func(context.Context, *Shared) (engine.Result, error) {
 				start := time.Now()
 				copy(into, content)
-				for copied := time.Now(); time.Since(copied) < 3*time.Microsecond; {
+				for copied := time.Now(); time.Since(copied) < 10*time.Microsecond; {
 					continue
 				}
 				return engine.NewResult(nil, engine.Usage{Run: time.Since(start)}, 0, nil), nil
 			}
 			n := 0
-			var discard []data.Set
 			call := func() {
 				n++
 				le.PutUint64(content, uint64(n))
@@ -121,25 +125,30 @@ func BenchmarkCheap(b *testing.B) {
 			for range 200 { // learns
 				call()
 			}
+			learning := f.counts.misses.Load()
 			var p pair
 			b.ResetTimer()
 			for range b.N {
 				p.run(call, func() {
-					discard = sizedInputs(content)
+					if measure(sizedInputs(content)).items != 1 {
+						b.Fatal("no inputs")
+					}
 					if _, err := run(b.Context(), nil); err != nil {
 						b.Fatal(err)
 					}
 				})
 			}
-			var with, without time.Duration
-			for i := range p.a {
-				with += p.a[i]
-				without += p.b[i]
+			// The median does not see the few calls that are keyed to try again, and a mean
+			// sees whatever else the machine did: so tries are added.
+			with, without := median(p.a), median(p.b)
+			share := float64(f.counts.misses.Load()-learning) / float64(b.N)
+			tries := share * lookupCost(measure(sizedInputs(content)), m.rate.get())
+			if share > 0.5 {
+				tries = 0 // the median has them
 			}
-			_ = discard
-			b.ReportMetric(float64(with)/float64(without), "mean-ratio")
-			b.ReportMetric((float64(with)-float64(without))/float64(b.N), "mean-more-ns")
-			b.ReportMetric(median(p.a)/median(p.b), "median-ratio")
+			b.ReportMetric(without/1e3, "without-µs")
+			b.ReportMetric(with/without, "ratio")
+			b.ReportMetric((with+tries)/without, "ratio-with-tries")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

@@ -154,6 +154,18 @@ func TestEqualCallsRunOnceHoweverTheyMeet(t *testing.T) {
 	}
 }
 
+// A run that ends between a caller's look into memory and its turn to begin one
+// is found.
+func TestWhoIsLateLooksAgain(t *testing.T) {
+	m := newMemo(t)
+	call := Call{Function: m.testFunction("default", "f"), Inputs: items("x")}
+	wantFrom(t, m, call, echo(call.Inputs, time.Second, 1), Computed)
+	o, err := m.share(t.Context(), call, call.Key(), measure(call.Inputs), nil)
+	if err != nil || o.Source != FromMemory || content(t, o) != "x" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+}
+
 func TestARunIsCanceledWhenTheLastCallerLeaves(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *Memo) {
 		call := Call{Function: m.testFunction("default", "f"), Inputs: items("x")}

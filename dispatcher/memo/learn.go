@@ -21,7 +21,7 @@ const (
 
 	// Where it does not seem to pay, this part of the time of runs is spent on
 	// trying again. Costs below it are not worth a thought.
-	share = 0.01
+	share = 0.005
 
 	// The first calls are remembered while nothing is known. For small inputs,
 	// whose hashing is cheap, these are many.
@@ -30,6 +30,7 @@ const (
 	// A new figure counts this much against what was seen before.
 	recency = 1.0 / 16
 
+	unusual    = 4 // times the usual time of a run: more is not believed at once
 	savedTries = 4 // so many in a row, after a time without
 
 	priorHits = 0.5 // the share of hits before anything was looked up
@@ -113,6 +114,7 @@ func (l *learned) ran(run time.Duration) {
 	if l.calls == 0 {
 		l.run = ns
 	}
+	ns = min(ns, unusual*l.run) // one that was interrupted says little
 	l.run += (ns - l.run) * recency
 	l.calls = min(l.calls+1, warmSmall)
 	l.lookup += ns * share
