@@ -125,6 +125,34 @@ func TestTheDiskTierSurvivesARestart(t *testing.T) {
 	wantFrom(t, m, call, echo(call.Inputs, time.Second, 0), Computed)
 }
 
+// What answers more calls takes the place of what answered fewer.
+func TestABetterAnswerTakesThePlaceOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	for _, fuel := range []int64{10, 20, 0} {
+		m, _ := newDiskMemo(t, dir)
+		call := numberedCall(m.testFunction("default", "f"), 0)
+		call.Fuel = fuel
+		run := echo(call.Inputs, time.Second, 30)
+		if fuel > 0 {
+			run = failing(&engine.Fault{Kind: engine.FaultOutOfFuel, Usage: engine.Usage{Run: time.Second, Fuel: fuel + 1}})
+		}
+		wantFrom(t, m, call, run, Computed)
+		m.Close()
+		if files := diskFiles(t, dir); len(files) != 1 {
+			t.Errorf("with %d fuel there are files %v", fuel, files)
+		}
+		m, _ = newDiskMemo(t, dir)
+		call.Function = m.testFunction("default", "f")
+		if _, err := wantFrom(t, m, call, nil, FromDisk); (err == nil) != (fuel == 0) {
+			t.Errorf("with %d fuel: %v", fuel, err)
+		}
+		if s := m.Stats().Disk; s.Entries != 1 || s.Bytes != blockSize {
+			t.Errorf("figures are %+v", s)
+		}
+		m.Close()
+	}
+}
+
 // Only results that were dear are worth a file.
 func TestWhatIsCheapIsNotWritten(t *testing.T) {
 	dir := t.TempDir()

@@ -20,7 +20,7 @@
 //
 // # Locks
 //
-// flights.mu, memory.mu, disk.mu, registered.mu and Function.mu. memory.mu is
-// taken while flights.mu is held, and no other below another. None is held
-// while a run goes on or a file is read or written.
+// flights.mu, memory.mu, disk.mu, cuts.mu, registered.mu and Function.mu.
+// memory.mu is taken while flights.mu is held, and no other below another. None
+// is held while a run goes on or a file is read or written.
 package memo

@@ -279,7 +279,7 @@ func TestVerify(t *testing.T) {
 			"content": {r: result("y", 5)}, "fuel": {r: result("x", 6)}, "a fault": {err: &engine.Fault{Kind: engine.FaultTrap}},
 		} {
 			d := m.Verified(call, hit, nil, other.r, other.err)
-			if d == nil || d.Remembered == d.Computed || d.Key != call.Key() || d.Tenant != "default" || d.Function != "f" {
+			if d == nil || d.Remembered == d.Computed || d.Key != call.Key() || d.Tenant != "default" || d.Function != "f" || !strings.Contains(d.Error(), d.Key.String()) {
 				t.Errorf("another %s: %v", what, d)
 			}
 		}
