@@ -31,6 +31,7 @@ var rules = map[string]rule{
 		tests: []string{"dispatcher/shard/shardtest"},
 	},
 	"dispatcher/composition": {may: []string{"dispatcher/shard", "engine", "data", "internal/suggest"}},
+	"dispatcher/memo":        {may: []string{"engine", "data"}},
 	"dispatcher/shard": {
 		may:   []string{"data"},
 		tests: []string{"dispatcher/shard/shardtest"},
@@ -108,6 +109,10 @@ var dependencies = map[string]dependency{
 	"go.etcd.io/bbolt": {
 		only: []string{"registry"},
 		why:  "bbolt is a detail of registry, so that another store can take its place",
+	},
+	"github.com/dgraph-io/ristretto/v2": {
+		only: []string{"dispatcher/memo"},
+		why:  "ristretto is a detail of the memo, which wraps what it leaves open",
 	},
 	"github.com/prometheus/client_golang": {
 		only: []string{"cmd/...", "server", "dispatcher", "wasmengine", "internal/hammer", "samples"},
