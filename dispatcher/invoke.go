@@ -74,8 +74,8 @@ type Answer struct {
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine
 
-	// RunID names the record of a run that is kept. Then it is there after a fault
-	// too, in an Answer that has nothing else.
+	// RunID names the record of a run that is kept. After a run that failed there
+	// is an Answer too, which has this, the usage and the times.
 	RunID string
 
 	// From says where the answer comes from. After a fault it is there in an Answer

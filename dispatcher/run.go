@@ -72,6 +72,10 @@ func (f *failure) before(other *failure) bool {
 	return cmp.Or(slices.Compare(f.path, other.path), cmp.Compare(f.instance, other.instance)) < 0
 }
 
+// noInstance stands for the instance of a failure that is about an application as a
+// whole.
+const noInstance = -1
+
 // errRunStopped is the cause with which a run that failed cancels what still runs.
 var errRunStopped = errors.New("the run has failed")
 
@@ -217,10 +221,7 @@ func (r *run) work(first bool) {
 			r.record.executed(app, number, queued, in, answer, err)
 		}
 		if err != nil {
-			if f := new(engine.Fault); errors.As(err, &f) {
-				r.used(f.Usage)
-			}
-			r.fail(app, number, in, err)
+			r.failed(app, number, in, err)
 		} else {
 			if !inv.patient {
 				r.queue, r.prepare = answer.Queue, answer.Prepare
@@ -307,7 +308,7 @@ func (r *run) leave(app *application, number int, a *Answer) {
 		}
 	}
 	if r.share.held.Add(a.holds()) > r.limits.Bytes {
-		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))})
+		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: heldMore(r.limits.Bytes)})
 	} else {
 		r.made(app, number, a.Outputs)
 	}
@@ -349,6 +350,15 @@ func (r *run) execute(app *application, in []data.Set, inv Invocation) (*Answer,
 	return r.d.runFunction(r.ctx, inv)
 }
 
+// failed takes over what an instance used until it failed, and ends the run. r.mu
+// is held.
+func (r *run) failed(app *application, number int, in []data.Set, err error) {
+	if f := new(engine.Fault); errors.As(err, &f) {
+		r.used(f.Usage)
+	}
+	r.fail(app, number, in, err)
+}
+
 // fail ends the run with the first of its failures. r.mu is held.
 func (r *run) fail(app *application, number int, in []data.Set, err error) {
 	if r.ctx.Err() != nil && engine.KindOf(err) == engine.FaultCanceled {
@@ -373,16 +383,12 @@ func (r *run) stopAt(path []int, instance int, err error) {
 func located(app *application, number int, in []data.Set, err error) error {
 	var fault *engine.Fault
 	if !errors.As(err, &fault) {
-		return fmt.Errorf("application %s, instance %d: %w", app.node.Name, number, err)
+		return fmt.Errorf("application %s, instance %d: %w", app.name(), number, err)
 	}
 	at := *fault
 	at.Application, at.Instance = app.name(), number
-	for _, a := range app.node.Arguments {
-		if a.Kind == shard.Each && a.Param < len(in) && len(in[a.Param].Items) == 1 {
-			it := in[a.Param].Items[0]
-			at.Item = fmt.Sprintf("%s: %q, key %d", in[a.Param].Name, it.Name(), it.Key())
-			break
-		}
+	if items := app.items(in); items != "" {
+		at.Item = items
 	}
 	return &at
 }
