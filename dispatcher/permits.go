@@ -78,7 +78,7 @@ type waiter struct {
 	bytes   int64 // of memory that comes with the permit, or before it
 	least   int64 // what it could start with, if there is no other way; 0: not with less
 	run     *share
-	age     uint64
+	order   order
 	owner   *instance     // who has started, and waits for memory; nil for others
 	granted bool          // guarded by permits.mu
 	err     error         // why it is not granted; guarded by permits.mu
@@ -101,8 +101,7 @@ type instance struct {
 	patient bool      // it waits to start as long as its context lasts, and takes no place
 	alive   bool      // it has started and not ended
 	run     *share    // of the run that it is part of, or nil
-	age     uint64    // of what it belongs to
-	number  uint64    // when it started, among all
+	order   order
 }
 
 var _ engine.Scheduler = (*instance)(nil)
@@ -136,13 +135,7 @@ var errStopped = errors.New("the server stops")
 // end must be called; otherwise it holds nothing, and the error is a fault.
 func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	p.mu.Lock()
-	if i.number == 0 {
-		p.ages++
-		i.number = p.ages
-		if i.age = i.number; i.run != nil {
-			i.age = i.run.age
-		}
-	}
+	p.arrive(i)
 	if p.free.Load() > 0 && p.waiting.Load() == 0 && len(p.growing) == 0 && bytes <= p.memory-p.used {
 		p.free.Add(-1)
 		p.used += bytes
@@ -175,15 +168,21 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	timer := w.clock(timeout)
 	var fault error
 	taken := false
-	select {
-	case <-w.ready:
-		taken = true
-	case <-ctx.Done():
-		fault = gone(ctx)
-	case <-timer:
-		fault = overload(fmt.Sprintf("no worker and memory came free within %s; try again later, or give the server more of them", timeout), nil)
-	case <-p.stopped:
-		fault = overload("the server is shutting down; try again elsewhere or later", ErrClosed)
+	for !taken && fault == nil {
+		select {
+		case <-w.ready:
+			taken = true
+		case <-ctx.Done():
+			fault = gone(ctx)
+		case <-timer:
+			if i.run != nil && i.run.root().started.Load() {
+				timer = nil // another instance of the invocation has started: it has begun
+				continue
+			}
+			fault = overload(fmt.Sprintf("no worker and memory came free within %s; try again later, or give the server more of them", timeout), nil)
+		case <-p.stopped:
+			fault = overload("the server is shutting down; try again elsewhere or later", ErrClosed)
+		}
 	}
 	w.timer.Stop()
 
@@ -210,6 +209,11 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 
 func (i *instance) take(bytes int64) {
 	i.holds, i.alive, i.since, i.bytes = true, true, time.Now(), bytes
+	if i.run != nil {
+		if root := i.run.root(); !root.started.Load() {
+			root.started.Store(true)
+		}
+	}
 }
 
 // enterQueue counts an invocation of tenant as waiting for something else than
@@ -465,7 +469,7 @@ func (p *permits) waiter(c class, i *instance, bytes int64) *waiter {
 		w = &waiter{ready: make(chan struct{}, 1)}
 		w.place.value = w
 	}
-	w.class, w.line, w.bytes, w.least, w.run, w.age = c, i.line(c), bytes, i.least, i.run, i.age
+	w.class, w.line, w.bytes, w.least, w.run, w.order = c, i.line(c), bytes, i.least, i.run, i.order
 	return w
 }
 

@@ -13,8 +13,8 @@ import (
 	"pappus/engine"
 )
 
-// Record is what happened in one run of a composition. It is complete once the
-// run has ended; until then it is a copy of what has happened so far.
+// Record is what happened in one run of a composition that has ended. If it had to
+// begin again, it is what happened the last time, since it first began.
 type Record struct {
 	ID          string
 	Composition string // NAME@NUMBER
@@ -24,7 +24,7 @@ type Record struct {
 	Usage       engine.Usage
 	Err         error // how it failed; nil if it has not
 
-	Applications []ApplicationRecord // in the order in which they began
+	Applications []ApplicationRecord // in the order in which one of their instances first ended
 	Dropped      int                 // instances beyond MaxRecorded, of which nothing is kept
 }
 

@@ -313,7 +313,7 @@ func TestRunFails(t *testing.T) {
 		}
 		items = append(items, data.NewItem(fmt.Sprint("item", i), 7, content))
 	}
-	r := b.newRun(t.Context(), "default", 0, new(share), true)
+	r := b.newRun(t.Context(), "default", 0, new(share))
 	_, err := r.do(newBound(g, b.callees), []data.Set{{Name: "in", Items: items}})
 	var fault *engine.Fault
 	if !errors.As(err, &fault) || fault.Kind != engine.FaultTrap || fault.Application != "first" || fault.Instance != 20 || fault.Item != `in0: "item20", key 7` {
