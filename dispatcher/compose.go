@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"pappus/dispatcher/composition"
 	"pappus/engine"
@@ -125,7 +126,11 @@ func (n tenantsNames) ioFunction(ref registry.Ref) (*composition.Callee, error) 
 	if err == nil {
 		return &composition.Callee{Name: ref.Name, IO: true, Signature: io.version.Signature}, nil
 	}
-	unknown := &composition.UnknownError{Reason: "is no I/O function of this server", Near: slices.Sorted(maps.Keys(n.io))}
+	names := slices.Sorted(maps.Keys(n.io))
+	unknown := &composition.UnknownError{
+		Reason: "is no I/O function of this server, which has " + strings.Join(names, ", "), Near: names,
+		Hint: "docs/compositions.md says what I/O functions are; their names can't be registered",
+	}
 	if n.io[ref.Name] != nil {
 		unknown.Reason, unknown.Near = "is an I/O function, which has no versions or tags; write "+ref.Name, nil
 	}
