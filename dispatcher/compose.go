@@ -47,7 +47,7 @@ func (d *Dispatcher) PublishComposition(ctx context.Context, pub CompositionPubl
 		return nil, false, warnings, fmt.Errorf("publish %s: encode the graph: %w", pub.Name, err)
 	}
 	reg := registry.Registration{
-		Tenant: pub.Tenant, Name: pub.Name, Kind: registry.KindComposition, Signature: graph.Entry().Signature(),
+		Tenant: pub.Tenant, Name: pub.Name, Kind: registry.KindComposition, Signature: graph.Signature(),
 		Source: pub.Source, Graph: encoded, Tags: pub.Tags, Force: pub.Force, Uses: make([]registry.Use, len(graph.References)),
 	}
 	for i, r := range graph.References {
@@ -57,6 +57,24 @@ func (d *Dispatcher) PublishComposition(ctx context.Context, pub CompositionPubl
 		return nil, false, warnings, fmt.Errorf("publish %s: %w", pub.Name, err)
 	}
 	return v, created, warnings, nil
+}
+
+// Broken says why a version can't be called at present: a composition that applies
+// what was deleted, or what has other sets than it was checked against. It is nil
+// for all else.
+func (d *Dispatcher) Broken(ctx context.Context, v *registry.Version) *registry.UsesError {
+	if v.Kind != registry.KindComposition {
+		return nil
+	}
+	var broken *registry.UsesError
+	resolved, err := d.reg.ResolveAll(ctx, v.Tenant, registry.Ref{Name: v.Name, Number: v.Number})
+	if err == nil {
+		_, err = d.bind(resolved[0], d.config.Load().Run, 0)
+	}
+	if errors.As(err, &broken) {
+		return broken
+	}
+	return nil
 }
 
 // CheckComposition compiles a source as PublishComposition does and stores
@@ -70,7 +88,7 @@ func (d *Dispatcher) CheckComposition(ctx context.Context, tenant, name, source 
 	if err != nil {
 		return engine.Signature{}, warnings, err
 	}
-	return graph.Entry().Signature(), warnings, nil
+	return graph.Signature(), warnings, nil
 }
 
 func (d *Dispatcher) compile(ctx context.Context, tenant, name, source string) (*composition.Graph, []composition.Diagnostic, error) {
