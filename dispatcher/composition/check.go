@@ -373,7 +373,7 @@ func (c *checker) chooseEntry() {
 		if len(list) > most {
 			list = append(list[:most], "…")
 		}
-		hint, what := "say which with: --name NAME", "none of the compositions is the entry, as several are not applied by others: %s"
+		hint, what := "say which, with --name NAME or, by HTTP, name=NAME", "none of the compositions is the entry, as several are not applied by others: %s"
 		if c.opts.Name != "" {
 			hint, what = c.like(c.opts.Name, list, "register them under the name of the one that is to be called, or name that one so"), "none of the compositions has the name "+clip(c.opts.Name)+": %s"
 		}

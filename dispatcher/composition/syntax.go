@@ -125,6 +125,7 @@ func (p *parser) parse() *module {
 	if nothing && len(p.errors) > 1 && !begins(p.firstWord(p.tokens)) {
 		p.errors, p.more = nil, false
 		p.reporter.fail(p.tokens[0].place, beginnings, "this is no composition")
+		return new(module)
 	}
 	return m
 }
