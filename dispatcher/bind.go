@@ -11,6 +11,7 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher/composition"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/registry"
 )
@@ -38,9 +39,24 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 
 // runBound runs a composition whose names are bound.
 func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (*Answer, error) {
-	if inv.Pure && !b.pure {
+	switch {
+	case inv.Pure && !b.pure:
 		return nil, ErrNotPure
+	case !b.pure || inv.Trace || !d.remembers(&inv):
+		if inv.Reuse == ReuseOnly {
+			return nil, notCached()
+		}
+		return d.runGraph(ctx, inv, b)
 	}
+	c := memo.Call{
+		Function: d.remembering.composition(inv.Target, d.meaning(b)), Inputs: inv.Inputs, Parallelism: cmp.Or(inv.Parallelism, DefaultParallelism),
+		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed,
+	}
+	return d.fromMemo(ctx, c, inv, func(ctx context.Context, inv Invocation) (*Answer, error) { return d.runGraph(ctx, inv, b) })
+}
+
+// runGraph runs a composition whose names are bound, whatever is remembered of it.
+func (d *Dispatcher) runGraph(ctx context.Context, inv Invocation, b *bound) (*Answer, error) {
 	began := time.Now()
 	d.running.Add(1)
 	defer d.running.Add(-1)

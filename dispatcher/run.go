@@ -307,7 +307,7 @@ func (r *run) leave(app *application, number int, a *Answer) {
 			r.held[it] = a
 		}
 	}
-	if r.share.held.Add(a.instance.bytes) > r.limits.Bytes {
+	if r.share.held.Add(a.holds()) > r.limits.Bytes {
 		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: heldMore(r.limits.Bytes)})
 	} else {
 		r.made(app, number, a.Outputs)
@@ -340,14 +340,14 @@ func (r *run) unhold(a *Answer) {
 			delete(r.held, it)
 		}
 	}
-	r.share.held.Add(-a.instance.bytes)
+	r.share.held.Add(-a.holds())
 	r.unread = append(r.unread, a)
 }
 
 // execute runs a function on its inputs, as inv says it waits.
 func (r *run) execute(app *application, in []data.Set, inv Invocation) (*Answer, error) {
 	inv.Target, inv.Inputs = app.callee().version, app.given(in)
-	return r.d.runInstance(r.ctx, inv)
+	return r.d.runFunction(r.ctx, inv)
 }
 
 // failed takes over what an instance used until it failed, and ends the run. r.mu

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"pappus/data"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/registry"
 )
@@ -15,6 +16,45 @@ type worker struct {
 	program *program   // of both, in use; nil if there is none
 	phases  phases     // that are not counted for all yet
 	inputs  []data.Set // of an instance; room for the next one's
+
+	memo   *memo.Function // what the memo knows memoOf by, run by the engine
+	memoOf *registry.Version
+	skip   int // so many of its instances are run without asking the memo
+}
+
+// skipped is how many short instances are run without asking the memo, when it had
+// no use for the one before.
+const skipped = 15
+
+// remembered is what the memo knows a version by, or nil.
+func (w *worker) remembered(v *registry.Version) *memo.Function {
+	if w == nil || w.memoOf != v {
+		return nil
+	}
+	return w.memo
+}
+
+func (w *worker) remember(v *registry.Version, f *memo.Function) {
+	if w != nil {
+		w.memoOf, w.memo, w.skip = v, f, 0
+	}
+}
+
+// skips reports whether the memo is not to be asked.
+func (w *worker) skips() bool {
+	if w == nil || w.skip == 0 {
+		return false
+	}
+	w.skip--
+	return true
+}
+
+// found notes that the memo had no use for an instance, and whether that was a
+// short one.
+func (w *worker) found(short bool) {
+	if w != nil && short {
+		w.skip = skipped
+	}
 }
 
 // loaded is the program of v for e if it is kept, or nil.

@@ -73,6 +73,27 @@ func (s *Shared) Placed() {
 	s.flight.setPlaced()
 }
 
+// Again asks for the inputs of a run that has told that it does not need them any
+// more, and has to begin again. If it reports false they are not there, since the
+// caller whose they were has left: then the run ends with ErrInputsGone, and others
+// who wait begin it with their own.
+func (s *Shared) Again() bool {
+	if s.flight == nil {
+		return true
+	}
+	t := s.flight.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !s.flight.leader {
+		return false
+	}
+	s.flight.isPlaced = false
+	return true
+}
+
+// ErrInputsGone ends a run that would have to begin again without its inputs.
+var ErrInputsGone = errors.New("the inputs of the call have gone with the caller whose they were")
+
 func (f *flight) setPlaced() {
 	if !f.isPlaced && f.placed != nil {
 		close(f.placed)
@@ -203,7 +224,7 @@ func ofCaller(err error) bool {
 	case engine.FaultDeadline, engine.FaultCanceled, engine.FaultOverload:
 		return true
 	case "":
-		return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+		return errors.Is(err, ErrInputsGone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	default:
 		return false
 	}

@@ -80,8 +80,9 @@ func (l *learned) affordable(cost float64, warm int, credit *float64) bool {
 }
 
 // shouldKey decides whether a call is keyed and looked up.
-func (l *learned) shouldKey(n sizes, rate float64) bool {
-	l.keyed = n.bytes <= AlwaysKeyed || l.affordable(lookupCost(n, rate), warmLarge, &l.lookup)
+func (l *learned) shouldKey(n sizes, rate float64, optional bool) bool {
+	always := n.bytes <= AlwaysKeyed && (!optional || l.run >= float64(StoredTime))
+	l.keyed = always || l.affordable(lookupCost(n, rate), warmLarge, &l.lookup)
 	return l.keyed
 }
 
@@ -140,11 +141,11 @@ type Function struct {
 }
 
 // decide says whether a call is worth a key.
-func (f *Function) decide(n sizes) bool {
+func (f *Function) decide(n sizes, optional bool) bool {
 	rate := f.memo.rate.get()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.learned[classOf(n.bytes)].shouldKey(n, rate)
+	return f.learned[classOf(n.bytes)].shouldKey(n, rate, optional)
 }
 
 func (f *Function) looked(n sizes, hit bool) {

@@ -36,7 +36,7 @@ func (m *model) calls(n int) *model {
 	for range n {
 		input := m.random.IntN(m.inputs)
 		m.without += float64(m.run)
-		keyed := m.l.shouldKey(m.n, hashRate)
+		keyed := m.l.shouldKey(m.n, hashRate, false)
 		if keyed {
 			m.keyed++
 			m.time += lookupCost(m.n, hashRate)

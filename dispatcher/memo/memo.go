@@ -115,6 +115,12 @@ type Call struct {
 
 	// Keyed has the call looked up, even if that does not seem to pay.
 	Keyed bool
+
+	// Optional has even a call with small inputs looked up only if that seems to
+	// pay: nobody wants to know its key.
+	Optional bool
+
+	born uint64 // when it was found not to be worth a lookup
 }
 
 // Key is the call's key.
@@ -164,9 +170,11 @@ type Outcome struct {
 // caller's own when the function failed or ctx ended, or what run returned.
 func (m *Memo) Do(ctx context.Context, c Call, run Run) (Outcome, error) {
 	n := measure(c.Inputs)
-	m.functions.use(c.Function)
-	if !c.Function.decide(n) && !c.Keyed {
-		return m.leave(ctx, c.Function, c.Timeout, n, run)
+	if !m.worth(&c, n) {
+		began := time.Since(m.start) // cheaper than time.Now, and this is what a call that does not pay costs
+		r, err := run(ctx, &Shared{timeout: c.Timeout})
+		stored := m.ran(&c, n, r, err, time.Since(m.start)-began)
+		return Outcome{Result: r, Source: Computed, Stored: stored}, err
 	}
 	key := m.key(&c, n)
 	if c.Refresh {
@@ -180,15 +188,39 @@ func (m *Memo) Do(ctx context.Context, c Call, run Run) (Outcome, error) {
 	return m.share(ctx, c, key, n, run)
 }
 
-// leave just runs a call.
-func (m *Memo) leave(ctx context.Context, f *Function, timeout time.Duration, n sizes, run Run) (Outcome, error) {
-	f.each(func(k *counts) { k.unkeyed.Add(1) })
-	began := time.Since(m.start) // cheaper than time.Now, and this is what a call that does not pay costs
-	r, err := run(ctx, &Shared{timeout: timeout})
-	if fault, ok := repeatable(err); ok {
-		f.ran(n, timeOf(r, fault, time.Since(m.start)-began), 0)
+// Worth reports whether Do would look a call up. For one that it would not, Do is
+// not needed: its caller can just run it, and then tells Ran.
+func (m *Memo) Worth(c *Call) bool { return m.worth(c, measure(c.Inputs)) }
+
+func (m *Memo) worth(c *Call, n sizes) bool {
+	m.functions.use(c.Function)
+	if c.Function.decide(n, c.Optional) || c.Keyed {
+		return true
 	}
-	return Outcome{Result: r, Source: Computed}, err
+	c.born = m.cuts.now()
+	return false
+}
+
+// Ran learns from a call that was not worth a lookup, how long it took. If that
+// turns out to have been wrong, its result is remembered after all; the inputs
+// must still be there.
+func (m *Memo) Ran(c *Call, r engine.Result, err error, elapsed time.Duration) {
+	m.ran(c, measure(c.Inputs), r, err, elapsed)
+}
+
+func (m *Memo) ran(c *Call, n sizes, r engine.Result, err error, elapsed time.Duration) (stored bool) {
+	f := c.Function
+	f.each(func(k *counts) { k.unkeyed.Add(1) })
+	fault, ok := repeatable(err)
+	if !ok {
+		return false
+	}
+	if took := timeOf(r, fault, elapsed); took < StoredTime || n.bytes > AlwaysKeyed {
+		f.ran(n, took, 0)
+		return false
+	}
+	_, stored = m.keep(c, c.Key(), c.born, n, r, err, elapsed)
+	return stored
 }
 
 // Lookup answers a call from memory or disk, or reports that it can't. The

@@ -27,10 +27,10 @@ var rules = map[string]rule{
 	"server/problem": {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
 	"server/viewer":  {},
 	"dispatcher": {
-		may:   []string{"dispatcher/composition", "dispatcher/shard", "registry", "iofuncs", "engine", "data"},
+		may:   []string{"dispatcher/composition", "dispatcher/shard", "dispatcher/memo", "registry", "iofuncs", "engine", "data"},
 		tests: []string{"dispatcher/shard/shardtest"},
 	},
-	"dispatcher/composition": {may: []string{"dispatcher/shard", "engine", "data", "internal/suggest"}},
+	"dispatcher/composition": {may: []string{"dispatcher/shard", "dispatcher/memo", "engine", "data", "internal/suggest"}},
 	"dispatcher/memo":        {may: []string{"engine", "data"}},
 	"dispatcher/shard": {
 		may:   []string{"data"},
