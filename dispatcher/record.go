@@ -43,6 +43,7 @@ type InstanceRecord struct {
 	Ended   time.Duration
 	In, Out int64 // bytes of its inputs and outputs
 	Fuel    int64
+	Item    string           // which items it is about, or which key; "" if it gets whole sets
 	Fault   engine.FaultKind // "" if it ended well
 }
 
@@ -60,7 +61,7 @@ const (
 const (
 	recordBytes      = 1 << 10
 	applicationBytes = 64
-	instanceBytes    = 80
+	instanceBytes    = 96
 )
 
 // bytes estimates what the record takes in memory.
@@ -68,6 +69,9 @@ func (r *Record) bytes() int {
 	n := recordBytes + cap(r.Applications)*applicationBytes
 	for _, a := range r.Applications {
 		n += len(a.Name) + len(a.Callee) + cap(a.Instances)*instanceBytes
+		for _, i := range a.Instances {
+			n += len(i.Item)
+		}
 	}
 	if f := new(engine.Fault); errors.As(r.Err, &f) {
 		n += len(f.Detail) + len(f.Stderr)
@@ -146,7 +150,7 @@ func (rec *recorder) label(app *application) string {
 
 // executed records how an instance ended.
 func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) {
-	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in)}
+	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in), Item: app.items(in)}
 	i.Started = i.Ended
 	if err != nil {
 		i.Fault = engine.KindOf(err)
