@@ -211,17 +211,21 @@ func (d *disk) detach(resource digest, which func(*head) bool) (gone []*file) {
 	return gone
 }
 
-// unlink removes files that are not in the index any more, durably: after a crash
-// none of them comes back.
+// unlink removes files that are not in the index any more.
 func (d *disk) unlink(gone []*file) {
-	if len(gone) == 0 {
-		return
-	}
 	for _, f := range gone {
 		if err := os.Remove(d.place(f.name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			d.failed("remove a file", err)
 		}
 	}
+}
+
+// bury unlinks files durably: not even after a loss of power one comes back.
+func (d *disk) bury(gone []*file) {
+	if len(gone) == 0 {
+		return
+	}
+	d.unlink(gone)
 	folder, err := os.Open(d.place())
 	if err == nil {
 		err = errors.Join(folder.Sync(), folder.Close())

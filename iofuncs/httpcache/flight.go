@@ -454,13 +454,13 @@ func (f *flight) want(length int64) (dst []byte, ok bool) {
 func (f *flight) hand() {
 	s := f.t.store
 	s.count(&s.stats.Abandoned)
+	f.release()
 	f.land(nil)
 	f.mu.Lock()
 	f.handed = true
 	abandoned := !f.leader
 	f.cond.Broadcast()
 	f.mu.Unlock()
-	f.release()
 	if abandoned {
 		_ = f.src.Close() // nobody is there to hear of it
 		f.cancel()

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +17,13 @@ import (
 	"pappus/iofuncs/httpcache"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // origin is a round tripper that is nowhere.
 type origin func(*http.Request) (*http.Response, error)
@@ -159,43 +165,26 @@ func (g got) what() string {
 	return strings.TrimPrefix(b.String(), " ")
 }
 
-// counter is an origin that says how often it was asked.
-type counter struct {
-	mu    sync.Mutex
-	asked int
-	reply string // lines of the header
-	last  http.Header
-}
-
-func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.asked++
-	c.last = req.Header.Clone()
-	return answer(req, 0, c.reply, strconv.Itoa(c.asked)), nil
-}
-
-func (c *counter) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.asked
-}
-
 // slow is a body of which parts arrive when they are sent.
 type slow struct {
-	parts chan []byte
-	ctx   context.Context
-	rest  bytes.Buffer
+	parts  chan []byte
+	ctx    context.Context
+	length int64 // its end; below zero: when parts is closed
+	rest   bytes.Buffer
 }
 
 func (s *slow) Read(p []byte) (int, error) {
 	if s.rest.Len() == 0 {
+		if s.length == 0 {
+			return 0, io.EOF
+		}
 		select {
 		case part, ok := <-s.parts:
 			if !ok {
 				return 0, io.EOF
 			}
 			s.rest.Write(part)
+			s.length -= int64(len(part))
 		case <-s.ctx.Done():
 			return 0, s.ctx.Err()
 		}

@@ -436,7 +436,7 @@ func check(t *testing.T, n int, st *step, g got, asked int, now bool, seen http.
 	must(t, g.what() == st.want, "step %d: %q, want %q", n, g.what(), st.want)
 	quiet := g.said.Hit && g.said.Detail != httpcache.DetailRevalidating || g.said.Detail == httpcache.DetailOnlyIfCached
 	must(t, quiet != now, "step %d: the origin was asked: %t", n, now)
-	must(t, st.code == 0 && g.StatusCode == 200 || g.StatusCode == st.code, "step %d: status %d", n, g.StatusCode)
+	must(t, st.code == 0 && g.StatusCode == http.StatusOK || g.StatusCode == st.code, "step %d: status %d", n, g.StatusCode)
 	gives := st.gives
 	switch {
 	case gives == "-":

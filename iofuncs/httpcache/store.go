@@ -267,7 +267,7 @@ func (s *Store) drop(e *entry) {
 	}
 	s.mu.Unlock()
 	if s.disk != nil {
-		s.disk.unlink(gone)
+		s.disk.bury(gone)
 	}
 }
 
@@ -295,7 +295,7 @@ func (s *Store) invalidate(resource digest) {
 	s.stats.Invalidated += uint64(n)
 	s.mu.Unlock()
 	if s.disk != nil {
-		s.disk.unlink(gone)
+		s.disk.bury(gone)
 	}
 }
 
