@@ -343,7 +343,7 @@ func TestNoRoomWhileItArrives(t *testing.T) {
 		close(p.head)
 		var bodies []io.Closer
 		for i := range 20 {
-			resp, err := rt.RoundTrip(request(t, "GET", fmt.Sprint(url, i), ""))
+			resp, err := rt.RoundTrip(request(t, "GET", fmt.Sprint(url, i), "")) //nolint:bodyclose // all at once, below
 			if err != nil {
 				t.Fatal(err)
 			}

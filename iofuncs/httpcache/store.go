@@ -257,7 +257,7 @@ func sameVariant(a, b *head) bool {
 	return a.Selecting == b.Selecting && slices.Equal(a.Vary, b.Vary)
 }
 
-// drop removes an entry for good: the origin has another answer by now.
+// drop removes an entry: the origin has another answer by now.
 func (s *Store) drop(e *entry) {
 	s.mu.Lock()
 	s.remove(e)
@@ -267,7 +267,7 @@ func (s *Store) drop(e *entry) {
 	}
 	s.mu.Unlock()
 	if s.disk != nil {
-		s.disk.bury(gone)
+		s.disk.unlink(gone)
 	}
 }
 
