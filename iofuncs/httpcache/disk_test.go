@@ -186,7 +186,9 @@ func TestDamage(t *testing.T) {
 }
 
 // A folder that can't be written to costs the second tier, and nothing else.
-func TestDiskThatFails(t *testing.T) {
+func TestDiskThatFails(t *testing.T) { synctest.Test(t, diskThatFails) }
+
+func diskThatFails(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, httpcache.Options{Dir: dir})
 	if err := os.RemoveAll(dir); err != nil {
@@ -198,6 +200,7 @@ func TestDiskThatFails(t *testing.T) {
 		g := send(t, rt, request(t, "GET", "http://example.com/a", ""))
 		must(t, g.what() == want, "%d: %s", i, g.what())
 	}
+	synctest.Wait() // it has been tried
 	send(t, rt, request(t, "POST", "http://example.com/a", ""))
 	closing(t, s)
 	must(t, s.Stats().DiskFailures > 0 && s.Stats().DiskEntries == 0, "%+v", s.Stats())

@@ -315,8 +315,12 @@ func (f *flight) answered(resp *http.Response, status Status, now time.Time) res
 // bounded reports whether the end of an answer's body can be told, and it may fit.
 // A body that ends with its connection may have lost its end.
 func (f *flight) bounded(resp *http.Response) bool {
+	largest := f.t.store.largest
+	if headerBytes(resp.Header) > largest {
+		return false
+	}
 	if resp.ContentLength >= 0 {
-		return resp.ContentLength <= f.t.store.largest
+		return resp.ContentLength <= largest
 	}
 	return resp.ProtoMajor != 1 || resp.Uncompressed || len(resp.TransferEncoding) > 0
 }
@@ -437,8 +441,11 @@ func (f *flight) want(length int64) (dst []byte, ok bool) {
 		return make([]byte, 1), true
 	}
 	more := max(4<<10, int64(have)) // doubling
-	if length >= 0 {
-		more = min(max(more, 32<<10), length-int64(have))
+	switch rest := length - int64(have); {
+	case length >= 0 && have == 0: // what is announced is believed when there is something
+		more = min(readAhead, rest)
+	case length >= 0:
+		more = rest
 	}
 	if more = min(more, s.largest+1-int64(have)); more <= 0 || !s.reserve(more) {
 		return nil, false

@@ -360,6 +360,23 @@ func TestNoRoomWhileItArrives(t *testing.T) {
 	})
 }
 
+func TestLargeHeader(t *testing.T) {
+	s := open(t, httpcache.Options{Memory: 100_000, Largest: 10_000})
+	defer closing(t, s)
+	rt := httpcache.New(origin(func(req *http.Request) (*http.Response, error) {
+		lines := keep
+		if req.URL.Path == "/large" {
+			lines += "\nFoo: " + strings.Repeat("x", 200_000)
+		}
+		return answer(req, 0, lines, "abc"), nil
+	}), s, "t")
+	for path, want := range map[string]string{"a": "miss stored", "large": "miss"} {
+		g := send(t, rt, request(t, "GET", url+path, ""))
+		must(t, g.what() == want, "%s: %s", path, g.what())
+	}
+	must(t, s.Stats().Entries == 1 && s.Stats().Evicted == 0, "%+v", s.Stats())
+}
+
 func TestInvalidatedWhileItArrives(t *testing.T) {
 	p := newPaced(keep, 3)
 	bubble(t, httpcache.Options{}, p, func(t *testing.T, s *httpcache.Store, rt http.RoundTripper) {

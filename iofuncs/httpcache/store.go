@@ -103,8 +103,8 @@ func Open(o Options) (*Store, error) {
 }
 
 // Close ends what goes on in the store's name, and all requests that others could
-// be waiting for, and writes down what is to be written. Requests fail from then
-// on.
+// be waiting for, and writes down what is to be written. Requests that need an
+// origin's answer to keep fail from then on. Closing it again does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	again := s.closed
