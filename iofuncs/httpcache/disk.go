@@ -60,7 +60,7 @@ type file struct {
 	size     int64         // rounded up
 	place    *list.Element // nil: it is gone
 	saved    time.Time     // the time of use that the disk knows
-	head     *head         // vary and what selects it; nil: it has not been read yet
+	variant  *variant      // nil: it has not been read yet
 }
 
 func (f *file) name() string { return f.resource.String() + "-" + strconv.FormatUint(f.number, 10) }
@@ -187,21 +187,21 @@ func (d *disk) forget(f *file) {
 
 // detach takes what is known, or waits to be written, of a resource out of the
 // index if which says so, and returns the files to unlink. Of what has not been read
-// yet the head is empty.
-func (d *disk) detach(resource digest, which func(*head) bool) (gone []*file) {
+// yet the variant is empty.
+func (d *disk) detach(resource digest, which func(variant) bool) (gone []*file) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for e := range d.pending {
-		if e.Resource == resource && which(&e.head) {
+		if e.Resource == resource && which(e.variant()) {
 			delete(d.pending, e)
 		}
 	}
 	for _, f := range d.files[resource] {
-		h := f.head
-		if h == nil {
-			h = &head{}
+		var v variant
+		if f.variant != nil {
+			v = *f.variant
 		}
-		if which(h) {
+		if which(v) {
 			gone = append(gone, f)
 		}
 	}
@@ -254,7 +254,7 @@ func (d *disk) touch(e *entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range d.files[e.Resource] {
-		if f.head != nil && sameVariant(f.head, &e.head) {
+		if f.variant != nil && f.variant.is(e.variant()) {
 			d.order.MoveToFront(f.place)
 		}
 	}
@@ -265,7 +265,7 @@ func (d *disk) put(e *entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for o := range d.pending {
-		if o.Resource == e.Resource && sameVariant(&o.head, &e.head) {
+		if o.Resource == e.Resource && o.variant().is(e.variant()) {
 			delete(d.pending, o)
 		}
 	}
@@ -331,13 +331,13 @@ func (d *disk) commit(e *entry, tmp string, size int64) (gone []*file, err error
 		return nil, os.Remove(tmp)
 	}
 	d.number++
-	h := head{Vary: e.Vary, Selecting: e.Selecting}
-	f := &file{resource: e.Resource, number: d.number, size: blocks(size), head: &h, saved: time.Now()}
+	v := e.variant()
+	f := &file{resource: e.Resource, number: d.number, size: blocks(size), variant: &v, saved: time.Now()}
 	if err := os.Rename(tmp, d.place(f.name())); err != nil {
 		return nil, err
 	}
 	for _, o := range d.files[e.Resource] {
-		if o.head != nil && sameVariant(o.head, &h) {
+		if o.variant != nil && o.variant.is(v) {
 			gone = append(gone, o)
 		}
 	}
@@ -370,7 +370,7 @@ func (d *disk) newest(q *query) (newest *file) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range d.files[q.resource] {
-		if f.head == nil || f.head.Selecting != q.selecting(f.head.Vary) {
+		if f.variant == nil || f.variant.selecting != q.selecting(f.variant.vary) {
 			continue
 		}
 		if newest == nil || f.number > newest.number {
@@ -386,7 +386,7 @@ func (d *disk) readHeads(resource digest) {
 	d.mu.Lock()
 	var unknown []*file
 	for _, f := range d.files[resource] {
-		if f.head == nil {
+		if f.variant == nil {
 			unknown = append(unknown, f)
 		}
 	}
@@ -400,15 +400,16 @@ func (d *disk) readHeads(resource digest) {
 			d.spoiled(f, err)
 			continue
 		}
+		v := h.variant()
 		d.mu.Lock()
-		f.head = &head{Vary: h.Vary, Selecting: h.Selecting}
+		f.variant = &v
 		d.mu.Unlock()
 	}
 	var gone []*file
 	d.mu.Lock()
 	for _, f := range d.files[resource] {
 		for _, o := range d.files[resource] {
-			if f.head != nil && o.head != nil && f.number < o.number && sameVariant(f.head, o.head) {
+			if f.variant != nil && o.variant != nil && f.number < o.number && f.variant.is(*o.variant) {
 				gone = append(gone, f)
 				break
 			}

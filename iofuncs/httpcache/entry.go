@@ -46,6 +46,18 @@ type head struct {
 	Received     time.Time
 }
 
+// variant is what tells answers of one resource apart.
+type variant struct {
+	vary      []string
+	selecting digest
+}
+
+func (h *head) variant() variant { return variant{h.Vary, h.Selecting} }
+
+func (v variant) is(o variant) bool {
+	return v.selecting == o.selecting && slices.Equal(v.vary, o.vary)
+}
+
 // overhead is what an entry takes besides header and body.
 const overhead = 1 << 10
 

@@ -204,7 +204,7 @@ func (f *flight) ask() result {
 			req.Header.Set("If-Modified-Since", modified)
 		}
 	}
-	resp, err := f.t.next.RoundTrip(req)
+	resp, err := f.roundTrip(req)
 	now := time.Now()
 	status := Status{Fwd: FwdMiss}
 	if f.stale != nil {
@@ -237,6 +237,21 @@ func (f *flight) ask() result {
 	}
 	s.count(&s.stats.Misses)
 	return f.answered(resp, status, now)
+}
+
+// roundTrip asks the round tripper below. Whoever made the request would stand a
+// panic there; the flight's goroutine has nobody above it.
+func (f *flight) roundTrip(req *http.Request) (resp *http.Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			resp, err = nil, fmt.Errorf("the round tripper below the HTTP cache panicked: %v", p)
+		}
+	}()
+	resp, err = f.t.next.RoundTrip(req)
+	if err == nil && resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	return resp, err
 }
 
 // failing reports whether a status says that the origin can't answer now.

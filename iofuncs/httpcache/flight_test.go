@@ -360,6 +360,24 @@ func TestNoRoomWhileItArrives(t *testing.T) {
 	})
 }
 
+// What the round tripper below does wrong is an error of the request's, or nothing.
+func TestRoundTripperThatFails(t *testing.T) {
+	s := open(t, httpcache.Options{})
+	defer closing(t, s)
+	rt := httpcache.New(origin(func(*http.Request) (*http.Response, error) { panic("oops") }), s, "t")
+	_, err := try(rt, request(t, "GET", url, ""))
+	must(t, err != nil && strings.Contains(err.Error(), "oops"), "%v", err)
+	rt = httpcache.New(origin(func(req *http.Request) (*http.Response, error) {
+		resp := answer(req, http.StatusNoContent, keep, "")
+		resp.Body = nil
+		return resp, nil
+	}), s, "t")
+	for _, want := range []string{"miss stored", "hit"} {
+		g := send(t, rt, request(t, "GET", url, ""))
+		must(t, g.what() == want && g.body == "", "%s %q", g.what(), g.body)
+	}
+}
+
 func TestLargeHeader(t *testing.T) {
 	s := open(t, httpcache.Options{Memory: 100_000, Largest: 10_000})
 	defer closing(t, s)

@@ -234,7 +234,7 @@ func (s *Store) put(f *flight, e *entry) bool {
 	}
 	var older []*entry
 	for _, o := range s.resources[e.Resource] {
-		if !sameVariant(&o.head, &e.head) && o != f.stale {
+		if !o.variant().is(e.variant()) && o != f.stale {
 			continue
 		}
 		if o.seq > e.seq {
@@ -253,17 +253,13 @@ func (s *Store) put(f *flight, e *entry) bool {
 	return true
 }
 
-func sameVariant(a, b *head) bool {
-	return a.Selecting == b.Selecting && slices.Equal(a.Vary, b.Vary)
-}
-
 // drop removes an entry: the origin has another answer by now.
 func (s *Store) drop(e *entry) {
 	s.mu.Lock()
 	s.remove(e)
 	var gone []*file
 	if s.disk != nil {
-		gone = s.disk.detach(e.Resource, func(h *head) bool { return sameVariant(h, &e.head) })
+		gone = s.disk.detach(e.Resource, e.variant().is)
 	}
 	s.mu.Unlock()
 	if s.disk != nil {
@@ -289,7 +285,7 @@ func (s *Store) invalidate(resource digest) {
 	n := len(variants)
 	var gone []*file
 	if s.disk != nil {
-		gone = s.disk.detach(resource, func(*head) bool { return true })
+		gone = s.disk.detach(resource, func(variant) bool { return true })
 		n = max(n, len(gone))
 	}
 	s.stats.Invalidated += uint64(n)

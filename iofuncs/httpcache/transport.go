@@ -54,7 +54,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	e := t.store.lookup(q)
 	if e != nil {
 		if u := q.use(e); u.serve {
-			if !u.revalidate || t.revalidate(q, e) {
+			if !u.revalidate || q.directives.onlyIfCached || t.revalidate(q, e) {
 				return t.hit(q, e, u), nil
 			}
 		}
