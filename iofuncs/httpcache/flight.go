@@ -279,22 +279,31 @@ func (f *flight) headOf(status int, proto string, h http.Header, now time.Time) 
 	}, true
 }
 
+// freshened is what is kept, with the fields that an answer without a body brought
+// for it. It is stored in place of what was, or that is dropped if it may not be.
+func (f *flight) freshened(update http.Header, now time.Time) (e *entry, stored bool) {
+	s := f.t.store
+	old := f.stale
+	h, ok := f.headOf(old.Status, old.Proto, old.freshen(update), now)
+	if !ok {
+		s.drop(old)
+		return old, false
+	}
+	h.Uncompressed = old.Uncompressed
+	e = newEntry(h, old.body, f.seq)
+	if !storable(e.Status, e.Header, &e.directives) || !e.useful() {
+		s.drop(old)
+		return e, false
+	}
+	return e, s.put(f, e)
+}
+
 // confirmed is what comes of a 304 that is about what is kept.
 func (f *flight) confirmed(resp *http.Response, status Status, now time.Time) result {
 	s := f.t.store
-	old := f.stale
-	h, ok := f.headOf(old.Status, old.Proto, old.freshen(resp.Header), now)
-	e := old
-	if ok {
-		h.Uncompressed = old.Uncompressed
-		e = newEntry(h, old.body, f.seq)
-	}
-	if ok && storable(e.Status, e.Header, &e.directives) && e.useful() {
-		status.Stored = s.put(f, e)
-	} else {
-		s.drop(old)
-	}
 	s.count(&s.stats.Revalidated)
+	var e *entry
+	e, status.Stored = f.freshened(resp.Header, now)
 	if f.q.conditional { // it is the answer that was asked for
 		return result{resp: resp, status: status}
 	}
@@ -342,23 +351,12 @@ func (f *flight) bounded(resp *http.Response) bool {
 
 // compareHead uses an answer to HEAD for what is kept of the resource.
 func (f *flight) compareHead(resp *http.Response, now time.Time) {
-	s := f.t.store
 	switch {
 	case failing(resp.StatusCode) || resp.StatusCode == http.StatusNotModified:
 	case resp.StatusCode != f.stale.Status || !f.stale.unchangedBy(resp.Header):
-		s.drop(f.stale)
+		f.t.store.drop(f.stale)
 	default:
-		h, ok := f.headOf(f.stale.Status, f.stale.Proto, f.stale.freshen(resp.Header), now)
-		if !ok {
-			s.drop(f.stale)
-			return
-		}
-		h.Uncompressed = f.stale.Uncompressed
-		if e := newEntry(h, f.stale.body, f.seq); storable(e.Status, e.Header, &e.directives) && e.useful() {
-			s.put(f, e)
-		} else {
-			s.drop(f.stale)
-		}
+		f.freshened(resp.Header, now)
 	}
 }
 

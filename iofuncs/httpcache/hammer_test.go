@@ -61,7 +61,7 @@ func TestHammer(t *testing.T) {
 			who := client % 2
 			rt := httpcache.New(next, s, strconv.Itoa(who))
 			random := rand.New(rand.NewPCG(uint64(client), 1))
-			for range 120 {
+			for range 80 {
 				i := random.IntN(10)
 				url := fmt.Sprint(server.URL, "/", i)
 				if random.IntN(10) == 0 {

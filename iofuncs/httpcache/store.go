@@ -46,7 +46,7 @@ type Store struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	work   sync.WaitGroup // flights
+	work   sync.WaitGroup // what runs in the store's name: flights, and who waits for those of nobody
 
 	// mu is never held while anything is read, written or asked. disk.mu may be
 	// taken under it.
@@ -56,11 +56,10 @@ type Store struct {
 	recording int64      // bytes of bodies that are arriving, part of stats.Bytes
 	flights   map[digest]*flight
 	fetching  map[digest]map[*flight]struct{} // by resource: what may be stored later
+	served    map[*entry]bool                 // what is being validated while it is served
 	seq       uint64
-	// what is being validated while it is served
-	revalidating map[*entry]bool
-	stats        Stats
-	closed       bool
+	stats     Stats
+	closed    bool
 }
 
 // Open makes a store, with what its folder holds from before.
@@ -84,13 +83,13 @@ func Open(o Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{
-		bound:        o.Memory,
-		largest:      o.Largest,
-		resources:    make(map[digest][]*entry),
-		order:        list.New(),
-		flights:      make(map[digest]*flight),
-		revalidating: make(map[*entry]bool),
-		fetching:     make(map[digest]map[*flight]struct{}),
+		bound:     o.Memory,
+		largest:   o.Largest,
+		resources: make(map[digest][]*entry),
+		order:     list.New(),
+		flights:   make(map[digest]*flight),
+		served:    make(map[*entry]bool),
+		fetching:  make(map[digest]map[*flight]struct{}),
 	}
 	if o.Dir != "" {
 		var err error

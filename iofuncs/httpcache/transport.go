@@ -132,13 +132,13 @@ func (t *Transport) revalidate(q *query, e *entry) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.revalidating[e] {
+	if s.served[e] {
 		return true
 	}
-	if s.closed || len(s.revalidating) >= maxBackground {
+	if s.closed || len(s.served) >= maxBackground {
 		return false
 	}
-	s.revalidating[e] = true
+	s.served[e] = true
 	copied := new(query) // the caller may do with its request what it likes
 	*copied = *q
 	copied.req = q.req.Clone(context.WithoutCancel(q.req.Context()))
@@ -151,7 +151,7 @@ func (t *Transport) revalidate(q *query, e *entry) bool {
 			f.leave()
 		}
 		s.mu.Lock()
-		delete(s.revalidating, e)
+		delete(s.served, e)
 		s.mu.Unlock()
 	}()
 	return true
