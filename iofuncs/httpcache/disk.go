@@ -40,12 +40,14 @@ type disk struct {
 	waiting int64 // most bytes that wait to be written
 	log     *slog.Logger
 
-	mu      sync.Mutex
-	cond    sync.Cond // something came into the queue, or the disk is closed
+	mu      sync.Mutex // not held while the disk is busy
+	cond    sync.Cond  // something came into the queue, or the disk is closed
 	files   map[digest][]*file
 	order   *list.List // of *file; the one used last is in front
 	queue   []*entry
 	pending map[*entry]struct{} // those of the queue, and the one that is being written, that are still wanted
+	moving  *entry              // the one that is being moved to its place
+	moved   chan struct{}       // closed when it is there, or gone
 	queued  int64
 	number  uint64
 	stats   Stats // the disk's part
@@ -187,14 +189,18 @@ func (d *disk) forget(f *file) {
 
 // detach takes what is known, or waits to be written, of a resource out of the
 // index if which says so, and returns the files to unlink. Of what has not been read
-// yet the variant is empty.
-func (d *disk) detach(resource digest, which func(variant) bool) (gone []*file) {
+// yet the variant is empty. If something of the resource is being moved to its place
+// at this moment, that is over when moved is closed.
+func (d *disk) detach(resource digest, which func(variant) bool) (gone []*file, moved <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for e := range d.pending {
 		if e.Resource == resource && which(e.variant()) {
 			delete(d.pending, e)
 		}
+	}
+	if d.moving != nil && d.moving.Resource == resource {
+		moved = d.moved
 	}
 	for _, f := range d.files[resource] {
 		var v variant
@@ -208,7 +214,7 @@ func (d *disk) detach(resource digest, which func(variant) bool) (gone []*file) 
 	for _, f := range gone {
 		d.forget(f)
 	}
-	return gone
+	return gone, moved
 }
 
 // unlink removes files that are not in the index any more.
@@ -220,10 +226,14 @@ func (d *disk) unlink(gone []*file) {
 	}
 }
 
-// bury unlinks files durably: not even after a loss of power one comes back.
-func (d *disk) bury(gone []*file) {
-	if len(gone) == 0 {
+// bury unlinks what detach returned, durably: not even after a loss of power
+// something of it comes back.
+func (d *disk) bury(gone []*file, moved <-chan struct{}) {
+	if len(gone) == 0 && moved == nil {
 		return
+	}
+	if moved != nil {
+		<-moved
 	}
 	d.unlink(gone)
 	folder, err := os.Open(d.place())
@@ -321,23 +331,48 @@ func (d *disk) keep(e *entry) {
 	d.unlink(gone)
 }
 
-// commit renames the file of an entry into its place, if it is still wanted. It
-// holds mu meanwhile, so that an entry is either in the index when it is to be
-// removed, or not on disk.
+// commit renames the file of an entry into its place, if it is still wanted, and
+// returns those that it takes the place of. If it is to be removed meanwhile, it is
+// gone again when d.moving is closed.
 func (d *disk) commit(e *entry, tmp string, size int64) (gone []*file, err error) {
+	v := e.variant()
+	f := &file{resource: e.Resource, size: blocks(size), variant: &v, saved: time.Now()}
+	moved := make(chan struct{})
+	defer func() {
+		d.mu.Lock()
+		d.moving, d.moved = nil, nil
+		d.mu.Unlock()
+		close(moved)
+	}()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, wanted := d.pending[e]; !wanted {
+	_, wanted := d.pending[e]
+	if wanted {
+		d.number++
+		f.number = d.number
+		d.moving, d.moved = e, moved
+	}
+	d.mu.Unlock()
+	if !wanted {
 		return nil, os.Remove(tmp)
 	}
-	d.number++
-	v := e.variant()
-	f := &file{resource: e.Resource, number: d.number, size: blocks(size), variant: &v, saved: time.Now()}
-	if err := os.Rename(tmp, d.place(f.name())); err != nil {
-		return nil, err
+	err = os.Rename(tmp, d.place(f.name()))
+	d.mu.Lock()
+	_, wanted = d.pending[e]
+	if err == nil && wanted {
+		gone = d.replace(f)
 	}
-	for _, o := range d.files[e.Resource] {
-		if o.variant != nil && o.variant.is(v) {
+	d.mu.Unlock()
+	if err == nil && !wanted {
+		err = os.Remove(d.place(f.name()))
+	}
+	return gone, err
+}
+
+// replace makes a new file known, and returns those that are to be unlinked for it.
+// The caller holds mu.
+func (d *disk) replace(f *file) (gone []*file) {
+	for _, o := range d.files[f.resource] {
+		if o.variant != nil && o.variant.is(*f.variant) {
 			gone = append(gone, o)
 		}
 	}
@@ -345,7 +380,7 @@ func (d *disk) commit(e *entry, tmp string, size int64) (gone []*file, err error
 		d.forget(o)
 	}
 	d.stats.DiskWritten++
-	return append(gone, d.index(f)...), nil
+	return append(gone, d.index(f)...)
 }
 
 // load reads the newest answer to q.

@@ -64,7 +64,7 @@ func TestHammer(t *testing.T) {
 			for range 80 {
 				i := random.IntN(10)
 				url := fmt.Sprint(server.URL, "/", i)
-				if random.IntN(10) == 0 {
+				if random.IntN(20) == 0 {
 					g, err := try(rt, request(t, "POST", url, ""))
 					if err != nil {
 						t.Error(err)

@@ -258,7 +258,7 @@ func (s *Store) drop(e *entry) {
 	s.remove(e)
 	var gone []*file
 	if s.disk != nil {
-		gone = s.disk.detach(e.Resource, e.variant().is)
+		gone, _ = s.disk.detach(e.Resource, e.variant().is)
 	}
 	s.mu.Unlock()
 	if s.disk != nil {
@@ -283,14 +283,15 @@ func (s *Store) invalidate(resource digest) {
 	}
 	n := len(variants)
 	var gone []*file
+	var moved <-chan struct{}
 	if s.disk != nil {
-		gone = s.disk.detach(resource, func(variant) bool { return true })
+		gone, moved = s.disk.detach(resource, func(variant) bool { return true })
 		n = max(n, len(gone))
 	}
 	s.stats.Invalidated += uint64(n)
 	s.mu.Unlock()
 	if s.disk != nil {
-		s.disk.bury(gone)
+		s.disk.bury(gone, moved)
 	}
 }
 
