@@ -259,7 +259,7 @@ func (d *disk) holds(f *file) bool {
 	return f.place != nil
 }
 
-// touch makes the file of an entry that leaves memory the one used last.
+// touch makes the file of an entry the one used last.
 func (d *disk) touch(e *entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

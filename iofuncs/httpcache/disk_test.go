@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pappus/iofuncs/httpcache"
 )
@@ -219,6 +220,7 @@ func bounds(t *testing.T) {
 	for i := range 30 {
 		send(t, rt, request(t, "GET", fmt.Sprint("http://example.com/", i), ""))
 		send(t, rt, request(t, "GET", "http://example.com/0", "")) // in use
+		wait(2 * time.Minute)
 		st := s.Stats()
 		must(t, st.Bytes <= memory && st.DiskBytes <= o.Disk, "%+v", st)
 		synctest.Wait() // the writer is to keep up
@@ -234,6 +236,10 @@ func bounds(t *testing.T) {
 	closing(t, s)
 	st := s.Stats()
 	must(t, st.DiskEvicted > 0 && st.Evicted > 0 && int64(len(files(t, dir))) == st.DiskEntries, "%+v, %d files", st, len(files(t, dir)))
+	s = open(t, o)
+	g = send(t, httpcache.New(echo(&asked), s, "t"), request(t, "GET", "http://example.com/0", ""))
+	must(t, g.what() == "hit", "what was used all the time is not on disk: %s", g.what())
+	closing(t, s)
 	o.Disk = 3 * entry // smaller the next time
 	s = open(t, o)
 	must(t, s.Stats().DiskEntries == 3 && len(files(t, dir)) == 3, "%+v", s.Stats())

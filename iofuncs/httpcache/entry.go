@@ -30,6 +30,7 @@ type entry struct {
 	seq        uint64        // when it was asked for: that of a later request is larger
 
 	place *list.Element // guarded by Store.mu; nil: not in memory
+	noted time.Time     // guarded by Store.mu: the last use that the disk knows
 	file  *file         // where it was read from; nil: it was not
 }
 

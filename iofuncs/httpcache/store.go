@@ -145,10 +145,14 @@ func (s *Store) lookup(q *query) *entry {
 	if e != nil || s.disk == nil {
 		return e
 	}
-	e = s.disk.load(q)
-	if e == nil {
+	if e = s.disk.load(q); e == nil {
 		return nil
 	}
+	return s.promote(q, e)
+}
+
+// promote puts what was read from disk into memory, and returns what answers q now.
+func (s *Store) promote(q *query, e *entry) *entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := s.find(q); now != nil { // somebody was faster
@@ -169,8 +173,13 @@ func (s *Store) find(q *query) (newest *entry) {
 			newest = e
 		}
 	}
-	if newest != nil {
-		s.order.MoveToFront(newest.place)
+	if newest == nil {
+		return nil
+	}
+	s.order.MoveToFront(newest.place)
+	if s.disk != nil && q.now.Sub(newest.noted) >= saveEvery { // what is hot here is to stay there
+		newest.noted = q.now
+		s.disk.touch(newest)
 	}
 	return newest
 }
@@ -201,9 +210,6 @@ func (s *Store) makeRoom() {
 func (s *Store) evict(e *entry) {
 	s.remove(e)
 	s.stats.Evicted++
-	if s.disk != nil {
-		s.disk.touch(e)
-	}
 }
 
 // remove takes an entry out of memory. The caller holds mu.
