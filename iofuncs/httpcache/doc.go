@@ -10,4 +10,8 @@
 // The cache is private to a tenant: what one has fetched, no other is given, and
 // requests of one tenant with different credentials (Authorization, Cookie) share
 // nothing either.
+//
+// An answer that is kept reaches no address. So rules about URLs belong above the
+// cache, and rules about addresses, which are judged when something is dialled, below
+// it; redirects are followed above it, so that each hop is an answer of its own.
 package httpcache
