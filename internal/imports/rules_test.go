@@ -39,6 +39,7 @@ var rules = map[string]rule{
 	"dispatcher/shard/shardtest": {may: []string{"dispatcher/shard", "data"}},
 	"registry":                   {may: []string{"engine", "data"}},
 	"iofuncs":                    {may: []string{"data"}},
+	"iofuncs/httpcache":          {},
 
 	"engine":            {may: []string{"data"}},
 	"engine/enginetest": {may: []string{"engine", "data"}},
@@ -158,7 +159,7 @@ var dependencies = map[string]dependency{
 		why:  "only the command line talks to a terminal",
 	},
 	"net/http": {
-		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs", "bench/..."},
+		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs/...", "bench/..."},
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},
