@@ -38,6 +38,12 @@ var rules = map[string]rule{
 	"dispatcher/shard/shardtest": {may: []string{"dispatcher/shard", "data"}},
 	"registry":                   {may: []string{"engine", "data"}},
 	"iofuncs":                    {may: []string{"data"}},
+	"iofuncs/egress":             {tests: []string{"iofuncs/egress/egresstest"}},
+	"iofuncs/egress/egresstest":  {},
+	"iofuncs/httpio": {
+		may:   []string{"iofuncs", "iofuncs/egress", "data"},
+		tests: []string{"iofuncs/egress/egresstest"},
+	},
 
 	"engine":            {may: []string{"data"}},
 	"engine/enginetest": {may: []string{"engine", "data"}},
@@ -152,8 +158,12 @@ var dependencies = map[string]dependency{
 		only: []string{"cmd/..."},
 		why:  "only the command line talks to a terminal",
 	},
+	"github.com/cenkalti/backoff": {
+		only: []string{"iofuncs/httpio"},
+		why:  "what may be tried again is known where the request is",
+	},
 	"net/http": {
-		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs", "bench/..."},
+		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs/...", "bench/..."},
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},
