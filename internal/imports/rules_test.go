@@ -146,7 +146,7 @@ var dependencies = map[string]dependency{
 		why:   "system calls belong to memory, processors, files, processes and connections",
 	},
 	"golang.org/x/sync": {
-		only:  []string{"cmd/...", "server", "dispatcher", "registry", "wasmengine", "bench/..."},
+		only:  []string{"cmd/...", "server", "dispatcher", "registry", "iofuncs/...", "wasmengine", "bench/..."},
 		tests: true,
 		why:   "the other packages start no goroutines",
 	},

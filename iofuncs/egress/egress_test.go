@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -171,7 +170,8 @@ func listen(t *testing.T) (port string) {
 		}
 		<-done
 	})
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port
 }
 
 // The address that is judged is that which is dialled, however often a name
