@@ -1,13 +1,13 @@
 package httpio_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,18 +132,20 @@ func TestServerComesBack(t *testing.T) {
 func TestManyRequests(t *testing.T) {
 	const count = 10_000
 	var going, most, connections atomic.Int64
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := going.Add(1)
 		defer going.Add(-1)
 		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 		}
 		write(w, r.URL.RawQuery)
-	})
+	}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			connections.Add(1)
 		}
 	}
+	s.Start()
+	defer s.Close()
 	items := make([]string, count)
 	for i := range items {
 		items[i] = s.URL + "/?" + strconv.Itoa(i)
@@ -212,22 +214,31 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
-// What the items lie in is the caller's again when the call returns, also if a
-// connection would still send some of it.
+// roundTrip is a function that answers.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// What the items lie in is the caller's again when the call returns, also if who
+// sends them has not noticed that there is an answer.
 func TestInputsAreNotReadLater(t *testing.T) {
-	hold := make(chan struct{})
-	url := raw(t, func(conn net.Conn) {
-		write(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		<-hold // most of the body is not read, so that the client goes on sending
-		_, _ = io.Copy(io.Discard, conn)
-	})
-	item := append([]byte("POST "+url+" HTTP/1.1\n\n"), bytes.Repeat([]byte("x"), 32<<20)...)
-	in := data.Set{Name: "requests", Items: []*data.Item{data.NewItem("a", 0, item)}}
-	_, err := newClient(t, config(t)).Functions()[0].Call(t.Context(), iofuncs.NewRequest("default", []data.Set{in}, nil))
-	clear(item) // the race detector sees who still reads
-	close(hold)
-	if err != nil {
-		t.Error(err)
+	var late io.Reader
+	config := config(t)
+	config.Through = func(string, http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			late = r.Body
+			begin := make([]byte, 3)
+			if _, err := io.ReadFull(late, begin); err != nil || string(begin) != "bod" {
+				t.Errorf("%q, %v", begin, err)
+			}
+			return &http.Response{StatusCode: http.StatusOK, Proto: "HTTP/1.1", Body: io.NopCloser(strings.NewReader("ok"))}, nil
+		})
+	}
+	if _, body, err := do(t, newClient(t, config), "POST http://a/ HTTP/1.1\n\nbody"); err != nil || body != "ok" {
+		t.Errorf("%q, %v", body, err)
+	}
+	if n, err := late.Read(make([]byte, 9)); n != 0 || err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("%d bytes of the item were read later: %v", n, err)
 	}
 }
 

@@ -118,8 +118,8 @@ func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// raw is a server of bytes: each connection is handed over once a request's header
-// has come, and closed afterwards.
+// raw is a server of bytes: each connection is handed over once a request has come,
+// or the header of a long one, and closed afterwards.
 func raw(t testing.TB, h func(conn net.Conn)) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -135,9 +135,14 @@ func raw(t testing.TB, h func(conn net.Conn)) (url string) {
 			}
 			all.Go(func() {
 				defer func() { _ = conn.Close() }() // the test may have done so
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					h(conn)
+				r, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
 				}
+				if r.ContentLength < 1<<10 {
+					_, _ = io.Copy(io.Discard, r.Body) // who asks may be gone already
+				}
+				h(conn)
 			})
 		}
 	})
