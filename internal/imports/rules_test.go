@@ -82,6 +82,7 @@ var rules = map[string]rule{
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
 	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},
 	"internal/contract":   {},
@@ -163,7 +164,7 @@ var dependencies = map[string]dependency{
 		why:  "what may be tried again is known where the request is",
 	},
 	"net/http": {
-		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs/...", "bench/..."},
+		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},
