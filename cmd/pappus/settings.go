@@ -98,11 +98,11 @@ func newServing() *serving {
 		settings.Setting{Name: "egress-deny", Usage: "the same of what they may not connect to; *: nothing that egress-allow does not name", Value: settings.Texts(&o.deny, checkRule), Example: "198.18.0.0/15"},
 		settings.Setting{Name: "ca-bundle", Usage: "file of authorities (PEM) whose certificates I/O functions accept, besides the system's", Value: settings.Text(&o.caBundle, "FILE", anyText), Example: "/etc/pappus/ca.pem"},
 		settings.Setting{
-			Name: "io-limits", Usage: "limits of I/O functions' calls, like calls=256,tenant-calls=128", Computed: limitsPage, Example: "calls=256,tenant-calls=128",
+			Name: "io-limits", Usage: "limits of I/O functions' calls, like calls=256,tenant-calls=128", Computed: ioPage, Example: "calls=256,tenant-calls=128",
 			Value: settings.Named(func() { d.IO = dispatcher.IOLimits{} }, d.IO.Set),
 		},
 		settings.Setting{
-			Name: "http-limits", Usage: "limits of requests that HTTP makes, like body=64MiB,total=5m", Computed: limitsPage, Example: "body=64MiB,total=5m",
+			Name: "http-limits", Usage: "limits of requests that HTTP makes, like body=64MiB,total=5m", Computed: ioPage, Example: "body=64MiB,total=5m",
 			Value: settings.Named(func() { o.http = httpio.DefaultLimits() }, httpLimitSetter(&o.http)),
 		},
 
@@ -117,8 +117,11 @@ func logFormats() []string { return []string{"text", "json"} }
 
 func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
 
-// limitsPage has the defaults of limits.
-const limitsPage = "those of docs/limits.md"
+// limitsPage and ioPage have the defaults of limits.
+const (
+	limitsPage = "those of docs/limits.md"
+	ioPage     = "those of docs/io.md"
+)
 
 // wasmConfig is that of an engine whose compile processes are this program.
 func wasmConfig() wasmengine.Config {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"pappus/cmd/pappus/internal/settings"
+	"pappus/dispatcher"
 	"pappus/iofuncs/httpio"
 )
 
@@ -302,6 +304,21 @@ func TestHTTPLimits(t *testing.T) {
 	}
 	if err := set("bodies", "1"); err == nil || !strings.Contains(err.Error(), "retry-after") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The page has each limit with its default.
+func TestIOLimitsPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/io.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := httpLimitPairs(httpio.DefaultLimits())
+	(dispatcher.Config{}).IOLimits().Each(func(name, value string) { all = append(all, settings.Pair{Name: name, Value: value}) })
+	for _, p := range all {
+		if !regexp.MustCompile("(?m)^\\| `" + p.Name + "` \\| [^|]+ \\| " + p.Value + " \\|").Match(page) {
+			t.Errorf("%s with the default %s is not on the page", p.Name, p.Value)
+		}
 	}
 }
 
