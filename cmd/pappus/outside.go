@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/engine"
 	"pappus/iofuncs/egress"
@@ -25,8 +27,8 @@ type outside struct {
 
 const caBundleHint = "name a file with certificates in PEM, which this user can read, with --ca-bundle"
 
-// client makes what I/O functions speak HTTP by.
-func (o *outside) client() (*httpio.Client, error) {
+// client makes what I/O functions speak HTTP by, and metrics of it.
+func (o *outside) client(metrics prometheus.Registerer) (*httpio.Client, error) {
 	var lists [2][]egress.Rule
 	for i, list := range [][]string{o.allow, o.deny} {
 		for _, text := range list {
@@ -45,8 +47,12 @@ func (o *outside) client() (*httpio.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	ended, err := countRequests(metrics)
+	if err != nil {
+		return nil, err
+	}
 	return httpio.New(httpio.Config{
-		Limits: o.http, Roots: roots,
+		Limits: o.http, Roots: roots, Ended: ended,
 		Policy: func(tenant string) *egress.Policy {
 			if tenant == registry.DefaultTenant {
 				return policy
@@ -54,6 +60,33 @@ func (o *outside) client() (*httpio.Client, error) {
 			return nil // nothing but public addresses
 		},
 	})
+}
+
+// countRequests makes the metrics of requests that I/O functions make.
+func countRequests(metrics prometheus.Registerer) (ended func(status, attempts int), err error) {
+	answers := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pappus_io_http_requests_total",
+		Help: "Requests that HTTP and system_HTTPGet made, by the class of the answer; none: there was no answer.",
+	}, []string{"class"})
+	retries := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pappus_io_http_retries_total",
+		Help: "How often such requests were made again.",
+	})
+	classes := []string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
+	for _, class := range classes {
+		answers.WithLabelValues(class)
+	}
+	if err := errors.Join(metrics.Register(answers), metrics.Register(retries)); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return func(status, attempts int) {
+		class := status / 100
+		if class >= len(classes) {
+			class = 0 // no answer that HTTP knows
+		}
+		answers.WithLabelValues(classes[class]).Inc()
+		retries.Add(float64(max(attempts-1, 0)))
+	}, nil
 }
 
 // roots are the authorities whose certificates are accepted; nil: the system's.

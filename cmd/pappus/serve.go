@@ -189,7 +189,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		}
 	}
 
-	requests, err := s.outside.client()
+	requests, err := s.outside.client(metrics)
 	if err != nil {
 		return fail(exitFile, err, caBundleHint)
 	}

@@ -11,6 +11,7 @@ import (
 
 // answer is what comes of a request.
 type answer struct {
+	status     int
 	head, body []byte
 	charged    int64 // bytes
 }

@@ -60,6 +60,8 @@ func TestTryingAgain(t *testing.T) {
 			})
 			config := config(t)
 			config.Limits.Total = 20 * time.Second
+			var status, attempts int
+			config.Ended = func(s, a int) { status, attempts = s, a }
 			sets, err := call(t.Context(), newClient(t, config), "HTTP", func(n int64) error {
 				held.Add(n)
 				return nil
@@ -73,6 +75,9 @@ func TestTryingAgain(t *testing.T) {
 			}
 			if asked.Load() != c.asked || !strings.HasPrefix(got, c.want) && (err == nil || !strings.Contains(got, c.want)) {
 				t.Errorf("asked %d times, want %d: %s", asked.Load(), c.asked, got)
+			}
+			if want := strings.HasPrefix(got, "HTTP/1.1 "+strconv.Itoa(status)); int64(attempts) != c.asked || want != (err == nil) {
+				t.Errorf("%d attempts for the status %d are told of: %s", attempts, status, got)
 			}
 		})
 	}

@@ -29,6 +29,10 @@ type Config struct {
 	// answers, as a cache. It sees each hop of a redirect, and each attempt. It is
 	// called once for each tenant; nil: nothing is between.
 	Through func(tenant string, next http.RoundTripper) http.RoundTripper
+
+	// Ended is told of each request: the status of its answer, 0 if there is none,
+	// and how often it was made. nil: nobody is.
+	Ended func(status, attempts int)
 }
 
 // Client makes requests for I/O functions. It may be used by many goroutines.

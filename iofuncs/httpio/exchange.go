@@ -47,11 +47,21 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	body := &fence{content: r.body}
 	defer body.fall()
 
-	attempts := uint(1)
+	most := uint(1)
 	if r.repeatable() {
-		attempts = uint(limits.Attempts)
+		most = uint(limits.Attempts)
 	}
 	var last *answer
+	attempts := 0
+	if c.config.Ended != nil {
+		defer func() {
+			status := 0
+			if last != nil {
+				status = last.status
+			}
+			c.config.Ended(status, attempts)
+		}()
+	}
 	var refused error // by charge
 	wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
@@ -62,6 +72,7 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			}
 			last = nil
 		}
+		attempts++
 		var err error
 		if last, err = c.attempt(ctx, t, r, body, func(n int64) error {
 			err := charge(n)
@@ -85,7 +96,7 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			err = backoff.Permanent(err)
 		}
 		return none, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxTries(attempts), backoff.WithMaxElapsedTime(timeLeft(ctx)))
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(most), backoff.WithMaxElapsedTime(timeLeft(ctx)))
 	switch failed := (*backoff.RetryError)(nil); {
 	case refused != nil:
 		return nil, refused
@@ -136,7 +147,7 @@ func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence
 	defer idle.Stop()
 	in := collector{charge: charge, most: limits.Body}
 	err = in.collect(resp.Body, resp.ContentLength, func() { idle.Reset(limits.Idle) })
-	a := &answer{head: header(resp), body: in.buf}
+	a := &answer{status: resp.StatusCode, head: header(resp), body: in.buf}
 	if err == nil {
 		err = charge(int64(len(a.head)))
 	}
