@@ -25,13 +25,13 @@ func header(resp *http.Response) []byte {
 	var b bytes.Buffer
 	line := func(parts ...string) {
 		for _, p := range parts {
-			// RFC 9110 takes such characters for spaces. None ends a line here.
-			b.WriteString(strings.Map(func(c rune) rune {
+			for i := range len(p) {
+				c := p[i]
 				if c < ' ' && c != '\t' || c == 0x7F {
-					return ' '
+					c = ' ' // as RFC 9110 takes it; none ends a line here
 				}
-				return c
-			}, p))
+				b.WriteByte(c)
+			}
 		}
 		b.WriteByte('\n')
 	}

@@ -146,7 +146,11 @@ func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence
 	idle := time.AfterFunc(limits.Idle, func() { cancel(errIdle) })
 	defer idle.Stop()
 	in := collector{charge: charge, most: limits.Body}
-	err = in.collect(resp.Body, resp.ContentLength, func() { idle.Reset(limits.Idle) })
+	length := resp.ContentLength
+	if r.method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
+		length = 0 // what it says is the length of a body that is not sent
+	}
+	err = in.collect(resp.Body, length, func() { idle.Reset(limits.Idle) })
 	a := &answer{status: resp.StatusCode, head: header(resp), body: in.buf}
 	if err == nil {
 		err = charge(int64(len(a.head)))

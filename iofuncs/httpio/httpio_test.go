@@ -220,6 +220,30 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// Answers that are unusual, and right.
+func TestUnusualAnswers(t *testing.T) {
+	for answer, want := range map[string][2]string{
+		"HTTP/1.1 200\r\n\r\nbody":                                                                              {"HTTP/1.1 200 OK\n", "body"},
+		"HTTP/1.0 299 Own reason \xE4\r\nContent-Length: 0\r\n\r\n":                                             {"HTTP/1.0 299 Own reason \xE4\nContent-Length:0\n", ""},
+		"HTTP/1.1 999 x\r\nA: \xE4\r\nConnection: close\r\n\r\n":                                                {"HTTP/1.1 999 x\nA:\xE4\n", ""},
+		"HTTP/1.1 200 OK\r\na:b\r\nA:  c \r\n\r\n":                                                              {"HTTP/1.1 200 OK\nA:b\nA:c\n", ""},
+		"HTTP/1.1 304 Not Modified\r\nContent-Length: 99999999999\r\n\r\n":                                      {"HTTP/1.1 304 Not Modified\nContent-Length:99999999999\n", ""},
+		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nB: c\r\n\r\nHTTP/1.1 200 OK\r\n\r\n":          {"HTTP/1.1 200 OK\n", ""},
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2;ext=1\r\nab\r\n0\r\nX: y\r\n\r\n": {"HTTP/1.1 200 OK\n", "ab"},
+	} {
+		head, body, err := do(t, newClient(t, config(t)), get(raw(t, func(conn net.Conn) { write(conn, answer) })))
+		if err != nil || head != want[0] || body != want[1] {
+			t.Errorf("%q: %q, %q, %v", answer, head, body, err)
+		}
+	}
+	head, body, err := do(t, newClient(t, config(t)), "HEAD "+raw(t, func(conn net.Conn) {
+		write(conn, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
+	})+" HTTP/1.1\n\n")
+	if err != nil || head != "HTTP/1.1 200 OK\nContent-Length:99999999999\n" || body != "" {
+		t.Errorf("HEAD: %q, %q, %v", head, body, err)
+	}
+}
+
 // What a server can do wrong is a fault that says so.
 func TestFaultyServers(t *testing.T) {
 	hang := make(chan struct{})
