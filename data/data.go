@@ -34,6 +34,10 @@ func (it *Item) Init(name string, key uint32, content []byte) {
 	it.digest.Store(nil)
 }
 
+// Move has the item refer to a copy of its content that lies elsewhere. As Init, it
+// must not be called on an item that is already in use.
+func (it *Item) Move(content []byte) { it.bytes = content }
+
 // Name is the item's name; it may be empty.
 func (it *Item) Name() string { return it.name }
 
@@ -57,6 +61,9 @@ func (it *Item) Digest() Digest {
 	it.digest.Store(&d)
 	return d
 }
+
+// Digested reports whether the digest is known, so that Digest costs nothing.
+func (it *Item) Digested() bool { return it.digest.Load() != nil }
 
 // Clone returns an item with a copy of the content, which therefore outlives
 // the memory that the original refers to. A known digest travels with it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,6 +42,7 @@ func newFakeEngine() *fakeEngine {
 }
 
 func (e *fakeEngine) Name() string                { return e.name }
+func (e *fakeEngine) Semantics() string           { return "1" }
 func (e *fakeEngine) Recognizes(code []byte) bool { return bytes.HasPrefix(code, []byte(e.magic)) }
 func (e *fakeEngine) Close() error                { return nil }
 
@@ -151,8 +153,8 @@ func (r *fakeRegistry) Put(_ context.Context, reg registry.Registration) (*regis
 func (r *fakeRegistry) Resolve(_ context.Context, tenant string, ref registry.Ref) (*registry.Version, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range r.versions {
-		if v.Tenant == tenant && v.Name == ref.Name {
+	for _, v := range slices.Backward(r.versions) {
+		if v.Tenant == tenant && v.Name == ref.Name && (ref.Number == 0 || ref.Number == v.Number) {
 			return v, nil
 		}
 	}
@@ -180,6 +182,18 @@ func (r *fakeRegistry) ResolveAll(ctx context.Context, tenant string, refs ...re
 		}
 	}
 	return found, nil
+}
+
+func (r *fakeRegistry) Versions(_ context.Context, tenant string, _ registry.Kind, name, _ string, _ int) ([]*registry.Version, string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var page []*registry.Version
+	for _, v := range r.versions {
+		if v.Tenant == tenant && v.Name == name {
+			page = append(page, v)
+		}
+	}
+	return page, "", nil
 }
 
 func (r *fakeRegistry) List(_ context.Context, _ string, kind registry.Kind, _ string, _ int) ([]*registry.Version, string, error) {

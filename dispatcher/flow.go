@@ -11,6 +11,36 @@ import (
 	"pappus/engine"
 )
 
+// flow is one execution of one composition of a graph: of the run's own, or of a
+// nested one, which is an instance of an application in another flow.
+type flow struct {
+	bound  *bound
+	graph  *composition.Composition
+	parent *application // nil for the outermost
+	number int          // of the instance of parent that it is
+	path   []int        // of parent, and number
+
+	sets  []flowing
+	apps  []application
+	left  int // applications that are not done
+	ended bool
+}
+
+// flowing is a set of a flow.
+type flowing struct {
+	items    []*data.Item // once it is complete, in order; until then, as they come
+	arrivals []int        // of items, once it is complete; nil where they came in order
+	complete bool
+	output   bool // of the composition
+	users    []user
+}
+
+// user is an argument that gets a set.
+type user struct {
+	app      *application
+	argument int
+}
+
 // begin starts a composition on its inputs: as the run's own, or as an instance
 // of parent. r.mu is held.
 func (r *run) begin(b *bound, index int, inputs []data.Set, parent *application, number int) {
@@ -92,7 +122,7 @@ func (r *run) complete(f *flow, set int) {
 	s := &f.sets[set]
 	if declared := f.graph.Sets[set]; declared.Type == engine.TypeItem && len(s.items) != 1 {
 		r.stopAt(append(slices.Clone(f.path), len(f.apps)), 0, &engine.Fault{
-			Kind: engine.FaultItemCount, Application: f.graph.Name,
+			Kind: engine.FaultItemCount, Application: f.graph.Name, Instance: noInstance,
 			Detail: fmt.Sprintf("%s is declared as exactly one item, and has %d", declared.Name, len(s.items)),
 		})
 		return
@@ -187,7 +217,7 @@ func (r *run) unplanned(app *application, err error) {
 	if errors.As(err, &many) {
 		err = &engine.Fault{Kind: engine.FaultLimitInstances, Detail: many.Error()}
 	}
-	r.fail(app, 0, nil, err)
+	r.fail(app, noInstance, nil, err)
 }
 
 // close says that an application has all the instances that it will ever have.
@@ -201,10 +231,11 @@ func (r *run) close(app *application) {
 
 // made counts an instance as ended, with its outputs. r.mu is held.
 func (r *run) made(app *application, number int, outputs []data.Set) {
+	outputs = app.taken(outputs)
 	for o := range min(len(app.output), len(outputs)) {
 		app.output[o].Add(number, outputs[o].Items)
 		if n := app.output[o].Count(); n > r.limits.Items {
-			r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitItems, Detail: fmt.Sprintf("the set %s has more than %d items", app.sig.Outputs[o].Name, r.limits.Items)})
+			r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitItems, Detail: fmt.Sprintf("the %s has more than %d items", app.made(o), r.limits.Items)})
 			return
 		}
 	}
@@ -213,7 +244,7 @@ func (r *run) made(app *application, number int, outputs []data.Set) {
 			continue
 		}
 		s, items := &app.flow.sets[k.Set], outputs[k.Output].Items
-		s.items = append(s.items, items...)
+		s.items = app.output[k.Output].Items()
 		r.hold(items, s.readers())
 		for _, u := range s.users {
 			if u.app.stream != nil && u.app.growing == u.argument {

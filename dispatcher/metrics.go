@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pappus/engine"
+	"pappus/registry"
 )
 
 // Outcomes of invocations besides the kinds of faults.
@@ -21,9 +22,9 @@ const (
 // metrics are the dispatcher's. Everything with a label is resolved when they
 // are made, so that counting is an addition.
 type metrics struct {
-	outcomes            map[string]prometheus.Counter
-	queue, prepare, run prometheus.Observer
-	compiles            map[string]prometheus.Observer
+	outcomes map[string]prometheus.Counter
+	phases   *phaseMetric
+	compiles map[string]prometheus.Observer
 }
 
 func newMetrics() (*metrics, []prometheus.Collector) {
@@ -31,11 +32,6 @@ func newMetrics() (*metrics, []prometheus.Collector) {
 		Name: "pappus_invocations_total",
 		Help: "Invocations that ended, by outcome: ok, a kind of fault, or what kept them from running.",
 	}, []string{"outcome"})
-	phases := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "pappus_invocation_phase_seconds",
-		Help:    "Time that successful calls and instances of runs spent in each phase: waiting for a permit and memory, for the program, in the engine.",
-		Buckets: prometheus.ExponentialBuckets(10e-6, 4, 11),
-	}, []string{"phase"})
 	compiles := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "pappus_compile_seconds",
 		Help:    "Time to prepare a program, by result.",
@@ -44,9 +40,7 @@ func newMetrics() (*metrics, []prometheus.Collector) {
 
 	m := &metrics{
 		outcomes: make(map[string]prometheus.Counter),
-		queue:    phases.WithLabelValues("queue"),
-		prepare:  phases.WithLabelValues("prepare"),
-		run:      phases.WithLabelValues("run"),
+		phases:   newPhaseMetric(),
 		compiles: make(map[string]prometheus.Observer),
 	}
 	for _, o := range []string{outcomeOK, outcomeInput, outcomeRejected, outcomeInternal} {
@@ -58,7 +52,7 @@ func newMetrics() (*metrics, []prometheus.Collector) {
 	for _, r := range []string{outcomeOK, outcomeRejected, outcomeInternal} {
 		m.compiles[r] = compiles.WithLabelValues(r)
 	}
-	return m, []prometheus.Collector{invocations, phases, compiles}
+	return m, []prometheus.Collector{invocations, m.phases, compiles}
 }
 
 // outcome is the label of an invocation that ended so.
@@ -71,10 +65,11 @@ func outcome(err error) string {
 	}
 	var input *InputError
 	var rejected *engine.RejectedError
+	var broken *registry.UsesError
 	switch {
-	case errors.As(err, &input):
+	case errors.As(err, &input), errors.Is(err, ErrNotPure):
 		return outcomeInput
-	case errors.As(err, &rejected):
+	case errors.As(err, &rejected), errors.As(err, &broken):
 		return outcomeRejected
 	default:
 		return outcomeInternal
@@ -87,12 +82,6 @@ func (m *metrics) ended(err error) {
 		c = m.outcomes[outcomeInternal]
 	}
 	c.Inc()
-}
-
-func (m *metrics) phases(a *Answer) {
-	m.queue.Observe(a.Queue.Seconds())
-	m.prepare.Observe(a.Prepare.Seconds())
-	m.run.Observe(a.Run.Seconds())
 }
 
 func (m *metrics) compiled(took time.Duration, err error) {

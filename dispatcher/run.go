@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"pappus/data"
-	"pappus/dispatcher/composition"
 	"pappus/dispatcher/shard"
 	"pappus/engine"
-	"pappus/registry"
 )
 
 // DefaultParallelism is how many instances the any-forms may make unless a run
@@ -23,62 +21,6 @@ const (
 	DefaultParallelism = 16
 	MaxParallelism     = 1024
 )
-
-// bound is a graph whose names have been resolved: what they mean for one run,
-// whatever happens to them while it runs.
-type bound struct {
-	graph      *composition.Graph
-	callees    []callee           // by index of graph.References
-	uses       [][][]use          // by composition and set: the arguments that get it
-	sizes      []int              // applications of each composition, with all that is nested
-	signatures []engine.Signature // of each composition
-	depth      int                // compositions within one another, itself included
-	pure       bool               // no I/O function is applied, at any depth: the same inputs have the same outputs
-}
-
-// entry is the index of the composition that the graph is of.
-func (b *bound) entry() int { return len(b.graph.Compositions) - 1 }
-
-// use is an argument of a node.
-type use struct{ node, argument int }
-
-// newBound makes what a run needs of a graph and of what its references mean.
-func newBound(graph *composition.Graph, callees []callee) *bound {
-	b := &bound{graph: graph, callees: callees, depth: 1, pure: !slices.ContainsFunc(callees, callee.reachesIO), signatures: make([]engine.Signature, len(graph.Compositions)), uses: make([][][]use, len(graph.Compositions))}
-	for i := range graph.Compositions {
-		c := &graph.Compositions[i]
-		b.signatures[i] = c.Signature()
-		b.uses[i] = make([][]use, len(c.Sets))
-		for n := range c.Nodes {
-			for a, arg := range c.Nodes[n].Arguments {
-				b.uses[i][arg.Set] = append(b.uses[i][arg.Set], use{n, a})
-			}
-		}
-	}
-	return b
-}
-
-// callee is the signature of what a node applies.
-func (b *bound) callee(n *composition.Node) *engine.Signature {
-	if n.Nested {
-		return &b.signatures[n.Callee]
-	}
-	return &b.graph.References[n.Callee].Signature
-}
-
-// size is how many applications the composition has, with all that is nested.
-func (b *bound) size() int { return b.sizes[len(b.sizes)-1] }
-
-// callee is what a reference means: a function, a composition with a graph of its
-// own, or an I/O function.
-type callee struct {
-	version *registry.Version
-	graph   *bound      // of a composition
-	io      *ioFunction // if it is one
-}
-
-// reachesIO reports whether applying it calls an I/O function.
-func (c callee) reachesIO() bool { return c.io != nil || c.graph != nil && !c.graph.pure }
 
 // run is one execution of a composition. Everything that is not fixed at its
 // beginning is guarded by mu, which nobody holds while a function runs; it comes
@@ -130,65 +72,9 @@ func (f *failure) before(other *failure) bool {
 	return cmp.Or(slices.Compare(f.path, other.path), cmp.Compare(f.instance, other.instance)) < 0
 }
 
-// flow is one execution of one composition of a graph: of the run's own, or of a
-// nested one, which is an instance of an application in another flow.
-type flow struct {
-	bound  *bound
-	graph  *composition.Composition
-	parent *application // nil for the outermost
-	number int          // of the instance of parent that it is
-	path   []int        // of parent, and number
-
-	sets  []flowing
-	apps  []application
-	left  int // applications that are not done
-	ended bool
-}
-
-// flowing is a set of a flow.
-type flowing struct {
-	items    []*data.Item // once it is complete, in order; until then, as they come
-	arrivals []int        // of items, once it is complete; nil where they came in order
-	complete bool
-	output   bool // of the composition
-	users    []user
-}
-
-// user is an argument that gets a set.
-type user struct {
-	app      *application
-	argument int
-}
-
-// application is a node of a flow with its instances.
-type application struct {
-	flow  *flow
-	node  *composition.Node
-	sig   *engine.Signature // of the callee
-	io    *ioFunction       // if it is one
-	path  []int             // where it is
-	place int               // in ready, or -1
-	asked time.Duration     // of an I/O function in a run with a record: when calls began to wait
-
-	missing int           // arguments whose sets are not complete
-	plan    *shard.Plan   // once all of its sets are complete
-	stream  *shard.Stream // or while the last one grows
-	growing int           // argument that does, or -1
-	per     int           // instances for each item of it
-	arrived []arrived     // items of it
-	closed  bool          // no further instances come
-
-	next, count int            // of instances: the first that is not begun, and how many are known
-	ended       int            // of those that are begun
-	output      []shard.Output // by index of the callee's outputs
-}
-
-// arrived is an item of a set that grows, and how many of the instances that get
-// it have not ended.
-type arrived struct {
-	item *data.Item
-	left int
-}
+// noInstance stands for the instance of a failure that is about an application as a
+// whole.
+const noInstance = -1
 
 // errRunStopped is the cause with which a run that failed cancels what still runs.
 var errRunStopped = errors.New("the run has failed")
@@ -204,7 +90,7 @@ var errRunTime = errors.New("the run took too long")
 func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int, s *share, pure bool) *run {
 	r := &run{
 		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
-		held: map[*data.Item]*Answer{}, share: s,
+		share: s,
 	}
 	r.wake.L = &r.mu
 	r.calling.tree, r.calling.ticket.tenant, r.calling.ticket.granted = new(callTree), tenant, r.slotted
@@ -296,11 +182,14 @@ func (r *run) over() bool { return r.done || r.stop != nil || r.ctx.Err() != nil
 // work executes instances until there are none that can begin: then the first
 // worker waits for more, and others go. r.mu is held, but while a function runs.
 func (r *run) work(first bool) {
+	var w worker
+	defer r.d.rest(&w)
 	for !r.over() {
 		if len(r.ready) == 0 {
 			if !first || r.active == 0 && !r.calling.waits() {
 				return
 			}
+			r.d.rest(&w)
 			r.idle = true
 			r.wake.Wait()
 			r.idle = false
@@ -308,12 +197,13 @@ func (r *run) work(first bool) {
 		}
 		app := r.ready[0]
 		number := r.begun(&r.ready, app)
-		in := app.inputs(number)
+		w.inputs = app.inputs(number, w.inputs)
+		in := w.inputs // until the instance has ended
 		if b, composition := app.composition(); b != nil {
-			r.begin(b, composition, in, app, number)
+			r.begin(b, composition, app.given(in), app, number)
 			continue
 		}
-		inv := Invocation{Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started}
+		inv := Invocation{Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w}
 		r.started = true
 		r.active++
 		r.share.active.Add(1)
@@ -331,10 +221,7 @@ func (r *run) work(first bool) {
 			r.record.executed(app, number, queued, in, answer, err)
 		}
 		if err != nil {
-			if f := new(engine.Fault); errors.As(err, &f) {
-				r.used(f.Usage)
-			}
-			r.fail(app, number, in, err)
+			r.failed(app, number, in, err)
 		} else {
 			if !inv.patient {
 				r.queue, r.prepare = answer.Queue, answer.Prepare
@@ -412,13 +299,16 @@ func (r *run) used(u engine.Usage) {
 func (r *run) leave(app *application, number int, a *Answer) {
 	r.used(a.Usage)
 	a.readers = 1
+	if r.held == nil {
+		r.held = make(map[*data.Item]*Answer, app.count)
+	}
 	for _, s := range a.Outputs {
 		for _, it := range s.Items {
 			r.held[it] = a
 		}
 	}
-	if r.share.held.Add(a.instance.bytes) > r.limits.Bytes {
-		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))})
+	if r.share.held.Add(a.holds()) > r.limits.Bytes {
+		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: heldMore(r.limits.Bytes)})
 	} else {
 		r.made(app, number, a.Outputs)
 	}
@@ -450,95 +340,23 @@ func (r *run) unhold(a *Answer) {
 			delete(r.held, it)
 		}
 	}
-	r.share.held.Add(-a.instance.bytes)
+	r.share.held.Add(-a.holds())
 	r.unread = append(r.unread, a)
 }
 
-// ready are applications with instances that can begin, the deepest in the graph
-// first: what is near the end frees memory, and what is at the beginning takes
-// it. It is a heap.
-type ready []*application
-
-func (q ready) Len() int           { return len(q) }
-func (q ready) Less(i, j int) bool { return slices.Compare(q[i].path, q[j].path) > 0 }
-
-func (q ready) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].place, q[j].place = i, j
-}
-
-// Push is for package heap.
-func (q *ready) Push(x any) {
-	app := x.(*application) //nolint:errcheck // nothing else is pushed
-	app.place = len(*q)
-	*q = append(*q, app)
-}
-
-// Pop is for package heap.
-func (q *ready) Pop() any {
-	last := len(*q) - 1
-	app := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	app.place = -1
-	return app
-}
-
-// composition is the one that the application applies; a nil graph says that it
-// applies a function.
-func (app *application) composition() (b *bound, index int) {
-	b = app.flow.bound
-	if app.node.Nested {
-		return b, app.node.Callee
-	}
-	if b = b.callees[app.node.Callee].graph; b != nil {
-		index = b.entry()
-	}
-	return b, index
-}
-
-// callee is what the application's function or composition is.
-func (app *application) callee() *callee { return &app.flow.bound.callees[app.node.Callee] }
-
-// name is the application's, with those of the compositions that it is nested in.
-func (app *application) name() string {
-	name := app.node.Name
-	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
-		name = parent.node.Name + "/" + name
-	}
-	return name
-}
-
-// inputs are the sets that an instance gets. The run's lock is held.
-func (app *application) inputs(number int) []data.Set {
-	var buf [8][]*data.Item
-	var in [][]*data.Item
-	if app.stream != nil {
-		in = app.stream.Instance(number, buf[:0])
-	} else {
-		in = app.plan.Instance(number, buf[:0])
-	}
-	sets := make([]data.Set, len(app.sig.Inputs))
-	for i, p := range app.sig.Inputs {
-		sets[i].Name = p.Name
-	}
-	for i, a := range app.node.Arguments {
-		sets[a.Param].Items = in[i]
-	}
-	return sets
-}
-
-// execute runs a function on its inputs, which are matched by position, as inv
-// says it waits.
+// execute runs a function on its inputs, as inv says it waits.
 func (r *run) execute(app *application, in []data.Set, inv Invocation) (*Answer, error) {
-	v := app.callee().version
-	if !v.Signature.Open {
-		for i := range in {
-			in[i].Name = v.Signature.Inputs[i].Name
-		}
+	inv.Target, inv.Inputs = app.callee().version, app.given(in)
+	return r.d.runFunction(r.ctx, inv)
+}
+
+// failed takes over what an instance used until it failed, and ends the run. r.mu
+// is held.
+func (r *run) failed(app *application, number int, in []data.Set, err error) {
+	if f := new(engine.Fault); errors.As(err, &f) {
+		r.used(f.Usage)
 	}
-	inv.Target, inv.Inputs = v, in
-	return r.d.runInstance(r.ctx, inv)
+	r.fail(app, number, in, err)
 }
 
 // fail ends the run with the first of its failures. r.mu is held.
@@ -565,16 +383,12 @@ func (r *run) stopAt(path []int, instance int, err error) {
 func located(app *application, number int, in []data.Set, err error) error {
 	var fault *engine.Fault
 	if !errors.As(err, &fault) {
-		return fmt.Errorf("application %s, instance %d: %w", app.node.Name, number, err)
+		return fmt.Errorf("application %s, instance %d: %w", app.name(), number, err)
 	}
 	at := *fault
 	at.Application, at.Instance = app.name(), number
-	for _, a := range app.node.Arguments {
-		if a.Kind == shard.Each && a.Param < len(in) && len(in[a.Param].Items) == 1 {
-			it := in[a.Param].Items[0]
-			at.Item = fmt.Sprintf("%s: %q, key %d", in[a.Param].Name, it.Name(), it.Key())
-			break
-		}
+	if items := app.items(in); items != "" {
+		at.Item = items
 	}
 	return &at
 }

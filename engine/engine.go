@@ -16,6 +16,11 @@ type Engine interface {
 	// Name is "wasm" or "chericap": as in registrations, metrics and placement.
 	Name() string
 
+	// Semantics names what results depend on besides code, signature, inputs and
+	// limits: the version of what the engine makes of code, and the kind of machine
+	// where that matters. What was remembered under another one is not true of it.
+	Semantics() string
+
 	// Recognizes reports whether code looks like something for this engine,
 	// judged by its first bytes.
 	Recognizes(code []byte) bool
@@ -99,7 +104,8 @@ type Result struct {
 }
 
 // NewResult makes a result whose Release calls release once; release may be
-// nil when the outputs depend on nothing.
+// nil when the outputs depend on nothing. Where it is not, the items are the
+// result's own: Detach changes them.
 func NewResult(outputs []data.Set, usage Usage, held int64, release func()) Result {
 	return Result{Outputs: outputs, Usage: usage, Held: held, release: release}
 }
@@ -115,27 +121,21 @@ func (r *Result) Release() {
 	}
 }
 
-// Detach copies outputs that live in the context and releases it, so that they
-// live as long as they are referred to.
+// Detach copies what outputs have in the context and releases it, so that they
+// live as long as they are referred to. Nobody else may have read them yet.
 func (r *Result) Detach() {
 	if r.release == nil {
 		return
 	}
-	out := make([]data.Set, len(r.Outputs))
-	items := make([]*data.Item, data.Count(r.Outputs))
-	cells := make([]data.Item, len(items))
 	buf := make([]byte, 0, data.Size(r.Outputs))
-	for i, s := range r.Outputs {
-		out[i].Name = s.Name
-		for j, it := range s.Items {
+	for _, s := range r.Outputs {
+		for _, it := range s.Items {
 			from := len(buf)
 			buf = append(buf, it.Bytes()...)
-			cells[j].Init(it.Name(), it.Key(), buf[from:len(buf):len(buf)])
-			items[j] = &cells[j]
+			it.Move(buf[from:len(buf):len(buf)])
 		}
-		n := len(s.Items)
-		out[i].Items, items, cells = items[:n:n], items[n:], cells[n:]
 	}
+	out := r.Outputs
 	r.Release()
 	r.Outputs = out
 }
@@ -175,9 +175,29 @@ var ErrDropped = errors.New("there is no memory for it to go on; it can be run a
 
 type schedulerKey struct{}
 
-// WithScheduler returns a context whose runs ask s at slice boundaries.
+// Scheduled is a context whose runs ask a scheduler at slice boundaries.
+type Scheduled struct {
+	context.Context
+	Scheduler Scheduler
+	Worker    any // pointer to who runs one instance after the other; nil if nobody does
+}
+
+// Value gives the scheduler to SchedulerOf, and the context's values to everyone
+// else.
+func (s *Scheduled) Value(key any) any {
+	switch key {
+	case schedulerKey{}:
+		return s.Scheduler
+	case workerKey{}:
+		return s.Worker
+	}
+	return s.Context.Value(key)
+}
+
+// WithScheduler returns a context whose runs ask s at slice boundaries: a
+// Scheduled.
 func WithScheduler(ctx context.Context, s Scheduler) context.Context {
-	return context.WithValue(ctx, schedulerKey{}, s)
+	return &Scheduled{Context: ctx, Scheduler: s}
 }
 
 // SchedulerOf is the scheduler of ctx, or nil: then instances are never parked.
@@ -185,6 +205,12 @@ func SchedulerOf(ctx context.Context) Scheduler {
 	s, _ := ctx.Value(schedulerKey{}).(Scheduler)
 	return s
 }
+
+type workerKey struct{}
+
+// WorkerOf is the Worker of a Scheduled, or nil. An engine may let it have the
+// context that it had before, which its processor still has in its caches.
+func WorkerOf(ctx context.Context) any { return ctx.Value(workerKey{}) }
 
 type copiedKey struct{}
 

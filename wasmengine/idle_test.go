@@ -36,6 +36,42 @@ func echo(ctx context.Context, p engine.Program) (engine.Result, error) {
 	return p.Run(ctx, []data.Set{{Name: "in", Items: []*data.Item{data.NewItem("a", 0, []byte("x"))}}}, enginetest.Limits())
 }
 
+// Who runs one instance after the other gets the context that it had before,
+// whatever others did meanwhile.
+func TestWorkersKeepTheirContexts(t *testing.T) {
+	p, ok := echoPrograms(t, newEngine(t, Config{}), 1)[0].(*Program)
+	if !ok {
+		t.Fatal("not a program")
+	}
+	workers := [2]*int{new(int), new(int)}
+	var held [2]engine.Result
+	run := func(w int) {
+		var err error
+		if held[w], err = echo(&engine.Scheduled{Context: t.Context(), Worker: workers[w]}, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(0)
+	run(1)
+	for _, order := range [][2]int{{0, 1}, {1, 0}, {1, 0}, {0, 1}} {
+		for _, w := range order {
+			held[w].Release()
+		}
+		for w, other := range []int{1, 0} {
+			run(w)
+			if len(p.idle) != 1 || p.idle[0].worker != workers[other] {
+				t.Fatalf("after %v: worker %d did not get its own context", order, w)
+			}
+			held[w].Release()
+		}
+		run(0)
+		run(1)
+	}
+	for w := range held {
+		held[w].Release()
+	}
+}
+
 // Many programs that were called once keep nobody from a context, and the ones
 // that are called often keep their instances.
 func TestIdleContextsMakeRoom(t *testing.T) {

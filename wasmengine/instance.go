@@ -31,6 +31,7 @@ type instance struct {
 
 	run        running
 	entryPages uint32 // size with which the last call began
+	worker     any    // that had it last, see engine.WorkerOf; nil if there is none
 	used       bool   // a call ran in it, so globals must be reset before the next
 	warm       int64  // bytes that it keeps resident while it is idle
 	observed   bool

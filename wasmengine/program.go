@@ -271,7 +271,7 @@ var errClosed = errors.New("the program is closed")
 // take finds an idle instance whose memory can begin the call with the given
 // size, or makes one. The caller gives it back.
 func (p *Program) take(ctx context.Context, lim engine.Limits, pages uint32) (*instance, error) {
-	most := p.most(lim)
+	most, worker := p.most(lim), engine.WorkerOf(ctx)
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -279,17 +279,15 @@ func (p *Program) take(ctx context.Context, lim engine.Limits, pages uint32) (*i
 	}
 	p.live++
 	p.called = true
-	for n := len(p.idle) - 1; n >= 0; n-- {
+	if n := p.choose(most, pages, worker); n >= 0 {
 		i := p.idle[n]
-		if i.memory.most != most || i.pages() > pages {
-			continue // made under another memory limit, or too large: memory can't shrink
-		}
 		p.idle[n] = p.idle[len(p.idle)-1]
 		p.idle[len(p.idle)-1] = nil
 		p.idle = p.idle[:len(p.idle)-1]
 		p.mu.Unlock()
 		p.engine.unreserve(i.warm)
 		p.engine.reused.Add(1)
+		i.worker = worker
 		return i, nil
 	}
 	p.mu.Unlock()
@@ -302,8 +300,27 @@ func (p *Program) take(ctx context.Context, lim engine.Limits, pages uint32) (*i
 	}
 	if err != nil {
 		p.leave(nil)
+		return nil, err
 	}
-	return i, err
+	i.worker = worker
+	return i, nil
+}
+
+// choose finds an idle instance: the one that the worker had before, or else the
+// one that was used last. It is -1 if there is none. p.mu is held.
+func (p *Program) choose(most, pages uint32, worker any) int {
+	chosen := -1
+	for n := len(p.idle) - 1; n >= 0; n-- {
+		i := p.idle[n]
+		switch {
+		case i.memory.most != most || i.pages() > pages: // made under another memory limit, or too large: memory can't shrink
+		case worker == nil || i.worker == worker:
+			return n
+		case chosen < 0:
+			chosen = n
+		}
+	}
+	return chosen
 }
 
 // leave counts an instance out of its call and keeps it if there is room. The

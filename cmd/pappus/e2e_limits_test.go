@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"pappus/dispatcher"
 	"pappus/engine"
 	"pappus/wasmengine/binary"
 )
@@ -60,14 +61,21 @@ func TestModuleLimits(t *testing.T) {
 func TestLimitsPage(t *testing.T) {
 	page := string(read(t, "../../docs/limits.md"))
 	rows := make(map[string]string)
+	section := ""
 	for line := range strings.Lines(page) {
+		if title, ok := strings.CutPrefix(line, "## "); ok {
+			section = ""
+			if title == "Of a run\n" { // whose names are partly those of a call
+				section = "run "
+			}
+		}
 		cells := strings.Split(line, "|")
 		if len(cells) < 5 || !strings.Contains(cells[1], "`") {
 			continue
 		}
 		names, defaults := strings.Fields(cells[1]), strings.Fields(cells[3])
 		for i, name := range names {
-			rows[strings.Trim(name, "`")] = defaults[min(i, len(defaults)-1)]
+			rows[section+strings.Trim(name, "`")] = defaults[min(i, len(defaults)-1)]
 		}
 	}
 	d := engine.DefaultLimits()
@@ -85,7 +93,12 @@ func TestLimitsPage(t *testing.T) {
 			t.Errorf("%s: %q on the page, %d in the decoder", name, rows[name], *bound)
 		}
 	})
-	if want := len(engine.LimitNames()) + 23; len(rows) != want {
+	dispatcher.Config{}.RunLimits().Each(func(name, value string) {
+		if got := rows["run "+name]; got != value && name != "bytes" { // which depends on the machine
+			t.Errorf("%s of runs: %q on the page, %s in the dispatcher", name, got, value)
+		}
+	})
+	if want := len(engine.LimitNames()) + 6 + 23; len(rows) != want {
 		t.Errorf("%d limits on the page instead of %d", len(rows), want)
 	}
 }

@@ -9,36 +9,49 @@ import (
 
 // Output gathers a set that the instances of an application make. The zero value
 // is empty. Instances may end in any order; the set is the same. It is not for
-// several goroutines at once.
+// several goroutines at once, and must not be copied.
 type Output struct {
 	items []*data.Item // as they arrived
 	parts []part
+	one   [1]part // room for parts: an application may well have one instance
 }
 
 // part is what one instance made: items[from:to].
 type part struct{ instance, from, to int }
 
-// Add takes what an instance made. Items are numbered as they arrive; Add
-// returns the number of the first of these. What an instance makes in several
-// parts counts in the order of the calls.
+// Add takes what an instance made; the slice must not change from then on. Items
+// are numbered as they arrive; Add returns the number of the first of these. What
+// an instance makes in several parts counts in the order of the calls.
 func (o *Output) Add(instance int, items []*data.Item) (first int) {
 	first = len(o.items)
-	if len(items) > 0 {
+	switch {
+	case len(items) == 0:
+		return first
+	case first == 0:
+		o.items, o.parts = items[:len(items):len(items)], o.one[:0]
+	default:
 		o.items = append(o.items, items...)
-		o.parts = append(o.parts, part{instance, first, len(o.items)})
 	}
+	o.parts = append(o.parts, part{instance, first, len(o.items)})
 	return first
 }
 
 // Count is the number of items that have arrived.
 func (o *Output) Count() int { return len(o.items) }
 
+// Items are those that have arrived, as they did. They must be read only.
+func (o *Output) Items() []*data.Item { return o.items[:len(o.items):len(o.items)] }
+
 // Settle gives the set when all instances have ended: their items in the order
 // of instances, then ordered by key, stably. order names the instances in their
 // order, each once (Stream.Order); nil when they are numbered in it, as those of
 // a Plan are. arrivals has for every item of the set the number under which it
-// arrived. Before all instances have ended, it gives what the set is so far.
+// arrived; it is nil when they arrived in the set's order. Before all instances
+// have ended, it gives what the set is so far.
 func (o *Output) Settle(order []int) (items []*data.Item, arrivals []int) {
+	if o.inOrder(order) {
+		return o.Items(), nil
+	}
 	entries := make([]entry, 0, len(o.items))
 	for _, p := range o.ordered(order) {
 		for arrival := p.from; arrival < p.to; arrival++ {
@@ -51,6 +64,27 @@ func (o *Output) Settle(order []int) (items []*data.Item, arrivals []int) {
 		items[i], arrivals[i] = o.items[e.number], e.number
 	}
 	return items, arrivals
+}
+
+// inOrder reports whether items arrived in the order of instances and keys.
+func (o *Output) inOrder(order []int) bool {
+	at := 0
+	for _, p := range o.parts {
+		if order == nil {
+			if p.instance < at {
+				return false
+			}
+			at = p.instance
+			continue
+		}
+		for at < len(order) && order[at] != p.instance {
+			at++
+		}
+		if at == len(order) {
+			return false
+		}
+	}
+	return data.Set{Items: o.items}.Ordered()
 }
 
 // ordered is the parts in the order of their instances.

@@ -56,6 +56,9 @@ func TestOutputIsTheReference(t *testing.T) {
 			if want := shardtest.Gather(inOrder); !slices.Equal(items, want) {
 				t.Fatalf("the set is %s, want %s", show([][]*data.Item{items}), show([][]*data.Item{want}))
 			}
+			if arrivals == nil {
+				arrivals = indices(len(items))
+			}
 			if len(arrivals) != len(items) {
 				t.Fatalf("%d arrivals of %d items", len(arrivals), len(items))
 			}
@@ -83,6 +86,9 @@ func TestLongOutput(t *testing.T) {
 		slices.SortStableFunc(items, func(a, b *data.Item) int { return cmp.Compare(a.Key(), b.Key()) })
 		if !slices.Equal(got, items) {
 			t.Fatalf("the set is %s, want %s", show([][]*data.Item{got}), show([][]*data.Item{items}))
+		}
+		if arrivals == nil && !slices.IsSorted(keys) {
+			t.Fatal("the items did not arrive in this order")
 		}
 		for i, a := range arrivals {
 			if keys[a] != got[i].Key() {

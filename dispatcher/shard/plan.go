@@ -13,6 +13,7 @@ type Plan struct {
 	whole [][]*data.Item // by parameter: what every instance sees, unless an axis divides it
 	axes  []axis         // the last varies fastest
 	count int
+	few   [2][]*data.Item // room for whole: most functions take few sets
 }
 
 // axis is one factor of the product: a parameter that is divided, or a chain.
@@ -39,7 +40,8 @@ func New(app Application, limit int) (*Plan, error) {
 	if err := app.check(); err != nil {
 		return nil, err
 	}
-	p := &Plan{whole: make([][]*data.Item, len(app.Params))}
+	p := new(Plan)
+	p.whole = slices.Grow(p.few[:0], len(app.Params))[:len(app.Params)]
 	var byKey, others []axis
 	for i, param := range app.Params {
 		switch {

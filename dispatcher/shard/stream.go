@@ -107,8 +107,11 @@ func (s *Stream) Instance(number int, in [][]*data.Item) [][]*data.Item {
 // is the order of those that exist, none of which will ever change places with
 // another: so the first of several failures is known as soon as they are.
 func (s *Stream) Order(arrivals []int) []int {
-	if len(arrivals) == 0 {
-		arrivals = make([]int, s.items()) // the instances without an item, or none
+	if arrivals == nil { // in order, if there are any; or the instances without an item
+		arrivals = make([]int, s.items())
+		for i := range arrivals {
+			arrivals[i] = i
+		}
 	}
 	numbers := make([]int, 0, s.Count())
 	for before := 0; before < s.others.count; before += s.after {

@@ -19,7 +19,7 @@ import (
 )
 
 // platform is a dispatcher over the real registry and engine.
-func platform(t testing.TB, config dispatcher.Config) (*dispatcher.Dispatcher, *registry.Registry, *prometheus.Registry) {
+func platform(t testing.TB, config dispatcher.Config) (*dispatcher.Dispatcher, engine.Engine, *prometheus.Registry) {
 	t.Helper()
 	reg, err := registry.Open(t.TempDir(), registry.Options{})
 	if err != nil {
@@ -41,38 +41,26 @@ func platform(t testing.TB, config dispatcher.Config) (*dispatcher.Dispatcher, *
 			}
 		}
 	})
-	return d, reg, metrics
+	return d, e, metrics
 }
 
 // echo registers a function that leaves its inputs where they are, as outputs.
 func echo(t testing.TB, d *dispatcher.Dispatcher) *registry.Version {
 	t.Helper()
-	code, err := os.ReadFile("../../wasmengine/testdata/hostile/echo-in-place.wasm")
-	if err != nil {
-		t.Fatal(err)
-	}
+	return publish(t, d, "echo", read(t, "../../wasmengine/testdata/hostile/echo-in-place.wasm"))
+}
+
+// publish registers a function from one set to one.
+func publish(t testing.TB, d *dispatcher.Dispatcher, name string, code []byte) *registry.Version {
+	t.Helper()
 	v, _, err := d.Publish(t.Context(), dispatcher.Publication{
-		Tenant: "default", Name: "echo", Code: code, HasSignature: true,
+		Tenant: "default", Name: name, Code: code, HasSignature: true,
 		Inputs: []engine.Param{{Name: "in", Type: engine.TypeSet}}, Outputs: []engine.Param{{Name: "out", Type: engine.TypeSet}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return v
-}
-
-func chainOf(n int, shard string) string {
-	var b strings.Builder
-	b.WriteString("function echo(in) => (out);\ncomposition chain(s0) => (last) {\n")
-	for i := range n {
-		out := fmt.Sprintf("s%d", i+1)
-		if i == n-1 {
-			out = "last"
-		}
-		fmt.Fprintf(&b, "\techo(in = %s s%d) => (%s = out);\n", shard, i, out)
-	}
-	b.WriteString("}\n")
-	return b.String()
 }
 
 func call(t testing.TB, d *dispatcher.Dispatcher, v *registry.Version, set string, items []*data.Item) int64 {
@@ -173,47 +161,5 @@ func TestGrowingCalls(t *testing.T) {
 	t.Logf("%v were dropped", dropped)
 	if dropped == 0 {
 		t.Error("nobody was in another's way: the test shows nothing")
-	}
-}
-
-// What a hop of a composition costs, against the call of its function.
-func BenchmarkCompositions(b *testing.B) {
-	d, _, _ := platform(b, dispatcher.Config{Workers: 2, MemoryBudget: 4 << 30})
-	single := echo(b, d)
-	for _, c := range []struct {
-		name     string
-		n        int
-		shard    string
-		items    int
-		size     int
-		of       string
-		per      int
-		memory   int64
-		function bool
-	}{
-		{name: "call of 16 MiB", items: 1, size: 16 << 20, per: 1, function: true},
-		{name: "chain of 10 over 16 MiB", n: 10, shard: "all", items: 1, size: 16 << 20, per: 10},
-		{name: "call of 1 KiB", items: 1, size: 1 << 10, per: 1, function: true},
-		{name: "chain of 100 over 1 KiB", n: 100, shard: "all", items: 1, size: 1 << 10, per: 100},
-		{name: "each over 10000 of 1 KiB", n: 1, shard: "each", items: 10_000, size: 1 << 10, per: 10_000},
-		{name: "graph of 1000", n: 1000, shard: "all", items: 1, size: 64, per: 1000},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			v, set := single, "in"
-			if !c.function {
-				var err error
-				v, _, _, err = d.PublishComposition(b.Context(), dispatcher.CompositionPublication{Tenant: "default", Name: "chain", Source: chainOf(c.n, c.shard)})
-				if err != nil {
-					b.Fatal(err)
-				}
-				set = "s0"
-			}
-			items := sized(c.items, c.size)
-			b.ReportAllocs()
-			for b.Loop() {
-				call(b, d, v, set, items)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(c.per), "ns/instance")
-		})
 	}
 }

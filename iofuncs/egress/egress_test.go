@@ -220,11 +220,17 @@ func TestDialer(t *testing.T) {
 	if _, err := d.DialContext(t.Context(), "unix", "/a"); err == nil {
 		t.Error("it dials sockets of the machine")
 	}
+	asked := make(chan struct{})
+	waits := NewDialer(nil, time.Minute, egresstest.Resolver(func(string) []netip.Addr {
+		<-asked
+		return nil
+	}))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := d.DialContext(ctx, "tcp", "a.example:80"); !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), "canceled") {
+	if _, err := waits.DialContext(ctx, "tcp", "a.example:80"); err == nil || !strings.Contains(err.Error(), "canceled") {
 		t.Errorf("%v", err)
 	}
+	close(asked)
 }
 
 func TestParseRule(t *testing.T) {
