@@ -20,7 +20,7 @@ import (
 
 // parts are the functions that samples of compositions apply.
 var parts = []string{
-	"callmake", "callread", "image-decode", "image-encode", "image-sheet", "image-thumbnail", "matmac", "matmul", "sum", "sumoccurrence", "wordcount", "wordmerge",
+	"callmake", "callread", "httpmake", "image-decode", "image-encode", "image-sheet", "image-thumbnail", "matmac", "matmul", "sum", "sumoccurrence", "wordcount", "wordmerge",
 }
 
 // isComposition reports whether a sample is one.
