@@ -36,10 +36,11 @@ type (
 	RunInstance = api.RunInstance
 	// RunPage is a part of a list of runs.
 	RunPage = api.RunPage
-	// Memo is figures of what a server remembers of calls, and MemoCalls of how
-	// they were answered, MemoFunction of one function's.
-	Memo         = api.Memo
-	MemoCalls    = api.MemoCalls
+	// Memo is figures of what a server remembers of calls.
+	Memo = api.Memo
+	// MemoCalls says how calls were answered.
+	MemoCalls = api.MemoCalls
+	// MemoFunction is the figures of one function.
 	MemoFunction = api.MemoFunction
 	// Problem is the server's answer to a request that failed, an RFC 9457
 	// problem document. It is an error.

@@ -26,33 +26,33 @@ var _ prometheus.Collector = (*memoMetrics)(nil)
 
 func newMemoMetrics(m *memo.Memo) *memoMetrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("pappus_memo_"+name, help, labels, nil)
+		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	const tier, tenant, function = "tier", "tenant", "function"
 	return &memoMetrics{
 		stats: m.Stats, functions: m.Functions,
 
-		hits:      desc("hits_total", "Calls that were answered from what is remembered, by tier.", tier),
-		misses:    desc("misses_total", "Calls that were looked up and computed."),
-		collapsed: desc("collapsed_total", "Calls that were answered by the run of an equal one that came at the same time."),
-		negative:  desc("negative_total", "Of the calls that were answered without a run of their own, those whose answer was a fault."),
-		unkeyed:   desc("unkeyed_total", "Calls that were not looked up, since that would not have paid."),
-		stored:    desc("stored_total", "Results that were stored."),
-		rejected:  desc("rejected_total", "Results that were to be stored and had no place, or were too large."),
-		bytes:     desc("bytes", "Bytes that remembered results take, by tier.", tier),
-		entries:   desc("entries", "Results that are remembered, by tier.", tier),
-		evicted:   desc("evictions_total", "Results that were removed for others, or for their age, by tier.", tier),
-		damaged:   desc("disk_damaged_total", "Results that were removed from disk because they were not as they were written."),
-		dropped:   desc("disk_dropped_total", "Results that were not written to disk since too many waited for it."),
-		disk:      desc("disk_enabled", "1 if results are kept on disk too; 0 if not, or since the disk failed."),
-		verified:  desc("verified_total", "Remembered results that were computed again and compared."),
-		differences: desc("differences_total",
+		hits:      desc("pappus_memo_hits_total", "Calls that were answered from what is remembered, by tier.", tier),
+		misses:    desc("pappus_memo_misses_total", "Calls that were looked up and computed."),
+		collapsed: desc("pappus_memo_collapsed_total", "Calls that were answered by the run of an equal one that came at the same time."),
+		negative:  desc("pappus_memo_negative_total", "Of the calls that were answered without a run of their own, those whose answer was a fault."),
+		unkeyed:   desc("pappus_memo_unkeyed_total", "Calls that were not looked up, since that would not have paid."),
+		stored:    desc("pappus_memo_stored_total", "Results that were stored."),
+		rejected:  desc("pappus_memo_rejected_total", "Results that were to be stored and had no place, or were too large."),
+		bytes:     desc("pappus_memo_bytes", "Bytes that remembered results take, by tier.", tier),
+		entries:   desc("pappus_memo_entries", "Results that are remembered, by tier.", tier),
+		evicted:   desc("pappus_memo_evictions_total", "Results that were removed for others, or for their age, by tier.", tier),
+		damaged:   desc("pappus_memo_disk_damaged_total", "Results that were removed from disk because they were not as they were written."),
+		dropped:   desc("pappus_memo_disk_dropped_total", "Results that were not written to disk since too many waited for it."),
+		disk:      desc("pappus_memo_disk_enabled", "1 if results are kept on disk too; 0 if not, or since the disk failed."),
+		verified:  desc("pappus_memo_verified_total", "Remembered results that were computed again and compared."),
+		differences: desc("pappus_memo_differences_total",
 			"Of these, those that differed: a defect of the platform or the machine. They are forgotten."),
-		savedTime:     desc("saved_seconds_total", "Time that the runs took whose results were used again."),
-		savedFuel:     desc("saved_fuel_total", "Fuel that these runs used."),
-		functionTime:  desc("function_saved_seconds_total", "Saved time, of the functions that remembering saved most.", tenant, function),
-		functionFuel:  desc("function_saved_fuel_total", "Saved fuel, of the functions that remembering saved most time.", tenant, function),
-		functionCalls: desc("function_calls_total", "Calls of these functions, by whether they were answered by a run of their own.", tenant, function, "result"),
+		savedTime:     desc("pappus_memo_saved_seconds_total", "Time that the runs took whose results were used again."),
+		savedFuel:     desc("pappus_memo_saved_fuel_total", "Fuel that these runs used."),
+		functionTime:  desc("pappus_memo_function_saved_seconds_total", "Saved time, of the functions that remembering saved most.", tenant, function),
+		functionFuel:  desc("pappus_memo_function_saved_fuel_total", "Saved fuel, of the functions that remembering saved most time.", tenant, function),
+		functionCalls: desc("pappus_memo_function_calls_total", "Calls of these functions, by whether they were answered by a run of their own.", tenant, function, "result"),
 	}
 }
 
