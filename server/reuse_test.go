@@ -2,10 +2,12 @@ package server
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"pappus/dispatcher/memo"
 	"pappus/engine"
@@ -276,4 +278,42 @@ func FuzzMatches(f *testing.F) {
 			t.Errorf("%q has no %q", list, tag)
 		}
 	})
+}
+
+// discarding is a client of which nothing is kept.
+type discarding struct{ header http.Header }
+
+func (d *discarding) Header() http.Header         { return d.header }
+func (d *discarding) WriteHeader(int)             {}
+func (d *discarding) Write(b []byte) (int, error) { return len(b), nil }
+
+func (d *discarding) SetReadDeadline(time.Time) error  { return nil }
+func (d *discarding) SetWriteDeadline(time.Time) error { return nil }
+
+// BenchmarkHit is what a remembered answer costs besides HTTP itself, at 1 KiB.
+func BenchmarkHit(b *testing.B) {
+	s := newServer(b, remembering(b))
+	s.put(b, "f", "echo", echoes)
+	body := strings.Repeat("x", 1<<10)
+	if w := s.ask(b, http.MethodPost, "/v1/invoke/f", "", body); w.Header().Get(cacheStatusHeader) != missStored {
+		b.Fatal(w.Header())
+	}
+	for _, c := range []struct{ name, control string }{{"hit", ""}, {"no-store", "no-store"}} {
+		b.Run(c.name, func(b *testing.B) {
+			r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/v1/invoke/f", http.NoBody)
+			r.Host = "localhost"
+			if c.control != "" {
+				r.Header.Set("Cache-Control", c.control)
+			}
+			w := &discarding{header: http.Header{}}
+			content := strings.NewReader(body)
+			b.ReportAllocs()
+			for b.Loop() {
+				content.Reset(body)
+				r.Body, r.ContentLength = io.NopCloser(content), int64(len(body))
+				clear(w.header)
+				s.ServeHTTP(w, r)
+			}
+		})
+	}
 }
