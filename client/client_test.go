@@ -103,6 +103,9 @@ func TestRequests(t *testing.T) {
 			}
 			return err
 		}, "GET /v1/runs?cursor=R&limit=7   0"},
+		{func() error { _, err := c.Memo(ctx); return err }, "GET /v1/memo   0"},
+		{func() error { return c.PurgeMemo(ctx, "") }, "DELETE /v1/memo   0"},
+		{func() error { return c.PurgeMemo(ctx, "f/x") }, "DELETE /v1/memo/f%2Fx   0"},
 		{func() error {
 			a, err := c.Invoke(ctx, "f", client.Invocation{Trace: true})
 			return errors.Join(err, a.Close())
@@ -370,6 +373,30 @@ func TestNamesThatCantBeSent(t *testing.T) {
 	for _, name := range []string{"a\r\nb", "\x00", "\x7f"} {
 		if _, err := client.ItemsBody([]client.Item{{Set: "s", Name: name, Body: strings.NewReader("")}}); err == nil {
 			t.Errorf("%q is sent", name)
+		}
+	}
+}
+
+// What a call wants of remembered results goes to the server, and what it says of
+// them comes back.
+func TestCache(t *testing.T) {
+	c := connect(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, there := r.Header["Cache-Control"]; there {
+			w.Header().Set("Cache-Status", "pappus; "+r.Header.Get("Cache-Control"))
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	for _, cache := range []string{"", client.NoCache, client.NoStore, client.OnlyIfCached} {
+		want := cache
+		if cache != "" {
+			want = "pappus; " + cache
+		}
+		a, err := c.Invoke(t.Context(), "f", client.Invocation{Cache: cache})
+		if err != nil || a.Cache != want {
+			t.Fatalf("%q: %+v (%v)", cache, a, err)
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

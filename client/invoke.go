@@ -32,12 +32,20 @@ const (
 	runHeader = "Pappus-Run"
 )
 
+// What an invocation may say of remembered answers.
+const (
+	NoCache      = "no-cache"       // compute it, and remember that
+	NoStore      = "no-store"       // compute it, and remember nothing
+	OnlyIfCached = "only-if-cached" // don't compute it; it may be a *Problem with the code "not-cached"
+)
+
 // Invocation is one call of a function.
 type Invocation struct {
 	Body   Body
 	Accept string // TypeJSON or TypeMultipart; "" for the shortest form there is, the raw bytes of a single item
 	Query  url.Values
-	Trace  bool // have a record of a composition's run kept, which the answer or the *Problem names
+	Cache  string // of the header Cache-Control: NoCache, NoStore or OnlyIfCached; "" leaves it to the server whether the answer is a remembered one
+	Trace  bool   // have a record of a composition's run kept, which the answer or the *Problem names
 }
 
 // Answer is what an invocation gave. The caller closes it.
@@ -45,6 +53,7 @@ type Answer struct {
 	Type   string                   // media type of Body; "" if the function gave no item
 	Fuel   int64                    // that it used; 0 if the server does not say
 	Timing map[string]time.Duration // the phases of Server-Timing: "queue", "prepare", "run"
+	Cache  string                   // the header Cache-Status: where the answer comes from; "" if the server remembers nothing
 	RunID  string                   // for Run; "" if no record is kept: functions have none
 	Header http.Header
 	Body   io.ReadCloser
@@ -66,7 +75,7 @@ func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answe
 		req.URL.RawQuery = strings.Trim(strings.Join(parts, "&"), "&")
 		return nil
 	}
-	params := &api.InvokeParams{Accept: given(inv.Accept)}
+	params := &api.InvokeParams{Accept: given(inv.Accept), CacheControl: given(inv.Cache)}
 	if inv.Trace {
 		params.Trace = given("1")
 	}
@@ -80,7 +89,7 @@ func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answe
 	if err != nil {
 		return nil, errors.Join(err, resp.Body.Close())
 	}
-	a := &Answer{RunID: resp.Header.Get(runHeader), Header: resp.Header, Body: resp.Body, Timing: parseTiming(resp.Header.Get("Server-Timing"))}
+	a := &Answer{RunID: resp.Header.Get(runHeader), Cache: resp.Header.Get("Cache-Status"), Header: resp.Header, Body: resp.Body, Timing: parseTiming(resp.Header.Get("Server-Timing"))}
 	if n, err := strconv.ParseInt(resp.Header.Get("Pappus-Fuel"), 10, 64); err == nil {
 		a.Fuel = n
 	}

@@ -36,6 +36,12 @@ type (
 	RunInstance = api.RunInstance
 	// RunPage is a part of a list of runs.
 	RunPage = api.RunPage
+	// Memo is figures of what a server remembers of calls.
+	Memo = api.Memo
+	// MemoCalls says how calls were answered.
+	MemoCalls = api.MemoCalls
+	// MemoFunction is the figures of one function.
+	MemoFunction = api.MemoFunction
 	// Problem is the server's answer to a request that failed, an RFC 9457
 	// problem document. It is an error.
 	Problem = api.Problem

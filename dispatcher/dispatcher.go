@@ -102,6 +102,9 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 		inspecting: make(chan struct{}, cfg.CompileWorkers),
 	}
 	d.config.Store(&cfg)
+	if cfg.Memo != nil {
+		collectors = append(collectors, newMemoMetrics(cfg.Memo))
+	}
 	if err := register(registerer, append(collectors, ioCollectors...), d); err != nil {
 		return nil, err
 	}

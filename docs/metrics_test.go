@@ -15,20 +15,28 @@ import (
 func TestMetricsOfServer(t *testing.T) {
 	term := newTerminal(t)
 	term.serve(0, term.here("bin/pappus serve --data /tmp/pappus"), nil)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+term.port+"/metrics", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }() // it was read
 	defer http.DefaultClient.CloseIdleConnections()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
+	ask := func(method, path, body string) []byte {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:"+term.port+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }() // it was read
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode > 299 {
+			t.Fatalf("%s %s: %s %s (%v)", method, path, resp.Status, text, err)
+		}
+		return text
 	}
+	// What is counted by function is there once one was called.
+	ask(http.MethodPut, "/v1/functions/f", read(t, "samples/wordcount/wordcount.wasm"))
+	ask(http.MethodPost, "/v1/invoke/f", "to be")
+	text := ask(http.MethodGet, "/metrics", "")
 	there, values := map[string]string{}, map[string]bool{}
 	for _, family := range strings.Split(string(text), "# TYPE ")[1:] {
 		head, samples, _ := strings.Cut(family, "\n")

@@ -108,7 +108,7 @@ func rawForm(outputs []data.Set) rawAnswer {
 }
 
 // writeAnswer answers with what an invocation left.
-func (x *exchange) writeAnswer(a *dispatcher.Answer, sig *engine.Signature, accept accepted) error {
+func (x *exchange) writeAnswer(a *dispatcher.Answer, sig *engine.Signature, accept accepted, cache *caching) error {
 	raw := rawForm(a.Outputs)
 	typ := ""
 	if raw.exists {
@@ -121,8 +121,11 @@ func (x *exchange) writeAnswer(a *dispatcher.Answer, sig *engine.Signature, acce
 	if chosen == formNone {
 		return notAcceptable(typ)
 	}
+	unchanged := x.cacheHeader(&a.From, chosen, cache)
 	x.invocationHeader(a)
 	switch {
+	case unchanged:
+		return x.writeUnchanged()
 	case chosen == formRaw && raw.empty:
 		x.Response().WriteHeader(http.StatusNoContent)
 		return nil

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -84,7 +85,7 @@ func (s *testServer) putBoth(t testing.TB) {
 
 // What every operation has in common: who may call it, and what it knows.
 func TestEveryRouteRefuses(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, remembering(t))
 	s.putBoth(t)
 	for _, o := range described.Operations() {
 		path := s.fill(o.Path)
@@ -149,6 +150,8 @@ func (f failing) PublishComposition(context.Context, dispatcher.CompositionPubli
 	return nil, false, nil, f.err
 }
 
+func (f failing) PurgeMemo(context.Context, string, string) error { return f.err }
+
 func (f failing) Code(context.Context, string, data.Digest) ([]byte, error) { return nil, f.err }
 
 func (f failing) SetTag(context.Context, string, string, string, registry.Ref, registry.Change) (*registry.Version, error) {
@@ -189,6 +192,10 @@ func TestDiskFailures(t *testing.T) {
 		{full, http.MethodDelete, "/v1/compositions/c", problem.NoSpace},
 		{full, http.MethodPut, "/v1/compositions/c/tags/t", problem.NoSpace},
 		{full, http.MethodDelete, "/v1/compositions/c/tags/t", problem.NoSpace},
+		{full, http.MethodDelete, "/v1/memo", problem.NoSpace},
+		{full, http.MethodDelete, "/v1/memo/f", problem.NoSpace},
+		{withError(errors.New("broken")), http.MethodDelete, "/v1/memo", problem.Internal},
+		{withError(errors.New("broken")), http.MethodDelete, "/v1/memo/f", problem.Internal},
 		{damaged, http.MethodGet, "/v1/functions/f/code", problem.Damaged},
 		{damaged, http.MethodHead, "/v1/functions/f/code", problem.Damaged},
 		{damaged, http.MethodDelete, "/v1/functions/f", problem.Damaged},

@@ -25,6 +25,7 @@ func code(does, manifest string) string { return magic + does + "\n" + manifest 
 //	block         runs until it is cancelled
 //	wait          runs until the engine's gate is closed, or it is cancelled
 //	panic         has the engine panic
+//	nothing       leaves no items
 //	give TEXT     leaves items in the first output set: NAME=CONTENT,…
 type scripted struct {
 	gate    chan struct{}
@@ -88,6 +89,7 @@ func (p *script) Run(ctx context.Context, in []data.Set, _ engine.Limits) (engin
 				out[i].Items = append(out[i].Items, data.NewItem(it.Name(), it.Key(), bytes.Clone(it.Bytes())))
 			}
 		}
+	case "nothing":
 	case "give":
 		for part := range strings.SplitSeq(rest, ",") {
 			name, content, _ := strings.Cut(part, "=")

@@ -54,6 +54,7 @@ const (
 	slotFuel
 	slotRun
 	slotLength
+	slotTag
 	headerSlots
 )
 

@@ -19,7 +19,7 @@ const tenant = "default"
 // invoke runs a function or composition on the sets in the request's body and answers with the
 // sets that it left.
 func (s *Server) invoke(x *exchange) error {
-	version, accept, err := s.target(x)
+	version, _, accept, err := s.target(x)
 	if err != nil {
 		return err
 	}
@@ -31,14 +31,14 @@ func (s *Server) invoke(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return s.call(x, version, inputs, query.runQuery, accept)
+	return s.call(x, version, inputs, query.runQuery, accept, parseCaching(x.r))
 }
 
 // invokeByQuery runs a function on the texts in the request's query. Only what
 // is pure may be called so, because whoever sees a GET feels free to repeat it:
 // what applies no I/O function.
 func (s *Server) invokeByQuery(x *exchange) error {
-	version, accept, err := s.target(x)
+	version, ref, accept, err := s.target(x)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,10 @@ func (s *Server) invokeByQuery(x *exchange) error {
 		return err
 	}
 	query.pure = true
-	if err = s.call(x, version, c.done(), query, accept); errors.Is(err, dispatcher.ErrNotPure) {
+	cache := parseCaching(x.r)
+	// The names in a composition may come to mean something else.
+	cache.constant = !ref.Digest.IsZero() && version.Kind == registry.KindFunction
+	if err = s.call(x, version, c.done(), query, accept, cache); errors.Is(err, dispatcher.ErrNotPure) {
 		x.w.Header().Set("Allow", http.MethodPost)
 	}
 	return err
@@ -59,28 +62,37 @@ func (s *Server) invokeByQuery(x *exchange) error {
 
 // target is the function or composition that the path names, and the forms of answers that
 // are accepted of it.
-func (s *Server) target(x *exchange) (*registry.Version, accepted, error) {
+func (s *Server) target(x *exchange) (*registry.Version, registry.Ref, accepted, error) {
 	ref, err := x.ref()
 	if err != nil {
-		return nil, nil, err
+		return nil, ref, nil, err
 	}
 	version, err := s.dispatcher.Resolve(x.r.Context(), tenant, ref)
 	if err != nil {
-		return nil, nil, err
+		return nil, ref, nil, err
 	}
 	accept := parseAccept(x.r.Header["Accept"])
-	return version, accept, satisfiable(accept, &version.Signature)
+	return version, ref, accept, satisfiable(accept, &version.Signature)
 }
 
 // call runs a function and answers with what it left.
-func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set, query runQuery, accept accepted) error {
-	inv := dispatcher.Invocation{Tenant: tenant, Target: version, Inputs: inputs, Parallelism: query.parallelism, Trace: query.trace, Pure: query.pure}
+func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set, query runQuery, accept accepted, cache caching) error {
+	if cache.fresh {
+		return &engine.Fault{Kind: engine.FaultNotCached, Detail: "the request wants an answer that is remembered and one that is not"}
+	}
+	inv := dispatcher.Invocation{
+		Tenant: tenant, Target: version, Inputs: inputs, Parallelism: query.parallelism, Trace: query.trace, Pure: query.pure,
+		Reuse: cache.reuse, Keyed: len(cache.has) > 0,
+	}
 	if x.region.mapped != nil {
 		inv.Copied = func(content []byte) { x.region.done(content, &x.memory) }
 	}
 	answer, err := s.dispatcher.Invoke(x.r.Context(), inv)
 	if answer != nil && answer.RunID != "" { // of a run that failed too
 		x.setHeader("Pappus-Run", slotRun, answer.RunID)
+	}
+	if answer != nil && s.remembers && (err == nil || answer.From.Source != "") {
+		x.w.Header()["Cache-Status"] = cacheStatus(&answer.From, cache.reuse)
 	}
 	if err != nil {
 		if answer != nil && engine.KindOf(err) != "" {
@@ -89,7 +101,7 @@ func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set,
 		return err
 	}
 	defer answer.Release()
-	return x.writeAnswer(answer, &version.Signature, accept)
+	return x.writeAnswer(answer, &version.Signature, accept, &cache)
 }
 
 // readInputs reads the body as what its content type and the query say it is.

@@ -20,6 +20,7 @@ import (
 	"pappus/data"
 	"pappus/dispatcher"
 	"pappus/dispatcher/composition"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/registry"
 	"pappus/server/problem"
@@ -36,6 +37,8 @@ type Dispatcher interface {
 	Invoke(ctx context.Context, inv dispatcher.Invocation) (*dispatcher.Answer, error)
 	Run(tenant, id string) *dispatcher.Record
 	Runs(tenant string) []*dispatcher.Record
+	PurgeMemo(ctx context.Context, tenant, name string) error
+	MemoStats(tenant string) (*memo.Stats, []memo.FunctionStats)
 	Memory() *dispatcher.Budget
 	Ready() error
 }
@@ -64,6 +67,7 @@ type Server struct {
 	dispatcher Dispatcher
 	registry   Registry
 	memory     *dispatcher.Budget
+	remembers  bool // there is a memo
 	gatherer   prometheus.Gatherer
 	metrics    *metrics
 	log        *slog.Logger
@@ -98,6 +102,8 @@ func New(cfg Config, d Dispatcher, reg Registry, gatherer prometheus.Gatherer, r
 		echo:       echo.New(),
 		pages:      errorPages(),
 	}
+	stats, _ := d.MemoStats(tenant)
+	s.remembers = stats != nil
 	if s.viewer, err = viewer.Page(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
@@ -154,6 +160,9 @@ func (s *Server) addRoutes() {
 		{http.MethodDelete, "/v1/compositions/:ref/tags/:tag", of(registry.KindComposition, s.deleteTag)},
 		{http.MethodGet, "/v1/invoke/:ref", s.invokeByQuery},
 		{http.MethodPost, "/v1/invoke/:ref", s.invoke},
+		{http.MethodGet, "/v1/memo", plain(s.getMemo)},
+		{http.MethodDelete, "/v1/memo", plain(s.purgeMemo)},
+		{http.MethodDelete, "/v1/memo/:ref", plain(s.purgeMemoOf)},
 		{http.MethodGet, "/v1/runs", s.listRuns},
 		{http.MethodGet, "/v1/runs/:id", plain(s.getRun)},
 	} {

@@ -9,6 +9,8 @@
 //     and 128 connections, and their ratio. The two take turns, so that what
 //     else the machine does meets both, and medians are compared;
 //   - the latency of calls at half of that load;
+//   - the throughput of a call with about 1 KiB of inputs and outputs whose result
+//     is remembered, and that of the echo handler with as many;
 //   - the latency of the first call of functions since the server was started,
 //     whose code comes from the disk, and that of their second;
 //   - the latency of short calls that come at a fixed rate, alone and beside

@@ -62,7 +62,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.DurationVar(&s.turn, "turn", 2*time.Second, "how long a turn is")
 	flags.IntVar(&s.rate, "rate", 200, "short calls a second, alone and beside loops")
 	flags.DurationVar(&s.beside, "beside", 8*time.Second, "how long they come in one turn")
-	flags.StringVar(&s.parts, "parts", "throughput,cold,neighbours,commands", "what is measured")
+	flags.StringVar(&s.parts, "parts", "throughput,remembered,cold,neighbours,commands", "what is measured")
 	flags.IntVar(&s.cold, "cold", 500, "functions that are called for the first time since the server started")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -76,7 +76,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, settings) error
-	}{{"throughput", throughput}, {"cold", coldStarts}, {"neighbours", neighbours}, {"commands", commands}} {
+	}{{"throughput", throughput}, {"remembered", remembered}, {"cold", coldStarts}, {"neighbours", neighbours}, {"commands", commands}} {
 		if !slices.Contains(strings.Split(s.parts, ","), part.name) {
 			continue
 		}

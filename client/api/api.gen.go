@@ -57,6 +57,7 @@ const (
 	ProblemCodeOutOfStack         ProblemCode = "out-of-stack"
 	ProblemCodeOutputTooLarge     ProblemCode = "output-too-large"
 	ProblemCodeOverload           ProblemCode = "overload"
+	ProblemCodePreconditionFailed ProblemCode = "precondition-failed"
 	ProblemCodeRejectedModule     ProblemCode = "rejected-module"
 	ProblemCodeRequestTooLarge    ProblemCode = "request-too-large"
 	ProblemCodeReservedName       ProblemCode = "reserved-name"
@@ -121,6 +122,9 @@ type CompositionPage struct {
 	// Next Cursor of the page after it; absent on the last
 	Next string `json:"next,omitempty"`
 }
+
+// Counted It only grows
+type Counted = uint64
 
 // Digest defines model for Digest.
 type Digest = string
@@ -204,6 +208,103 @@ type Located struct {
 
 	// Caret Characters of it before the place; 0 if that is left out
 	Caret int `json:"caret,omitempty"`
+}
+
+// Memo Figures of remembered results
+type Memo struct {
+	// Enabled Whether anything is remembered
+	Enabled bool `json:"enabled"`
+
+	// Entries Results in memory
+	Entries int64 `json:"entries"`
+
+	// Bytes What they take
+	Bytes int64 `json:"bytes"`
+
+	// Evicted It only grows
+	Evicted Counted `json:"evicted"`
+
+	// Calls How calls were answered since the server started, instances of compositions included: from memory (`hits`), from disk,
+	// by a run of their own (`misses`), by the run of an equal call (`collapsed`), or by a run of their own without being
+	// looked up, which would not have paid (`unkeyed`). Of those that took no run, `negative` are faults. Results were
+	// `stored`, or `rejected` for want of room. `saved_ms` and `saved_fuel` are of the runs whose results were used again.
+	Calls MemoCalls `json:"calls"`
+
+	// Disk Results on disk; `damaged` were removed because they were not as they were written, `dropped` not written since too many waited
+	Disk MemoDisk `json:"disk"`
+
+	// Verified It only grows
+	Verified Counted `json:"verified"`
+
+	// Differences It only grows
+	Differences Counted `json:"differences"`
+
+	// Functions Those that are or were called
+	Functions []MemoFunction `json:"functions"`
+}
+
+// MemoCalls How calls were answered since the server started, instances of compositions included: from memory (`hits`), from disk,
+// by a run of their own (`misses`), by the run of an equal call (`collapsed`), or by a run of their own without being
+// looked up, which would not have paid (`unkeyed`). Of those that took no run, `negative` are faults. Results were
+// `stored`, or `rejected` for want of room. `saved_ms` and `saved_fuel` are of the runs whose results were used again.
+type MemoCalls struct {
+	// Hits It only grows
+	Hits Counted `json:"hits"`
+
+	// DiskHits It only grows
+	DiskHits Counted `json:"disk_hits"`
+
+	// Misses It only grows
+	Misses Counted `json:"misses"`
+
+	// Collapsed It only grows
+	Collapsed Counted `json:"collapsed"`
+
+	// Negative It only grows
+	Negative Counted `json:"negative"`
+
+	// Stored It only grows
+	Stored Counted `json:"stored"`
+
+	// Rejected It only grows
+	Rejected Counted `json:"rejected"`
+
+	// Unkeyed It only grows
+	Unkeyed   Counted `json:"unkeyed"`
+	SavedMs   float64 `json:"saved_ms"`
+	SavedFuel int64   `json:"saved_fuel"`
+}
+
+// MemoDisk Results on disk; `damaged` were removed because they were not as they were written, `dropped` not written since too many waited
+type MemoDisk struct {
+	// Enabled Whether there are any; false from when the disk failed until the next start
+	Enabled bool  `json:"enabled"`
+	Entries int64 `json:"entries"`
+	Bytes   int64 `json:"bytes"`
+
+	// Evicted It only grows
+	Evicted Counted `json:"evicted"`
+
+	// Damaged It only grows
+	Damaged Counted `json:"damaged"`
+
+	// Dropped It only grows
+	Dropped Counted `json:"dropped"`
+}
+
+// MemoFunction Calls of a function or composition, of all its versions
+type MemoFunction struct {
+	// Name Letters, digits, dots, underscores and hyphens
+	Name string `json:"name"`
+
+	// Calls How calls were answered since the server started, instances of compositions included: from memory (`hits`), from disk,
+	// by a run of their own (`misses`), by the run of an equal call (`collapsed`), or by a run of their own without being
+	// looked up, which would not have paid (`unkeyed`). Of those that took no run, `negative` are faults. Results were
+	// `stored`, or `rejected` for want of room. `saved_ms` and `saved_fuel` are of the runs whose results were used again.
+	Calls MemoCalls `json:"calls"`
+
+	// LargeInputs Whether calls with inputs over 64 KiB are looked up, as far as is known what that brings
+	LargeInputs bool `json:"large_inputs"`
 }
 
 // Name Letters, digits, dots, underscores and hyphens
@@ -430,6 +531,9 @@ type User struct {
 	Differs string `json:"differs,omitempty"`
 }
 
+// CacheControl defines model for cacheControl.
+type CacheControl = string
+
 // CompositionName Letters, digits, dots, underscores and hyphens
 type CompositionName = Name
 
@@ -439,8 +543,14 @@ type Cursor = string
 // Force defines model for force.
 type Force = bool
 
+// IfNoneMatch defines model for ifNoneMatch.
+type IfNoneMatch = string
+
 // Limit defines model for limit.
 type Limit = int
+
+// MemoName Letters, digits, dots, underscores and hyphens
+type MemoName = Name
 
 // Parallelism defines model for parallelism.
 type Parallelism = int
@@ -489,6 +599,9 @@ type NotAcceptable = Problem
 
 // NotFound A problem document (RFC 9457)
 type NotFound = Problem
+
+// PreconditionFailed A problem document (RFC 9457)
+type PreconditionFailed = Problem
 
 // Rejected A problem document (RFC 9457)
 type Rejected = Problem
@@ -647,6 +760,13 @@ type InvokeParams struct {
 	// Trace `1` keeps a record of a composition's run, which `Pappus-Run` of the answer names and GET /v1/runs/{id} gives, also of
 	// a run that fails. The answer is otherwise the same. It has no effect on functions, whose answers have no `Pappus-Run`.
 	Trace *Trace `form:"trace,omitempty" json:"trace,omitempty"`
+
+	// CacheControl `no-cache`: compute it again. `no-store`: do not remember it, nor look whether it is. `only-if-cached`: answer with
+	// 504 and the code `not-cached` if it is not. Others have no effect.
+	CacheControl *CacheControl `json:"Cache-Control,omitempty"`
+
+	// IfNoneMatch ETags of answers that the client has; if the answer is one of them, there is only this status
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 
 	// Accept The forms of the answer that are welcome, like `application/json`
 	Accept *string `json:"Accept,omitempty"`
@@ -892,6 +1012,10 @@ type ClientInterface interface {
 	// `multipart/mixed` if there are several. Raw answers are `application/octet-stream` unless the function's manifest
 	// gives the set's content another type; that may also be `application/json`, which is then the function's own JSON.
 	//
+	// Results of what applies no I/O function may be remembered; equal calls that come at the same time run once.
+	// `Cache-Status` says where an answer comes from, and with `ETag` and `If-None-Match` a client learns that it has the
+	// answer already.
+	//
 	// A composition is called like a function. All names in it mean what they mean at that moment. Fuel is that of all its
 	// instances together, and memory the most that one of them had.
 	//
@@ -899,6 +1023,29 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/invoke/{ref} (the `Invoke` operationId).
 	InvokeWithBody(ctx context.Context, ref Ref, params *InvokeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PurgeMemo Forget all results
+	//
+	// Nothing that was computed before is an answer to calls that come afterwards, nor after a restart.
+	//
+	// Corresponds with DELETE /v1/memo (the `PurgeMemo` operationId).
+	PurgeMemo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMemo Figures of remembered results
+	//
+	// What is remembered, and how calls were answered since the server started, by function too: those first that it
+	// saved most. The figures of all together are the server's.
+	//
+	// Corresponds with GET /v1/memo (the `GetMemo` operationId).
+	GetMemo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PurgeMemoOf Forget the results of a function or composition
+	//
+	// Those of all its versions, and with them those of other functions that have the same code. What is remembered of
+	// compositions that apply it stays.
+	//
+	// Corresponds with DELETE /v1/memo/{ref} (the `PurgeMemoOf` operationId).
+	PurgeMemoOf(ctx context.Context, ref MemoName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRuns Recent runs of which a record is kept, the newest first
 	//
@@ -1274,6 +1421,10 @@ func (c *Client) ListVersions(ctx context.Context, ref Name, params *ListVersion
 // `multipart/mixed` if there are several. Raw answers are `application/octet-stream` unless the function's manifest
 // gives the set's content another type; that may also be `application/json`, which is then the function's own JSON.
 //
+// Results of what applies no I/O function may be remembered; equal calls that come at the same time run once.
+// `Cache-Status` says where an answer comes from, and with `ETag` and `If-None-Match` a client learns that it has the
+// answer already.
+//
 // A composition is called like a function. All names in it mean what they mean at that moment. Fuel is that of all its
 // instances together, and memory the most that one of them had.
 //
@@ -1282,6 +1433,59 @@ func (c *Client) ListVersions(ctx context.Context, ref Name, params *ListVersion
 // Corresponds with POST /v1/invoke/{ref} (the `Invoke` operationId).
 func (c *Client) InvokeWithBody(ctx context.Context, ref Ref, params *InvokeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewInvokeRequestWithBody(c.Server, ref, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PurgeMemo Forget all results
+//
+// Nothing that was computed before is an answer to calls that come afterwards, nor after a restart.
+//
+// Corresponds with DELETE /v1/memo (the `PurgeMemo` operationId).
+func (c *Client) PurgeMemo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPurgeMemoRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMemo Figures of remembered results
+//
+// What is remembered, and how calls were answered since the server started, by function too: those first that it
+// saved most. The figures of all together are the server's.
+//
+// Corresponds with GET /v1/memo (the `GetMemo` operationId).
+func (c *Client) GetMemo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemoRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PurgeMemoOf Forget the results of a function or composition
+//
+// Those of all its versions, and with them those of other functions that have the same code. What is remembered of
+// compositions that apply it stays.
+//
+// Corresponds with DELETE /v1/memo/{ref} (the `PurgeMemoOf` operationId).
+func (c *Client) PurgeMemoOf(ctx context.Context, ref MemoName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPurgeMemoOfRequest(c.Server, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -2641,17 +2845,127 @@ func NewInvokeRequestWithBody(server string, ref Ref, params *InvokeParams, cont
 
 	if params != nil {
 
-		if params.Accept != nil {
+		if params.CacheControl != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Cache-Control", *params.CacheControl, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Accept", headerParam0)
+			req.Header.Set("Cache-Control", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+		if params.Accept != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPurgeMemoRequest constructs an http.Request for the PurgeMemo method
+func NewPurgeMemoRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/memo")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMemoRequest constructs an http.Request for the GetMemo method
+func NewGetMemoRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/memo")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPurgeMemoOfRequest constructs an http.Request for the PurgeMemoOf method
+func NewPurgeMemoOfRequest(server string, ref MemoName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ref", ref, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/memo/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil

@@ -31,7 +31,7 @@ func (f *callFlags) bind(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.in, "in", nil, "an input, like `SET=FILE`; may be repeated")
 	flags.StringVar(&f.raw, "raw", "", "one item for the first input set: `FILE`, - for stdin, or text:WORDS")
 	flags.StringVar(&f.out, "out", "", "write each output item to `DIR`/SET/ITEM")
-	flags.BoolVar(&f.stats, "stats", false, "print times and fuel to stderr")
+	flags.BoolVar(&f.stats, "stats", false, "print times and fuel to stderr, and whether the answer was remembered")
 }
 
 func (f *callFlags) check(asJSON bool) error {
@@ -52,6 +52,7 @@ func (c *commandLine) invokeCommand() *cobra.Command {
 	var mediaType string
 	var parallelism int
 	var traced bool
+	var cache cacheFlags
 	cmd := &cobra.Command{
 		Use:   "invoke REF",
 		Short: "Call a function or composition on the server",
@@ -79,6 +80,10 @@ application over time. "pappus runs" shows it again.
 			if call.raw == "" && cmd.Flags().Changed("type") {
 				return usage("give the body with --raw, or leave --type out", "--type says what --raw is, and there is none")
 			}
+			cached, err := cache.header()
+			if err != nil {
+				return err
+			}
 			body, given, err := c.invocationBody(&call, mediaType)
 			if err != nil {
 				return err
@@ -87,7 +92,7 @@ application over time. "pappus runs" shows it again.
 			if err != nil {
 				return err
 			}
-			inv := client.Invocation{Body: body, Trace: traced}
+			inv := client.Invocation{Body: body, Trace: traced, Cache: cached}
 			if cmd.Flags().Changed("parallelism") {
 				if parallelism < 1 || parallelism > dispatcher.MaxParallelism {
 					return usage("leave it out for the default", "--parallelism %d: it is a number from 1 to %d", parallelism, dispatcher.MaxParallelism)
@@ -117,7 +122,7 @@ application over time. "pappus runs" shows it again.
 				c.showTimeline(cmd.Context(), cl, cmd.ErrOrStderr(), args[0], answer.RunID)
 			}
 			if call.stats {
-				return printStats(cmd.ErrOrStderr(), answer.Fuel, answer.Timing)
+				return printStats(cmd.ErrOrStderr(), answer.Fuel, answer.Timing, answer.Cache)
 			}
 			return nil
 		},
@@ -127,6 +132,9 @@ application over time. "pappus runs" shows it again.
 	c.bindQuiet(cmd.Flags(), "tell nothing of progress, and of inputs that are not given")
 	cmd.Flags().IntVar(&parallelism, "parallelism", dispatcher.DefaultParallelism, "how many instances `N` anyEach and anyKeyed of a composition may make")
 	cmd.Flags().BoolVar(&traced, "timeline", false, "draw the run of a composition over time on stderr")
+	cmd.Flags().BoolVar(&cache.noCache, "no-cache", false, "have it computed, also if the result is remembered")
+	cmd.Flags().BoolVar(&cache.noStore, "no-store", false, "have it computed, and the result not remembered")
+	cmd.Flags().BoolVar(&cache.onlyIfCached, "only-if-cached", false, "don't have it computed: it fails if the result is not remembered")
 	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media `TYPE` of --raw; application/json and multipart/form-data bodies hold named sets")
 	return cmd
 }
@@ -184,7 +192,12 @@ func (c *commandLine) showAnswer(answer *client.Answer, call *callFlags) error {
 	}
 }
 
-func printStats(w io.Writer, fuel int64, timing map[string]time.Duration) error {
-	_, err := fmt.Fprintf(w, "queue %v  prepare %v  run %v  fuel %d\n", timing["queue"], timing["prepare"], timing["run"], fuel)
+// printStats prints what a call took, and where its answer came from if cache,
+// the Cache-Status of a server, says so.
+func printStats(w io.Writer, fuel int64, timing map[string]time.Duration, cache string) error {
+	if cache != "" {
+		cache = "  cache " + oneLine(strings.TrimPrefix(cache, "pappus; "))
+	}
+	_, err := fmt.Fprintf(w, "queue %v  prepare %v  run %v  fuel %d%s\n", timing["queue"], timing["prepare"], timing["run"], fuel, cache)
 	return err
 }

@@ -113,7 +113,7 @@ func (l *localRun) run(ctx context.Context, c *commandLine, stats io.Writer) (er
 		return err
 	}
 	if l.call.stats {
-		return printStats(stats, result.Usage.Fuel, map[string]time.Duration{"prepare": prepared, "run": result.Usage.Run})
+		return printStats(stats, result.Usage.Fuel, map[string]time.Duration{"prepare": prepared, "run": result.Usage.Run}, "")
 	}
 	return nil
 }

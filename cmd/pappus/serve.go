@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pappus/dispatcher"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/iofuncs"
 	"pappus/registry"
@@ -100,9 +101,10 @@ const (
 )
 
 // heapLimit is the size beyond which collecting is worth any effort: bodies,
-// programs, and what looking at large modules takes. Contexts are not in it.
+// programs, what is remembered, and what looking at large modules takes. Contexts
+// are not in it.
 func (s *serving) heapLimit() int64 {
-	return s.dispatch.MemoryBudget/4 + 1<<30
+	return s.dispatch.MemoryBudget/4 + s.memo + 1<<30
 }
 
 // spareProcessors gives Go one processor more than there are functions that
@@ -179,6 +181,13 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		return fmt.Errorf("make the engine: %w", err)
 	}
 	defer func() { err = errors.Join(err, wasm.Close()) }()
+
+	if dispatcherConfig.Memo, err = s.openMemo(log); err != nil {
+		return err
+	}
+	if dispatcherConfig.Memo != nil {
+		defer dispatcherConfig.Memo.Close()
+	}
 
 	metrics := prometheus.NewRegistry()
 	for _, collector := range []prometheus.Collector{
@@ -266,4 +275,21 @@ func (s *serving) openCodeCache(log *slog.Logger) (*codecache.Cache, error) {
 		return nil, fail(exitFile, err, "check that the folder can be written, or do without it: --code-cache 0")
 	}
 	return cache, nil
+}
+
+// openMemo makes the memory of results and opens its part of the data folder, or
+// returns nil if nothing is to be remembered.
+func (s *serving) openMemo(log *slog.Logger) (*memo.Memo, error) {
+	if s.memo == 0 {
+		return nil, nil
+	}
+	o := memo.Options{Memory: s.memo, VerifyEvery: uint64(s.memoVerify), Log: log}
+	if s.memoDisk > 0 {
+		o.Disk = memo.DiskOptions{Dir: filepath.Join(s.data, "memo"), Bytes: s.memoDisk}
+	}
+	m, err := memo.New(o)
+	if err != nil {
+		return nil, fail(exitFile, err, "check that the folder can be written, or do without it: --memo-disk 0")
+	}
+	return m, nil
 }

@@ -35,6 +35,8 @@ type serving struct {
 	listen, data        string
 	logFormat, logLevel string
 	codeCache           int64        // bytes; 0: none
+	memo, memoDisk      int64        // bytes of remembered results; 0: none
+	memoVerify          int          // one of so many hits is computed again; 0: none
 	tlsCert, tlsKey     string       // files; "": connections are not encrypted
 	certificate         *certificate // what is in them, once the server has read them
 
@@ -48,8 +50,8 @@ type serving struct {
 func newServing() *serving {
 	s := &serving{
 		listen: "127.0.0.1:8080", data: "pappus-data", logFormat: "text", logLevel: "info",
-		codeCache: codecache.DefaultBytes,
-		server:    server.Config{BodyLimit: 64 << 20, CodeLimit: 64 << 20, Shutdown: 30 * time.Second},
+		codeCache: codecache.DefaultBytes, memo: notSaid, memoDisk: 1 << 30,
+		server: server.Config{BodyLimit: 64 << 20, CodeLimit: 64 << 20, Shutdown: 30 * time.Second},
 		dispatch: dispatcher.Config{
 			Waiting: 1024, QueueTimeout: 5 * time.Second, CompileTimeout: 30 * time.Second, ProgramBytes: dispatcher.DefaultProgramBytes,
 		},
@@ -86,6 +88,10 @@ func newServing() *serving {
 		},
 		settings.Setting{Name: "code-cache", Usage: "how much compiled code is kept in the data folder; 0: none", Value: settings.Size(&s.codeCache, 0)},
 		settings.Setting{Name: "loaded-code", Usage: "how much compiled code is kept in memory while nothing runs it; 0: none", Value: settings.Size(&d.ProgramBytes, 0), Live: true},
+
+		settings.Setting{Name: "memo", Usage: "memory for remembered results, besides memory-budget; 0: nothing is remembered", Value: settings.Size(&s.memo, 0), Computed: "a sixteenth of memory-budget, at least 16MiB", Example: "256MiB"},
+		settings.Setting{Name: "memo-disk", Usage: "how much is kept of results in the data folder, for after a restart; 0: none", Value: settings.Size(&s.memoDisk, 0)},
+		settings.Setting{Name: "memo-verify", Usage: "one of so many remembered results is computed again when nothing else is to be done, and compared; 0: none", Value: settings.Count(&s.memoVerify, 0, settings.Unbounded)},
 
 		settings.Setting{Name: "max-body", Usage: "largest request body", Value: settings.Size(&v.BodyLimit, 1), Live: true},
 		settings.Setting{Name: "max-code", Usage: "largest upload of a function", Value: settings.Size(&v.CodeLimit, 1), Live: true},
@@ -131,6 +137,16 @@ func wasmConfig() wasmengine.Config {
 // self names this very program, also when its file has been replaced since.
 const self = "/proc/self/exe"
 
+// notSaid is what the memory for remembered results is until it is found out.
+const notSaid = -1
+
+// The memory for remembered results, where nobody said it: a share of the budget.
+const (
+	memoShare   = 16
+	defaultMemo = 16 << 20 // at least
+	leastMemo   = 64 << 10 // that could hold anything
+)
+
 // findOut sets what depends on the machine where nobody said it.
 func (s *serving) findOut() {
 	if s.dispatch.MemoryBudget == 0 {
@@ -138,6 +154,9 @@ func (s *serving) findOut() {
 	}
 	if s.dispatch.Workers == 0 {
 		s.dispatch.Workers = min(runtime.GOMAXPROCS(0), dispatcher.MaxWorkers)
+	}
+	if s.memo == notSaid {
+		s.memo = max(s.dispatch.MemoryBudget/memoShare, defaultMemo)
 	}
 }
 
@@ -164,6 +183,7 @@ func (s *serving) showFound() {
 	s.settings.ShowAll("module-limits", caps)
 	s.settings.Show("memory-budget", engine.Bytes(s.dispatch.MemoryBudget).String())
 	s.settings.Show("workers", strconv.Itoa(s.dispatch.Workers))
+	s.settings.Show("memo", engine.Bytes(s.memo).String())
 }
 
 // limitPairs are limits as a setting has them, without a fuel that limits
@@ -216,6 +236,9 @@ func (s *serving) contradictions(wrong map[string]bool) (errs settings.Errors) {
 	}
 	if err := v.Check(); err != nil && len(wrong) == 0 {
 		errs = append(errs, s.mistake("", err.Error(), ""))
+	}
+	if s.memo > 0 && s.memo < leastMemo && good("memo") {
+		errs = append(errs, s.mistake("memo", engine.Bytes(s.memo).String()+" is too little to remember anything", "give at least "+engine.Bytes(leastMemo).String()+", or 0 to remember nothing"))
 	}
 	if good("tls-cert", "tls-key") {
 		if s.tlsCert == "" && s.tlsKey != "" {

@@ -20,7 +20,7 @@ var rules = map[string]rule{
 	"cmd/pappus/internal/settings": {may: []string{"internal/suggest", "engine"}},
 
 	"server": {
-		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "registry", "engine", "data"},
+		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "engine", "data"},
 		tests: []string{"client", "internal/contract"},
 	},
 	"server/api":     {may: []string{"engine", "data"}},

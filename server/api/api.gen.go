@@ -52,6 +52,7 @@ const (
 	ProblemCodeOutOfStack         ProblemCode = "out-of-stack"
 	ProblemCodeOutputTooLarge     ProblemCode = "output-too-large"
 	ProblemCodeOverload           ProblemCode = "overload"
+	ProblemCodePreconditionFailed ProblemCode = "precondition-failed"
 	ProblemCodeRejectedModule     ProblemCode = "rejected-module"
 	ProblemCodeRequestTooLarge    ProblemCode = "request-too-large"
 	ProblemCodeReservedName       ProblemCode = "reserved-name"
@@ -117,6 +118,9 @@ type CompositionPage struct {
 	Next string `json:"next,omitempty"`
 }
 
+// Counted It only grows
+type Counted = uint64
+
 // Digest defines model for Digest.
 type Digest = data.Digest
 
@@ -177,6 +181,103 @@ type Located struct {
 
 	// Caret Characters of it before the place; 0 if that is left out
 	Caret int `json:"caret,omitempty"`
+}
+
+// Memo Figures of remembered results
+type Memo struct {
+	// Enabled Whether anything is remembered
+	Enabled bool `json:"enabled"`
+
+	// Entries Results in memory
+	Entries int64 `json:"entries"`
+
+	// Bytes What they take
+	Bytes int64 `json:"bytes"`
+
+	// Evicted It only grows
+	Evicted Counted `json:"evicted"`
+
+	// Calls How calls were answered since the server started, instances of compositions included: from memory (`hits`), from disk,
+	// by a run of their own (`misses`), by the run of an equal call (`collapsed`), or by a run of their own without being
+	// looked up, which would not have paid (`unkeyed`). Of those that took no run, `negative` are faults. Results were
+	// `stored`, or `rejected` for want of room. `saved_ms` and `saved_fuel` are of the runs whose results were used again.
+	Calls MemoCalls `json:"calls"`
+
+	// Disk Results on disk; `damaged` were removed because they were not as they were written, `dropped` not written since too many waited
+	Disk MemoDisk `json:"disk"`
+
+	// Verified It only grows
+	Verified Counted `json:"verified"`
+
+	// Differences It only grows
+	Differences Counted `json:"differences"`
+
+	// Functions Those that are or were called
+	Functions []MemoFunction `json:"functions"`
+}
+
+// MemoCalls How calls were answered since the server started, instances of compositions included: from memory (`hits`), from disk,
+// by a run of their own (`misses`), by the run of an equal call (`collapsed`), or by a run of their own without being
+// looked up, which would not have paid (`unkeyed`). Of those that took no run, `negative` are faults. Results were
+// `stored`, or `rejected` for want of room. `saved_ms` and `saved_fuel` are of the runs whose results were used again.
+type MemoCalls struct {
+	// Hits It only grows
+	Hits Counted `json:"hits"`
+
+	// DiskHits It only grows
+	DiskHits Counted `json:"disk_hits"`
+
+	// Misses It only grows
+	Misses Counted `json:"misses"`
+
+	// Collapsed It only grows
+	Collapsed Counted `json:"collapsed"`
+
+	// Negative It only grows
+	Negative Counted `json:"negative"`
+
+	// Stored It only grows
+	Stored Counted `json:"stored"`
+
+	// Rejected It only grows
+	Rejected Counted `json:"rejected"`
+
+	// Unkeyed It only grows
+	Unkeyed   Counted `json:"unkeyed"`
+	SavedMs   float64 `json:"saved_ms"`
+	SavedFuel int64   `json:"saved_fuel"`
+}
+
+// MemoDisk Results on disk; `damaged` were removed because they were not as they were written, `dropped` not written since too many waited
+type MemoDisk struct {
+	// Enabled Whether there are any; false from when the disk failed until the next start
+	Enabled bool  `json:"enabled"`
+	Entries int64 `json:"entries"`
+	Bytes   int64 `json:"bytes"`
+
+	// Evicted It only grows
+	Evicted Counted `json:"evicted"`
+
+	// Damaged It only grows
+	Damaged Counted `json:"damaged"`
+
+	// Dropped It only grows
+	Dropped Counted `json:"dropped"`
+}
+
+// MemoFunction Calls of a function or composition, of all its versions
+type MemoFunction struct {
+	// Name Letters, digits, dots, underscores and hyphens
+	Name string `json:"name"`
+
+	// Calls How calls were answered since the server started, instances of compositions included: from memory (`hits`), from disk,
+	// by a run of their own (`misses`), by the run of an equal call (`collapsed`), or by a run of their own without being
+	// looked up, which would not have paid (`unkeyed`). Of those that took no run, `negative` are faults. Results were
+	// `stored`, or `rejected` for want of room. `saved_ms` and `saved_fuel` are of the runs whose results were used again.
+	Calls MemoCalls `json:"calls"`
+
+	// LargeInputs Whether calls with inputs over 64 KiB are looked up, as far as is known what that brings
+	LargeInputs bool `json:"large_inputs"`
 }
 
 // Name Letters, digits, dots, underscores and hyphens
@@ -384,6 +485,9 @@ type Cursor = string
 
 // Limit defines model for limit.
 type Limit = int
+
+// MemoName Letters, digits, dots, underscores and hyphens
+type MemoName = Name
 
 // RunCursor Random
 type RunCursor = RunID

@@ -31,6 +31,7 @@ const (
 	MethodNotAllowed   Code = "method-not-allowed"
 	NotAcceptable      Code = "not-acceptable"
 	TooSlow            Code = "too-slow"
+	PreconditionFailed Code = "precondition-failed"
 	ReservedName       Code = "reserved-name"
 	OtherKind          Code = "other-kind"
 	InUse              Code = "in-use"
@@ -148,6 +149,9 @@ var requestEntries = []Entry{
 	{BrokenComposition, http.StatusConflict, "The composition applies what is not there any more",
 		"Register the composition again, or move the tags of what it applies back.",
 		"What the composition applies was deleted, or has other sets than the composition was checked against: a change was forced."},
+	{PreconditionFailed, http.StatusPreconditionFailed, "The answer is one that the client has",
+		"Use the answer that has this ETag, or leave out If-None-Match.",
+		"The request was to be answered only if the answer is none of those that If-None-Match names, and it is. A GET gets 304 instead."},
 	{RequestTooLarge, http.StatusRequestEntityTooLarge, "The request is too large",
 		"Send less, or have the operator raise the limit.",
 		"The body has more bytes, or its sets more items, than the operator allows. The detail says the limit."},

@@ -23,7 +23,7 @@ func markdown() string {
 		"header `X-Request-Id` and in the server's log. Faults of functions have, where they exist, `exit_code`, `stderr` (its tail), `stack`\n" +
 		"(innermost call first) and `usage`.\n\n" +
 		"Codes that begin with `limit-` are of compositions, and `egress-refused`, `io-failed` and `io-timeout` of I/O functions.\n" +
-		"`not-cached` is of remembered results; nothing raises it yet.\n\n" +
+		"`not-cached` and `precondition-failed` are of [remembered results](memo.md).\n\n" +
 		"| code | status | |\n|---|---|---|\n")
 	for _, e := range Catalogue() {
 		fmt.Fprintf(&b, "| [`%s`](#%s) | %d | %s |\n", e.Code, e.Code, e.Status, e.Title)
