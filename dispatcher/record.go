@@ -10,6 +10,7 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher/composition"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 )
 
@@ -45,6 +46,7 @@ type InstanceRecord struct {
 	Fuel    int64
 	Item    string           // which items it is about, or which key; "" if it gets whole sets
 	Fault   engine.FaultKind // "" if it ended well
+	From    memo.Source      // where its result comes from, if it was not computed for it; else ""
 }
 
 // MaxRecorded is how many instances of a run are recorded, maxRecords how many
@@ -61,7 +63,7 @@ const (
 const (
 	recordBytes      = 1 << 10
 	applicationBytes = 64
-	instanceBytes    = 96
+	instanceBytes    = 112
 )
 
 // bytes estimates what the record takes in memory.
@@ -152,13 +154,16 @@ func (rec *recorder) label(app *application) string {
 func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) {
 	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in), Item: app.items(in)}
 	i.Started = i.Ended
+	if a != nil && a.From.Source != memo.Computed {
+		i.From = a.From.Source
+	}
 	if err != nil {
 		i.Fault = engine.KindOf(err)
 		if f := new(engine.Fault); errors.As(err, &f) {
 			i.Started, i.Fuel = max(queued, i.Ended-f.Usage.Run), f.Usage.Fuel
 		}
 	} else {
-		i.Started = i.Ended - a.Run
+		i.Started = max(queued, i.Ended-a.Run)
 		i.Out, i.Fuel = data.Size(a.Outputs), a.Usage.Fuel
 	}
 	rec.instance(app, i)

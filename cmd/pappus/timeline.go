@@ -90,6 +90,17 @@ func (t timeline) draw(run *client.Run) string {
 	}
 	fmt.Fprintf(&b, "run %s: %s, %s of %s in %s, fuel %d", harmless(run.ID), harmless(run.Composition), countOf(instances, "instance"),
 		countOf(len(apps), "application"), shortTime(total), run.Usage.Fuel)
+	remembered := 0
+	for _, a := range apps {
+		for _, in := range a.Instances {
+			if in.Remembered != "" {
+				remembered++
+			}
+		}
+	}
+	if remembered > 0 {
+		fmt.Fprintf(&b, ", %d remembered", remembered)
+	}
 	if run.Fault != "" {
 		b.WriteString(", failed: " + harmless(run.Fault))
 	}

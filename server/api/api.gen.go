@@ -422,6 +422,9 @@ type RunInstance struct {
 
 	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
 	Item string `json:"item,omitempty"`
+
+	// Remembered Where its result comes from: memory or disk, or collapsed for the run of an equal call; absent if it was computed for it
+	Remembered string `json:"remembered,omitempty"`
 }
 
 // RunPage defines model for RunPage.

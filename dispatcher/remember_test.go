@@ -1,0 +1,376 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"pappus/data"
+	"pappus/dispatcher/memo"
+	"pappus/dispatcher/shard"
+	"pappus/engine"
+)
+
+// remembers gives a dispatcher a memo, which is closed after it.
+func remembers(t testing.TB, o memo.Options) func(*Config) {
+	t.Helper()
+	if o.Memory == 0 {
+		o.Memory = 8 << 20
+	}
+	o.Log = slog.New(slog.DiscardHandler)
+	m, err := memo.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return func(c *Config) { c.Memo = m }
+}
+
+// newRemembering is a dispatcher with a memo, and a function that says what it got
+// and counts how often it ran. It takes long enough to be worth remembering.
+func newRemembering(t testing.TB, run func(ctx context.Context, in []data.Set) error) (*bench, *atomic.Int64) {
+	b := newBench(t, remembers(t, memo.Options{}))
+	ran := new(atomic.Int64)
+	b.engine.run = func(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
+		ran.Add(1)
+		if copied := engine.CopiedOf(ctx); copied != nil {
+			for _, s := range in {
+				for _, it := range s.Items {
+					copied(it.Bytes())
+				}
+			}
+		}
+		if run != nil {
+			if err := run(ctx, in); err != nil {
+				return engine.Result{}, err
+			}
+		}
+		out := data.Set{Name: "output", Items: []*data.Item{data.NewItem("got", 0, fmt.Appendf(nil, "%v %v", data.Size(in), lim.Output))}}
+		return engine.NewResult([]data.Set{out}, engine.Usage{Fuel: 7, MemoryPages: 1, Run: 2 * time.Millisecond}, 0, nil), nil
+	}
+	return b, ran
+}
+
+func TestReuse(t *testing.T) {
+	b, ran := newRemembering(t, nil)
+	defer b.finish(t)
+	v := b.publish(t, "", nil)
+	off := b.publish(t, "off", func(p *Publication) { p.Memo = engine.MemoOff })
+	for _, c := range []struct {
+		what   string
+		inv    Invocation
+		source memo.Source
+		stored bool
+		runs   int64
+		fault  engine.FaultKind
+	}{
+		{"not there yet", Invocation{Target: v, Inputs: []data.Set{set("a", "x")}, Reuse: ReuseOnly}, "", false, 0, engine.FaultNotCached},
+		{"the first", Invocation{Target: v, Inputs: []data.Set{set("a", "x")}}, memo.Computed, true, 1, ""},
+		{"again", Invocation{Target: v, Inputs: []data.Set{set("a", "x")}}, memo.FromMemory, false, 0, ""},
+		{"only if it is there", Invocation{Target: v, Inputs: []data.Set{set("a", "x")}, Reuse: ReuseOnly}, memo.FromMemory, false, 0, ""},
+		{"anew", Invocation{Target: v, Inputs: []data.Set{set("a", "x")}, Reuse: ReuseFresh}, memo.Computed, true, 1, ""},
+		{"not to be remembered", Invocation{Target: v, Inputs: []data.Set{set("a", "y")}, Reuse: ReuseNone}, "", false, 1, ""},
+		{"was not remembered", Invocation{Target: v, Inputs: []data.Set{set("a", "y")}}, memo.Computed, true, 1, ""},
+		{"another name", Invocation{Target: v, Inputs: []data.Set{set("b", "x")}}, memo.Computed, true, 1, ""},
+		{"off", Invocation{Target: off, Inputs: []data.Set{set("a", "x")}}, "", false, 1, ""},
+		{"off again", Invocation{Target: off, Inputs: []data.Set{set("a", "x")}}, "", false, 1, ""},
+		{"off, only if it is there", Invocation{Target: off, Inputs: []data.Set{set("a", "x")}, Reuse: ReuseOnly}, "", false, 0, engine.FaultNotCached},
+	} {
+		before := ran.Load()
+		c.inv.Tenant = "default"
+		a, err := b.Invoke(t.Context(), c.inv)
+		if engine.KindOf(err) != c.fault {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		if runs := ran.Load() - before; runs != c.runs {
+			t.Errorf("%s: ran %d times", c.what, runs)
+		}
+		if err != nil {
+			continue
+		}
+		if a.From.Source != c.source || a.From.Stored != c.stored || a.Usage.Fuel != 7 || string(a.Outputs[0].Items[0].Bytes()) == "" {
+			t.Errorf("%s: %+v, %+v", c.what, a.From, a.Usage)
+		}
+		a.Release()
+	}
+	if err := b.PurgeMemo(t.Context(), "default", v.Name); err != nil {
+		t.Fatal(err)
+	}
+	a, err := b.call(t.Context(), v, set("a", "x"))
+	if err != nil || a.From.Source != memo.Computed {
+		t.Errorf("after a purge: %+v, %v", a, err)
+	}
+	a.Release()
+}
+
+// Equal calls at once run once, whoever of the callers leaves.
+func TestEqualCallsRunOnce(t *testing.T) {
+	gate := make(chan struct{})
+	b, ran := newRemembering(t, func(ctx context.Context, _ []data.Set) error {
+		select {
+		case <-gate:
+			return nil
+		case <-ctx.Done():
+			return &engine.Fault{Kind: engine.FaultCanceled, Err: ctx.Err()}
+		}
+	})
+	defer b.finish(t)
+	v := b.publish(t, "", nil)
+	leader, leave := context.WithCancel(t.Context())
+	var calls sync.WaitGroup
+	calls.Go(func() {
+		if _, err := b.call(leader, v, set("a", "x")); engine.KindOf(err) != engine.FaultCanceled {
+			t.Errorf("who left: %v", err)
+		}
+	})
+	for ran.Load() == 0 {
+		pass(time.Millisecond)
+	}
+	var sources sync.Map
+	for range 300 {
+		calls.Go(func() {
+			a, err := b.call(t.Context(), v, set("a", "x"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			n, _ := sources.LoadOrStore(a.From.Source, new(atomic.Int64))
+			n.(*atomic.Int64).Add(1) //nolint:errcheck // nothing else is stored
+			a.Release()
+		})
+	}
+	for b.Calls() < 301 {
+		pass(time.Millisecond)
+	}
+	leave() // the inputs have been placed: the run goes on without it
+	pass(10 * time.Millisecond)
+	close(gate)
+	calls.Wait()
+	if n := ran.Load(); n != 1 {
+		t.Errorf("it ran %d times", n)
+	}
+}
+
+// A shared run that has to begin again does so with inputs that are there.
+func TestSharedRunsBeginAgain(t *testing.T) {
+	var deep atomic.Bool
+	b := newBench(t, remembers(t, memo.Options{}))
+	defer b.finish(t)
+	b.engine.run = func(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
+		if copied := engine.CopiedOf(ctx); copied != nil {
+			copied(in[0].Items[0].Bytes())
+		}
+		if lim.Stack < 1<<20 && deep.Load() {
+			return engine.Result{}, &engine.Fault{Kind: engine.FaultOutOfStack}
+		}
+		return engine.NewResult([]data.Set{{Name: "output", Items: clones(in[0].Items)}}, engine.Usage{Run: time.Second}, 0, nil), nil
+	}
+	deep.Store(true)
+	v := b.publish(t, "", nil)
+	for range 3 {
+		a, err := b.call(t.Context(), v, set("a", "x"))
+		if err != nil || texts(a.Outputs[0]) != "x" {
+			t.Fatal(a, err)
+		}
+		a.Release()
+	}
+}
+
+// Of a composition whose inputs changed in one place, what depends on that is
+// computed again, and nothing else.
+func TestOneChangedInput(t *testing.T) {
+	var ran atomic.Int64
+	b := newRunBench(t, remembers(t, memo.Options{}), func(run runFunc) runFunc {
+		return func(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
+			ran.Add(1)
+			r, err := run(ctx, in, lim)
+			r.Usage.Run = 2 * time.Millisecond
+			return r, err
+		}
+	})
+	defer b.finish(t)
+	graph := chain(1, b.unary(), shard.Each, b.references)
+	items := some(100)
+	do := func() (n int64) {
+		before := ran.Load()
+		r, _, err := b.runToEnd(t.Context(), Invocation{Tenant: "default", Inputs: []data.Set{{Name: "s0", Items: items}}}, newBound(graph, b.callees))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.release()
+		return ran.Load() - before
+	}
+	for i := range items {
+		items[i] = data.NewItem(fmt.Sprint(i), 0, fmt.Append(nil, i))
+	}
+	if n := do(); n != 100 {
+		t.Errorf("at first %d instances ran", n)
+	}
+	if n := do(); n != 0 {
+		t.Errorf("%d of them ran again", n)
+	}
+	items[42] = data.NewItem("42", 0, []byte("another"))
+	if n := do(); n != 1 {
+		t.Errorf("with one changed input %d ran", n)
+	}
+}
+
+// Whatever is remembered, and however little room there is for it, runs give what
+// they mean: also with a memo that was there before, and one that is verified.
+func TestRunsAreWhatTheyMeanRemembered(t *testing.T) {
+	dir := t.TempDir()
+	slow := func(run runFunc) runFunc { // it says so, at least
+		return func(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
+			r, err := run(ctx, in, lim)
+			r.Usage.Run = 20 * time.Millisecond
+			return r, err
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		options memo.Options
+	}{
+		{"remembered", memo.Options{}},
+		{"little room", memo.Options{Memory: 64 << 10}},
+		{"verified", memo.Options{VerifyEvery: 3}},
+		{"on disk", memo.Options{Memory: 64 << 10, Disk: memo.DiskOptions{Dir: dir}}},
+		{"on disk, started again", memo.Options{Memory: 64 << 10, Disk: memo.DiskOptions{Dir: dir}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newRunBench(t, func(config *Config) { remembers(t, c.options)(config); config.Workers = 3 }, slow)
+			rapid.Check(t, func(t *rapid.T) {
+				g := randomGraph(t, b.references)
+				entry := g.Entry()
+				parallelism := rapid.IntRange(1, 5).Draw(t, "parallelism")
+				inputs := make([]data.Set, entry.Inputs)
+				given := make([][]*data.Item, entry.Inputs)
+				for i := range inputs {
+					inputs[i] = data.Set{Name: entry.Sets[i].Name, Items: randomItems(t, "input")}
+					given[i] = inputs[i].Items
+				}
+				want := evaluate(g, entry, given, parallelism, func(ref int) []byte { return b.codes[ref] })
+				for range 2 {
+					r, got, err := b.runToEnd(t.Context(), Invocation{Tenant: "default", Inputs: inputs, Parallelism: parallelism}, newBound(g, b.callees))
+					if engine.KindOf(err) == engine.FaultLimitInstances {
+						t.Skip("too many instances")
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i := range want {
+						if !slices.EqualFunc(got[i].Items, want[i], (*data.Item).Equal) {
+							t.Errorf("output %d: %d items, want %d", i, len(got[i].Items), len(want[i]))
+						}
+					}
+					r.release()
+				}
+			})
+			b.finish(t)
+			stats := b.remembering.memo.Stats()
+			t.Logf("%d hits in memory, %d on disk, %d computed, %d verified", stats.Hits, stats.DiskHits, stats.Misses, stats.Verified)
+			if stats.Hits == 0 || stats.Differences > 0 || c.options.Disk.Dir != "" && stats.DiskHits == 0 {
+				t.Errorf("%+v", stats)
+			}
+		})
+	}
+}
+
+// A pure composition is remembered as a whole, until what its names mean changes.
+func TestCompositionsAreRemembered(t *testing.T) {
+	b := newComposer(t, func(c *Config) {
+		withIO(t, fakeIO{name: "HTTP", call: echoing})(c)
+		remembers(t, memo.Options{})(c)
+	})
+	defer b.finish(t)
+	v := b.compose(t, "Shout", shout)
+	source := func(inv Invocation) memo.Source {
+		t.Helper()
+		inv.Tenant = "default"
+		a, err := b.Invoke(t.Context(), inv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Release()
+		return a.From.Source
+	}
+	call := Invocation{Target: v, Inputs: []data.Set{set("text", "to be or")}, Keyed: true}
+	if s := source(call); s != memo.Computed {
+		t.Errorf("at first from %s", s)
+	}
+	if s := source(call); s != memo.FromMemory {
+		t.Errorf("then from %s", s)
+	}
+	other := call
+	other.Parallelism = 3
+	if s := source(other); s != memo.Computed {
+		t.Errorf("with another parallelism from %s", s)
+	}
+	traced := call
+	traced.Trace = true
+	if s := source(traced); s != "" {
+		t.Errorf("a run that is recorded comes from %s", s)
+	}
+	b.publish(t, "Join2", func(p *Publication) {
+		p.Name, p.HasSignature = "Join", true
+		p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+	})
+	if s := source(call); s != memo.Computed {
+		t.Errorf("after a function has changed from %s", s)
+	}
+	impure := b.compose(t, "Ask", ask)
+	for range 2 {
+		if s := source(Invocation{Target: impure, Inputs: []data.Set{set("text", "to be")}, Keyed: true}); s != "" {
+			t.Errorf("what calls an I/O function comes from %s", s)
+		}
+	}
+	_, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: impure, Inputs: []data.Set{set("text", "to be")}, Reuse: ReuseOnly})
+	if engine.KindOf(err) != engine.FaultNotCached {
+		t.Errorf("%v", err)
+	}
+}
+
+// Verification finds a result that is not what the function computes.
+func TestVerification(t *testing.T) {
+	var changed atomic.Bool
+	b := newBench(t, remembers(t, memo.Options{VerifyEvery: 1}))
+	b.engine.run = func(context.Context, []data.Set, engine.Limits) (engine.Result, error) {
+		text := "right"
+		if changed.Load() {
+			text = "otherwise"
+		}
+		return engine.NewResult([]data.Set{{Name: "output", Items: []*data.Item{data.NewItem("", 0, []byte(text))}}}, engine.Usage{Run: time.Second}, 0, nil), nil
+	}
+	v := b.publish(t, "", nil)
+	ask := func() string {
+		a, err := b.call(t.Context(), v, set("a", "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Release()
+		return texts(a.Outputs[0])
+	}
+	if first, second := ask(), ask(); first != "right" || second != "right" {
+		t.Errorf("%s, %s", first, second)
+	}
+	changed.Store(true) // it is not pure, or memory was damaged
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for ask() == "right" {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			t.Fatal("nobody has noticed")
+		}
+		pass(time.Millisecond)
+	}
+	b.finish(t)
+	if s := b.remembering.memo.Stats(); s.Differences == 0 || s.Verified < s.Differences {
+		t.Errorf("%+v", s)
+	}
+}
