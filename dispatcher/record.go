@@ -144,8 +144,9 @@ func (rec *recorder) label(app *application) string {
 	return rec.labels[app.node]
 }
 
-// executed records how an instance ended.
-func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) {
+// executed is the record of an instance that has just ended. Unlike the others it
+// needs no lock.
+func (rec *recorder) executed(number int, queued time.Duration, in []data.Set, a *Answer, err error) InstanceRecord {
 	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in)}
 	i.Started = i.Ended
 	if err != nil {
@@ -157,7 +158,7 @@ func (rec *recorder) executed(app *application, number int, queued time.Duration
 		i.Started = i.Ended - a.Run
 		i.Out, i.Fuel = data.Size(a.Outputs), a.Usage.Fuel
 	}
-	rec.instance(app, i)
+	return i
 }
 
 // records are those of recent runs, by tenant and id. The zero value is ready to
