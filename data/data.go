@@ -62,6 +62,9 @@ func (it *Item) Digest() Digest {
 	return d
 }
 
+// Digested reports whether the digest is known, so that Digest costs nothing.
+func (it *Item) Digested() bool { return it.digest.Load() != nil }
+
 // Clone returns an item with a copy of the content, which therefore outlives
 // the memory that the original refers to. A known digest travels with it.
 func (it *Item) Clone() *Item {

@@ -199,6 +199,9 @@ func TestOrderIsStable(t *testing.T) {
 func TestDigestIsCachedAndShared(t *testing.T) {
 	it := NewItem("i", 0, []byte("abc"))
 	const abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+	if it.Digested() {
+		t.Error("the digest is known before anybody asked")
+	}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -212,6 +215,9 @@ func TestDigestIsCachedAndShared(t *testing.T) {
 		t.Errorf("a known digest takes %v allocations", n)
 	}
 	c := it.Clone()
+	if !it.Digested() || !c.Digested() {
+		t.Error("the digest is not known")
+	}
 	it.bytes[0] = 'x' // shows that the clone has its own bytes
 	if string(c.Bytes()) != "abc" || c.Digest().String() != abc {
 		t.Errorf("clone holds %q with digest %s", c.Bytes(), c.Digest())

@@ -1,7 +1,9 @@
 package dispatcher
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"pappus/data"
@@ -109,6 +111,41 @@ func (app *application) name() string {
 	}
 	return name
 }
+
+// made is what an output is called in the composition: the set that it is, or by
+// its own name if it is none.
+func (app *application) made(output int) string {
+	for _, k := range app.node.Kept {
+		if k.Output == output {
+			return "set " + app.flow.graph.Sets[k.Set].Name
+		}
+	}
+	return "output " + app.sig.Outputs[output].Name
+}
+
+// items says which items an instance is about: those of the sets that are divided
+// by each, and the keys of those that are divided by key. It is empty if there are
+// none.
+func (app *application) items(in []data.Set) string {
+	var list []string
+	for _, a := range app.node.Arguments {
+		if a.Param >= len(in) || len(in[a.Param].Items) == 0 || len(list) == mostItems {
+			continue
+		}
+		s := in[a.Param]
+		switch a.Kind {
+		case shard.Each:
+			list = append(list, fmt.Sprintf("%s: %q, key %d", s.Name, s.Items[0].Name(), s.Items[0].Key()))
+		case shard.Keyed:
+			list = append(list, fmt.Sprintf("%s: key %d", s.Name, s.Items[0].Key()))
+		default: // an instance is about all of them
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+// mostItems is of how many sets items says something.
+const mostItems = 4
 
 // inputs appends the sets that an instance gets. The run's lock is held.
 func (app *application) inputs(number int, to []data.Set) []data.Set {

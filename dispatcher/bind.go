@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher/composition"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/registry"
 )
@@ -22,8 +24,14 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 	if err != nil {
 		return nil, fmt.Errorf("resolve %s@%d: %w", v.Name, v.Number, err)
 	}
+	began := time.Now()
 	b, err := d.bind(resolved[0], d.config.Load().Run, inv.depth)
 	if err != nil {
+		if inv.Trace && engine.KindOf(err) != "" { // a limit forbids it
+			rec := newRecorder(versionName(v), cmp.Or(inv.Parallelism, DefaultParallelism))
+			rec.record.Began = began
+			return &Answer{RunID: d.keepRecord(inv.Tenant, rec, engine.Usage{}, err)}, err
+		}
 		return nil, err
 	}
 	return d.runBound(ctx, inv, b)
@@ -31,9 +39,24 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 
 // runBound runs a composition whose names are bound.
 func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (*Answer, error) {
-	if inv.Pure && !b.pure {
+	switch {
+	case inv.Pure && !b.pure:
 		return nil, ErrNotPure
+	case !b.pure || inv.Trace || !d.remembers(&inv):
+		if inv.Reuse == ReuseOnly {
+			return nil, notCached()
+		}
+		return d.runGraph(ctx, inv, b)
 	}
+	c := memo.Call{
+		Function: d.remembering.composition(inv.Target, d.meaning(b)), Inputs: inv.Inputs, Parallelism: cmp.Or(inv.Parallelism, DefaultParallelism),
+		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed,
+	}
+	return d.fromMemo(ctx, c, inv, func(ctx context.Context, inv Invocation) (*Answer, error) { return d.runGraph(ctx, inv, b) })
+}
+
+// runGraph runs a composition whose names are bound, whatever is remembered of it.
+func (d *Dispatcher) runGraph(ctx context.Context, inv Invocation, b *bound) (*Answer, error) {
 	began := time.Now()
 	d.running.Add(1)
 	defer d.running.Add(-1)
@@ -41,15 +64,31 @@ func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (*A
 	a := &Answer{Outputs: outputs, Usage: r.usage, Queue: r.queue, Prepare: r.prepare, run: r}
 	a.Run = time.Since(began) - a.Queue - a.Prepare
 	if rec := r.record; rec != nil {
-		rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), r.usage, err
-		kept := rec.record // alone: the recorder refers to the run and all that flowed in it
-		d.records.keep(inv.Tenant, &kept)
-		a.RunID = rec.record.ID
+		a.RunID = d.keepRecord(inv.Tenant, rec, r.usage, err)
 	}
 	if err != nil {
-		return &Answer{RunID: a.RunID}, err
+		return &Answer{Usage: a.Usage, Queue: a.Queue, Prepare: a.Prepare, Run: a.Run, RunID: a.RunID}, withUsage(err, r.usage)
 	}
 	return a, nil
+}
+
+// keepRecord completes the record of a run that ended, and returns its id.
+func (d *Dispatcher) keepRecord(tenant string, rec *recorder, used engine.Usage, err error) string {
+	rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), used, err
+	kept := rec.record // alone: the recorder refers to the run and all that flowed in it
+	d.records.keep(tenant, &kept)
+	return kept.ID
+}
+
+// withUsage says in a fault what was used until then, by all that it ended.
+func withUsage(err error, used engine.Usage) error {
+	var fault *engine.Fault
+	if !errors.As(err, &fault) {
+		return err
+	}
+	of := *fault
+	of.Usage.Fuel, of.Usage.MemoryPages = used.Fuel, used.MemoryPages
+	return &of
 }
 
 // runToEnd runs a bound composition: again, when others needed the memory that
@@ -146,7 +185,7 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 				size, below = size+inner.size(), inner.depth
 			}
 			if out.sizes[i] += size; out.sizes[i] > b.limits.Applications {
-				return nil, &engine.Fault{Kind: engine.FaultLimitApplications, Application: n.Name, Detail: fmt.Sprintf("%s has more than %d applications, with those of the compositions that it applies", c.Name, b.limits.Applications)}
+				return nil, &engine.Fault{Kind: engine.FaultLimitApplications, Application: n.Name, Instance: noInstance, Detail: fmt.Sprintf("%s has more than %d applications, with those of the compositions that it applies", c.Name, b.limits.Applications)}
 			}
 			depths[i] = max(depths[i], below+1)
 		}

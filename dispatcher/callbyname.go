@@ -103,7 +103,10 @@ func (r *run) answer(ctx context.Context, depth int, request []byte, account *io
 		ref, err = registry.ParseRef(reference)
 	}
 	if err != nil {
-		return nil, engine.Usage{}, &engine.Fault{Kind: engine.FaultIOFailed, Detail: fmt.Sprintf("%s: the request can't be read: %v", callByName, err)}
+		return nil, engine.Usage{}, &engine.Fault{
+			Kind: engine.FaultIOFailed, Detail: fmt.Sprintf("%s: the request can't be read: %v", callByName, err),
+			Hint: "Correct the request; docs/compositions.md says what requests look like, under Calling by name.",
+		}
 	}
 	a, err := r.callNamed(ctx, depth, ref, inputs)
 	if err != nil {
@@ -195,8 +198,8 @@ func faultText(f *engine.Fault) string {
 			text += ": " + f.Detail
 		}
 	}
-	if f.Application != "" {
-		text += fmt.Sprintf(" (application %s, instance %d)", f.Application, f.Instance)
+	if where := f.Where(); where != "" {
+		text += " (" + where + ")"
 	}
 	if len(f.Stderr) > 0 {
 		text += "\n" + string(f.Stderr)

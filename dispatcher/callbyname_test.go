@@ -98,15 +98,22 @@ func TestCallByNameFails(t *testing.T) {
 	for _, c := range []struct {
 		request string
 		want    string
+		fuel    int64
 	}{
-		{"INVOKE f", `io-failed: system_Invoke: the request can't be read: at byte 0: a line`},
-		{"INVOKE a b\n", `io-failed: system_Invoke: the request can't be read: name "a b"`},
-		{"INVOKE Slow\n", "deadline: in the call of Slow: it took too long"},
-		{string(request("HTTP", set("requests", "x"))), "egress-refused: in the call of HTTP, in HTTP: HTTP: 10.0.0.1 is private"},
-		{string(request("Ask", set("text", "x"))), "egress-refused: in the call of Ask, in HTTP: HTTP: 10.0.0.1 is private"},
+		{"INVOKE f", `io-failed: system_Invoke: the request can't be read: at byte 0: a line`, 5},
+		{"INVOKE a b\n", `io-failed: system_Invoke: the request can't be read: name "a b"`, 5},
+		{"INVOKE Slow\n", "deadline: in the call of Slow: it took too long", 5 + 9},
+		{string(request("HTTP", set("requests", "x"))), "egress-refused: in the call of HTTP, in HTTP: HTTP: 10.0.0.1 is private", 5},
+		{string(request("Ask", set("text", "x"))), "egress-refused: in the call of Ask, in HTTP: HTTP: 10.0.0.1 is private", 5 + 5},
 	} {
 		_, err := b.invoking(t.Context(), nil, request("Split"), []byte(c.request))
 		fault := new(engine.Fault)
+		if errors.As(err, &fault); strings.Contains(fault.Hint, "Correct the request") != strings.Contains(c.want, "can't be read") {
+			t.Errorf("%v has the hint %q", err, fault.Hint)
+		}
+		if fault.Usage.Fuel != c.fuel { // that of the calls before it too
+			t.Errorf("%v used %d, want %d", err, fault.Usage.Fuel, c.fuel)
+		}
 		if !errors.As(err, &fault) || !strings.Contains(err.Error(), c.want) || fault.Application != callByName || fault.Item != `requests: "call 1", key 1` {
 			t.Errorf("%q: %v, item %q", c.request, err, fault.Item)
 		}

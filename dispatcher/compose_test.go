@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -157,8 +158,12 @@ func TestCompositionLimits(t *testing.T) {
 	b.compose(t, "Shout", shout)
 	twice := b.compose(t, "Twice", `function S = "Shout" (text) => (loud);
 		composition Twice(a) => (b) { S(text = each a) => (once = loud); S(text = all once) => (b = loud); }`)
-	if _, err := b.call(t.Context(), twice, set("a", "x")); engine.KindOf(err) != engine.FaultLimitApplications {
+	a, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: twice, Trace: true, Inputs: []data.Set{set("a", "x")}})
+	if engine.KindOf(err) != engine.FaultLimitApplications || strings.Contains(err.Error(), "instance") {
 		t.Errorf("%v", err)
+	}
+	if rec := b.Run("default", a.RunID); rec == nil || engine.KindOf(rec.Err) != engine.FaultLimitApplications {
+		t.Errorf("the record is %+v", rec)
 	}
 	once := b.compose(t, "Once", `function S = "Shout" (text) => (loud); composition Once(a) => (b) { S(text = each a) => (b = loud); }`)
 	if a, err := b.call(t.Context(), once, set("a", "x")); err != nil {
@@ -206,6 +211,10 @@ func TestRunRecord(t *testing.T) {
 	failing := b.compose(t, "Failing", `function Upper(in) => (out); function Fail(in) => (out);
 		composition Failing(a) => (b) { Upper(in = all a) => (upper = out); Fail(in = all upper) => (b = out); }`)
 	a, err = b.Invoke(t.Context(), Invocation{Tenant: "default", Target: failing, Trace: true, Inputs: []data.Set{set("a", "x")}})
+	fault := new(engine.Fault)
+	if all := (engine.Usage{Fuel: 5 + 2, MemoryPages: 4}); !errors.As(err, &fault) || fault.Usage != all || a.Usage != all || a.Run <= 0 {
+		t.Errorf("the fault has %+v, the answer %+v", fault.Usage, a)
+	}
 	if rec = b.Run("default", a.RunID); engine.KindOf(err) != engine.FaultTrap || rec == nil || rec.Err == nil || rec.Applications[1].Instances[0].Fault != engine.FaultTrap ||
 		rec.Usage != (engine.Usage{Fuel: 5 + 2, MemoryPages: 4}) { // that of the instance that failed too
 		t.Errorf("%v, %+v", err, rec)
@@ -293,4 +302,51 @@ func TestSetsMove(t *testing.T) {
 	b.compose(t, "inner", `function pair(b, a) => (y, x);
 		composition inner(b, a) => (y, x) { pair(a = each a, b = each b) => (x = x, y = y); }`)
 	want("after its outputs moved")
+}
+
+// A limit says what exceeded it in the words of the composition, and how large it is.
+func TestLimitsSayWhat(t *testing.T) {
+	const words = `function Split(in) => (out); function Upper(in) => (out);
+		composition Words(text) => (loud) { Split(in = all text) => (words = out); Upper(in = each words) => (loud = out); }`
+	const dropped = `function Split(in) => (out);
+		composition Words(text) => (text) { Inner(text = all text) => (); }
+		composition Inner(text) => () { Split(in = all text) => (); }`
+	for want, c := range map[string]struct {
+		source string
+		limits RunLimits
+	}{
+		"limit-items: the set words has more than 2 items (application Split, instance 0)":                     {words, RunLimits{Items: 2}},
+		"limit-items: the output out has more than 2 items (application Inner/Split, instance 0)":              {dropped, RunLimits{Items: 2}},
+		"limit-instances: 3 instances for in are more than the limit of 2 (application Upper)":                 {words, RunLimits{Instances: 2}},
+		"limit-bytes: outputs that are not used up yet hold more than 2 bytes (application Split, instance 0)": {words, RunLimits{Bytes: 2}},
+		"limit-bytes: outputs that are not used up yet hold more than 1KiB (application Split, instance 0)":    {words, RunLimits{Bytes: 1 << 10}},
+	} {
+		b := newComposer(t, func(config *Config) { config.Run = c.limits })
+		v, _, _, err := b.PublishComposition(t.Context(), CompositionPublication{Tenant: "default", Name: "Words", Source: c.source})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.call(t.Context(), v, set("text", strings.Repeat("a", 800)+" "+strings.Repeat("b", 800)+" c"))
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		b.finish(t)
+	}
+}
+
+// The failure of an instance names its items, and its key where it is one of a key.
+func TestFailuresNameItems(t *testing.T) {
+	b := newComposer(t, nil)
+	defer b.finish(t)
+	for shard, want := range map[string]string{
+		"each": `in: "a", key 1`, "keyed": `in: key 1`, "all": "", "anyKeyed": "",
+	} {
+		v := b.compose(t, "Failing"+shard, fmt.Sprintf(`function Split(in) => (out); function Fail(in) => (out);
+			composition Failing%s(text) => (x) { Split(in = all text) => (words = out); Fail(in = %s words) => (x = out); }`, shard, shard))
+		_, err := b.call(t.Context(), v, set("text", "a bb ccc"))
+		fault := new(engine.Fault)
+		if !errors.As(err, &fault) || fault.Item != want {
+			t.Errorf("%s: %v, item %q", shard, err, fault.Item)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/iofuncs"
 )
@@ -28,6 +29,10 @@ type Config struct {
 	ProgramBytes   int64         // bytes of loaded programs; idle ones beyond that are closed; default DefaultProgramBytes
 
 	Run RunLimits // of compositions
+
+	// Memo remembers results; nil: nothing does. It stays the caller's, who closes
+	// it after the dispatcher.
+	Memo *memo.Memo
 
 	IO          IOLimits          // of calls of I/O functions
 	IOFunctions *iofuncs.Registry // those there are, besides system_Invoke; nil: no others

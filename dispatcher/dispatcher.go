@@ -23,6 +23,8 @@ type Functions interface {
 	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
 	// ResolveAll finds versions, and all that compositions among them apply.
 	ResolveAll(ctx context.Context, tenant string, refs ...registry.Ref) ([]*registry.Resolved, error)
+	// Versions returns the versions of a name.
+	Versions(ctx context.Context, tenant string, kind registry.Kind, name, cursor string, limit int) (page []*registry.Version, next string, err error)
 	// List returns functions or compositions in the order of their names.
 	List(ctx context.Context, tenant string, kind registry.Kind, cursor string, limit int) (page []*registry.Version, next string, err error)
 	// Code reads the code of that digest, checked.
@@ -47,9 +49,12 @@ type Dispatcher struct {
 	programs *programs
 	graphs   graphs
 	records  records
-	running  atomic.Int64 // runs of compositions that are going on
-	io       ioFunctions
-	ioPool   *ioPool
+
+	remembering remembering
+
+	running atomic.Int64 // runs of compositions that are going on
+	io      ioFunctions
+	ioPool  *ioPool
 
 	reloading  sync.Mutex
 	inspecting chan struct{} // holds a value for each inspection that is going on
@@ -91,6 +96,8 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 		io:       io,
 		ioPool:   newIOPool(cfg.IO),
 		idle:     make(chan struct{}, 1),
+
+		remembering: remembering{memo: cfg.Memo, verifying: make(chan struct{}, 1)},
 
 		inspecting: make(chan struct{}, cfg.CompileWorkers),
 	}

@@ -42,6 +42,7 @@ func newFakeEngine() *fakeEngine {
 }
 
 func (e *fakeEngine) Name() string                { return e.name }
+func (e *fakeEngine) Semantics() string           { return "1" }
 func (e *fakeEngine) Recognizes(code []byte) bool { return bytes.HasPrefix(code, []byte(e.magic)) }
 func (e *fakeEngine) Close() error                { return nil }
 
@@ -181,6 +182,18 @@ func (r *fakeRegistry) ResolveAll(ctx context.Context, tenant string, refs ...re
 		}
 	}
 	return found, nil
+}
+
+func (r *fakeRegistry) Versions(_ context.Context, tenant string, _ registry.Kind, name, _ string, _ int) ([]*registry.Version, string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var page []*registry.Version
+	for _, v := range r.versions {
+		if v.Tenant == tenant && v.Name == name {
+			page = append(page, v)
+		}
+	}
+	return page, "", nil
 }
 
 func (r *fakeRegistry) List(_ context.Context, _ string, kind registry.Kind, _ string, _ int) ([]*registry.Version, string, error) {

@@ -125,7 +125,7 @@ func (r *run) complete(f *flow, set int) {
 	s := &f.sets[set]
 	if declared := f.graph.Sets[set]; declared.Type == engine.TypeItem && len(s.items) != 1 {
 		r.stopAt(append(slices.Clone(f.path), len(f.apps)), 0, &engine.Fault{
-			Kind: engine.FaultItemCount, Application: f.graph.Name,
+			Kind: engine.FaultItemCount, Application: f.graph.Name, Instance: noInstance,
 			Detail: fmt.Sprintf("%s is declared as exactly one item, and has %d", declared.Name, len(s.items)),
 		})
 		return
@@ -220,7 +220,7 @@ func (r *run) unplanned(app *application, err error) {
 	if errors.As(err, &many) {
 		err = &engine.Fault{Kind: engine.FaultLimitInstances, Detail: many.Error()}
 	}
-	r.fail(app, 0, nil, err)
+	r.fail(app, noInstance, nil, err)
 }
 
 // close says that an application has all the instances that it will ever have.
@@ -239,7 +239,7 @@ func (r *run) made(app *application, number int, outputs []data.Set, a *Answer) 
 	for o := range min(len(app.output), len(outputs)) {
 		app.output[o].Add(number, outputs[o].Items)
 		if n := app.output[o].Count(); n > r.limits.Items {
-			r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitItems, Detail: fmt.Sprintf("the set %s has more than %d items", app.sig.Outputs[o].Name, r.limits.Items)})
+			r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitItems, Detail: fmt.Sprintf("the %s has more than %d items", app.made(o), r.limits.Items)})
 			return
 		}
 	}

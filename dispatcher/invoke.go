@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pappus/data"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/registry"
 )
@@ -34,8 +35,8 @@ type Invocation struct {
 	Inputs []data.Set
 
 	// Copied, if it is not nil, is called with pieces of the items' contents
-	// that nobody will read again, by the goroutine that calls Invoke. Who has
-	// large inputs can give their memory back before the function runs.
+	// that nobody will read again, by one goroutine at a time, and not after Invoke
+	// has returned. Who has large inputs can give their memory back before the function runs.
 	Copied func(content []byte)
 
 	// Parallelism is how many instances the any-forms of a composition may make;
@@ -48,12 +49,18 @@ type Invocation struct {
 	// Pure has the invocation end with ErrNotPure if it would apply I/O functions.
 	Pure bool
 
-	run     *share    // of the run that it is an instance of, or that calls it by name; nil for a call from outside
-	opens   bool      // nothing of that run has ended yet
-	patient bool      // that has begun, so it waits as long as it may take
-	worker  *worker   // that runs it; nil for a call from outside, or by name
-	depth   int       // compositions around it, where a call by name made it
-	tree    *callTree // of the run that made it, or nil
+	// Reuse says whether the invocation may be answered from what is remembered,
+	// and Keyed that its key is wanted even where remembering does not pay.
+	Reuse Reuse
+	Keyed bool
+
+	shared  *memo.Shared // of the run that several invocations have in common; nil: it has its own
+	run     *share       // of the run that it is an instance of, or that calls it by name; nil for a call from outside
+	opens   bool         // nothing of that run has ended yet
+	patient bool         // that has begun, so it waits as long as it may take
+	worker  *worker      // that runs it; nil for a call from outside, or by name
+	depth   int          // compositions around it, where a call by name made it
+	tree    *callTree    // of the run that made it, or nil
 }
 
 // Answer is what an invocation left.
@@ -67,14 +74,31 @@ type Answer struct {
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine
 
-	// RunID names the record of a run that is kept. Then it is there after a fault
-	// too, in an Answer that has nothing else.
+	// RunID names the record of a run that is kept. After a run that failed there
+	// is an Answer too, which has this, the usage and the times.
 	RunID string
+
+	// From says where the answer comes from. After a fault it is there in an Answer
+	// that has nothing else.
+	From Provenance
 
 	result   engine.Result
 	instance instance
-	run      *run // of a composition
-	readers  int  // in a run: how many still want to read it
+	run      *run    // of a composition
+	readers  int     // in a run: how many still want to read it
+	lent     *Answer // of the run that the result is of; it is charged what that holds
+}
+
+// holds is how many bytes of memory the answer is charged.
+func (a *Answer) holds() int64 {
+	switch {
+	case a.run != nil:
+		return a.run.share.held.Load()
+	case a.lent != nil:
+		return a.lent.holds()
+	default:
+		return a.instance.bytes
+	}
 }
 
 // Release gives back the memory in which the outputs lie. It must be called
@@ -124,7 +148,7 @@ func (d *Dispatcher) target(ctx context.Context, inv Invocation) (*Answer, error
 	case registry.KindIO:
 		return d.runIO(ctx, inv)
 	default:
-		return d.runInstance(ctx, &inv)
+		return d.runFunction(ctx, &inv)
 	}
 }
 
@@ -138,7 +162,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv *Invocation) (*Answer,
 	i := &a.instance
 	i.permits, i.tenant, i.worker = d.permits, inv.Tenant, inv.worker
 	i.run, i.opens, i.patient = inv.run, inv.opens, inv.patient
-	scheduled.Context, scheduled.Scheduler, scheduled.Copied = ctx, i, inv.Copied
+	scheduled.Context, scheduled.Scheduler, scheduled.Copied = ctx, i, inv.copied()
 	if inv.worker != nil {
 		scheduled.Worker = inv.worker
 	}
@@ -188,8 +212,14 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv *Invocation) (*Answer,
 			d.succeeded(inv.worker, a)
 			return a, nil
 		case errors.Is(err, engine.ErrDropped):
+			if !inv.again() {
+				return nil, memo.ErrInputsGone
+			}
 			whole, i.patient = true, true
 		case engine.KindOf(err) == engine.FaultOutOfStack && lim.Stack < v.Limits.Stack:
+			if !inv.again() {
+				return nil, memo.ErrInputsGone
+			}
 			p.deep.Store(true)
 			i.patient = true
 		default:
@@ -260,7 +290,37 @@ func (d *Dispatcher) execute(ctx context.Context, p *program, inv *Invocation, l
 			err = fmt.Errorf("run %s: %w: %v", v.Name, ErrEnginePanic, cause)
 		}
 	}()
+	if inv.shared != nil {
+		if longest := inv.shared.Timeout(); longest > 0 {
+			lim.Timeout = engine.Duration(longest)
+		}
+	}
 	return p.Run(ctx, inv.Inputs, lim)
+}
+
+// again reports whether the inputs are still there, for a run that begins again.
+func (inv *Invocation) again() bool { return inv.shared == nil || inv.shared.Again() }
+
+// copied is what the engine tells of the contents that it has copied. A run that
+// others wait for too needs none of its caller's memory when that is all.
+func (inv *Invocation) copied() func([]byte) {
+	if inv.shared == nil {
+		return inv.Copied
+	}
+	left, told, shared := 0, inv.Copied, inv.shared // not inv, which needs no memory otherwise
+	for _, s := range inv.Inputs {
+		for _, it := range s.Items {
+			left += it.Len()
+		}
+	}
+	return func(content []byte) {
+		if told != nil {
+			told(content)
+		}
+		if left -= len(content); left <= 0 {
+			shared.Placed()
+		}
+	}
 }
 
 // arrange brings sets into the order of the signature.

@@ -282,7 +282,7 @@ func (r *run) call(app *application, number int, done func()) {
 		r.record.instance(app, r.record.executed(number, queued, in, answer, err))
 	}
 	if err != nil {
-		r.fail(app, number, in, err)
+		r.failed(app, number, in, err)
 	} else {
 		r.leave(app, number, answer)
 	}
@@ -334,8 +334,9 @@ func (r *run) makeCall(app *application, in []data.Set) (*Answer, error) {
 	a.Run = time.Since(began)
 	account.close()
 	if err != nil {
+		used := a.Usage // by what it called
 		a.Release()
-		err = r.ioFault(ctx, io, account, err)
+		err = withUsage(r.ioFault(ctx, io, account, err), used)
 	}
 	io.seconds.Observe(a.Run.Seconds())
 	io.calls.WithLabelValues(outcome(err)).Inc()
@@ -502,7 +503,7 @@ func (a *ioAccount) add(n int64) {
 		case n > int64(a.limits.Output)-a.instance.bytes:
 			a.fault = &engine.Fault{Kind: engine.FaultOutputTooLarge, Detail: fmt.Sprintf("the outputs of the call hold more than %s", a.limits.Output)}
 		case n > r.limits.Bytes-r.share.held.Load():
-			a.fault = &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))}
+			a.fault = &engine.Fault{Kind: engine.FaultLimitBytes, Detail: heldMore(r.limits.Bytes)}
 		case r.d.permits.crowded(r.share, n):
 			a.fault = overload("runs hold most of the memory for contexts with outputs that are not used up yet; try again later", nil)
 		}

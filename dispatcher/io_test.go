@@ -194,6 +194,16 @@ func TestPure(t *testing.T) {
 	if _, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: io, Pure: true}); !errors.Is(err, ErrNotPure) {
 		t.Errorf("%v", err)
 	}
+	// Who calls so, or what is broken, is no defect of the platform.
+	delete(b.io, "HTTP")
+	if _, err := b.call(t.Context(), asking); !errors.As(err, new(*registry.UsesError)) {
+		t.Errorf("%v", err)
+	}
+	for outcome, want := range map[string]float64{outcomeInput: 5, outcomeRejected: 1, outcomeInternal: 0} {
+		if got := testutil.ToFloat64(b.Dispatcher.metrics.outcomes[outcome]); got != want {
+			t.Errorf("%v invocations ended %s; want %v", got, outcome, want)
+		}
+	}
 }
 
 func TestIOFunctionMistakes(t *testing.T) {

@@ -88,6 +88,7 @@ type share struct {
 	held    atomic.Int64 // bytes of outputs that are not used up
 	active  atomic.Int64 // instances that have begun, and whose inputs are not given back yet
 	waiting atomic.Int64 // of these, how many wait for a permit or memory
+	thinks  atomic.Int64 // of these, how many wait for the memo, or for a run that others began
 
 	// Guarded by permits.mu.
 	drop    func() // ends the run, to begin again; nil when that is not possible
@@ -97,6 +98,12 @@ type share struct {
 func (s *share) wait(n int64) {
 	if s != nil {
 		s.waiting.Add(n)
+	}
+}
+
+func (s *share) think(n int64) {
+	if s != nil {
+		s.thinks.Add(n)
 	}
 }
 
@@ -191,7 +198,10 @@ func (p *permits) unstick() {
 		switch {
 		case s.dropped:
 			return // its memory is about to come
-		case s.drop != nil && s.held.Load() > 0 && s.age > oldest.age && (youngest == nil || s.age > youngest.age):
+		case s.drop == nil || s.held.Load() == 0 || youngest != nil && s.age < youngest.age:
+		case s.age > oldest.age, s.age < oldest.age && s.thinks.Load() > 0 && s.active.Load() == s.waiting.Load()+s.thinks.Load():
+			// The second kind is older, and waits for what the memo has others
+			// compute: maybe for this very one.
 			youngest = s
 		}
 	}

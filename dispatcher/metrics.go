@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pappus/engine"
+	"pappus/registry"
 )
 
 // Outcomes of invocations besides the kinds of faults.
@@ -64,10 +65,11 @@ func outcome(err error) string {
 	}
 	var input *InputError
 	var rejected *engine.RejectedError
+	var broken *registry.UsesError
 	switch {
-	case errors.As(err, &input):
+	case errors.As(err, &input), errors.Is(err, ErrNotPure):
 		return outcomeInput
-	case errors.As(err, &rejected):
+	case errors.As(err, &rejected), errors.As(err, &broken):
 		return outcomeRejected
 	default:
 		return outcomeInternal

@@ -53,7 +53,8 @@ type run struct {
 	queue   time.Duration // how long the first instance waited, and for its program
 	prepare time.Duration
 	held    map[*data.Item]*Answer // answers that somebody will have read, by what lies in them
-	inPlace map[*Answer]struct{}   // answers that are read and whose context is not given back
+	inPlace map[*Answer]struct{}   // answers that are read, and not separate
+	small   int64                  // bytes that all others are charged
 	unread  []*Answer              // that nobody reads any more, to be released
 	record  *recorder              // nil if nobody wants to see what happened
 	spare   []*Answer              // room for the next of them
@@ -72,6 +73,10 @@ type failure struct {
 func (f *failure) before(other *failure) bool {
 	return cmp.Or(slices.Compare(f.path, other.path), cmp.Compare(f.instance, other.instance)) < 0
 }
+
+// noInstance stands for the instance of a failure that is about an application as a
+// whole.
+const noInstance = -1
 
 // errRunStopped is the cause with which a run that failed cancels what still runs.
 var errRunStopped = errors.New("the run has failed")
@@ -143,13 +148,15 @@ func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
 // runs any more.
 func (r *run) release() {
 	r.mu.Lock()
-	bytes := r.share.held.Swap(0) // of all answers that are read
+	r.share.held.Store(0)
+	bytes := r.small
+	r.small = 0
 	unread, inPlace := r.unread, r.inPlace
 	r.unread, r.held, r.inPlace = nil, nil, nil
 	r.mu.Unlock()
 	bytes += releasing(unread)
 	for a := range inPlace {
-		a.result.Release()
+		a.Release()
 	}
 	r.d.permits.give(bytes)
 	r.d.permits.exit(r.share)
@@ -231,17 +238,23 @@ func (r *run) giveBack() {
 	}
 }
 
-// releasing gives back all that answers have but the memory that they are charged,
-// and says how much that is.
+// releasing gives back what answers have but the memory that those are charged
+// whose outputs are separate, and says how much that is.
 func releasing(answers []*Answer) (bytes int64) {
 	for _, a := range answers {
-		a.Outputs = nil
-		a.result.Release()
-		bytes += a.instance.bytes
-		a.instance.bytes = 0
+		if a.separate() {
+			bytes += a.instance.bytes
+			a.Outputs, a.instance.bytes = nil, 0
+		} else {
+			a.Release()
+		}
 	}
 	return bytes
 }
+
+// separate reports whether the outputs of an instance were copied, so that memory
+// is all that is to be given back.
+func (a *Answer) separate() bool { return a.lent == nil && a.result.Detached() }
 
 // hire starts another worker if there is something for it to do. r.mu is held.
 func (r *run) hire() {
@@ -299,14 +312,16 @@ func (r *run) used(u engine.Usage) {
 func (r *run) leave(app *application, number int, a *Answer) {
 	r.used(a.Usage)
 	a.readers = 1
-	if !a.result.Detached() {
+	if a.separate() {
+		r.small += a.instance.bytes
+	} else {
 		if r.inPlace == nil {
 			r.inPlace = make(map[*Answer]struct{})
 		}
 		r.inPlace[a] = struct{}{}
 	}
-	if r.share.held.Add(a.instance.bytes) > r.limits.Bytes {
-		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("outputs that are not used up yet hold more than %s", engine.Bytes(r.limits.Bytes))})
+	if r.share.held.Add(a.holds()) > r.limits.Bytes {
+		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: heldMore(r.limits.Bytes)})
 	} else {
 		r.made(app, number, a.Outputs, a)
 	}
@@ -348,9 +363,22 @@ func (r *run) unhold(a *Answer) {
 			delete(r.held, it)
 		}
 	}
-	delete(r.inPlace, a)
-	r.share.held.Add(-a.instance.bytes)
+	if a.separate() {
+		r.small -= a.instance.bytes
+	} else {
+		delete(r.inPlace, a)
+	}
+	r.share.held.Add(-a.holds())
 	r.unread = append(r.unread, a)
+}
+
+// failed takes over what an instance used until it failed, and ends the run. r.mu
+// is held.
+func (r *run) failed(app *application, number int, in []data.Set, err error) {
+	if f := new(engine.Fault); errors.As(err, &f) {
+		r.used(f.Usage)
+	}
+	r.fail(app, number, in, err)
 }
 
 // fail ends the run with the first of its failures. r.mu is held.
@@ -377,16 +405,12 @@ func (r *run) stopAt(path []int, instance int, err error) {
 func located(app *application, number int, in []data.Set, err error) error {
 	var fault *engine.Fault
 	if !errors.As(err, &fault) {
-		return fmt.Errorf("application %s, instance %d: %w", app.node.Name, number, err)
+		return fmt.Errorf("application %s, instance %d: %w", app.name(), number, err)
 	}
 	at := *fault
 	at.Application, at.Instance = app.name(), number
-	for _, a := range app.node.Arguments {
-		if a.Kind == shard.Each && a.Param < len(in) && len(in[a.Param].Items) == 1 {
-			it := in[a.Param].Items[0]
-			at.Item = fmt.Sprintf("%s: %q, key %d", in[a.Param].Name, it.Name(), it.Key())
-			break
-		}
+	if items := app.items(in); items != "" {
+		at.Item = items
 	}
 	return &at
 }

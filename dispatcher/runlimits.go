@@ -41,6 +41,15 @@ func (l RunLimits) Each(f func(name, value string)) {
 	f("time", engine.Duration(l.Time).String())
 }
 
+// heldMore says that outputs of a run hold more bytes than they may.
+func heldMore(limit int64) string {
+	size := engine.Bytes(limit).Long()
+	if strings.Trim(size, "0123456789") == "" {
+		size += " bytes"
+	}
+	return fmt.Sprintf("outputs that are not used up yet hold more than %s", size)
+}
+
 // mostNesting is the most that compositions may nest: deeper ones would not be
 // read by anybody, and every level takes a stack frame or two.
 const mostNesting = 100

@@ -1,10 +1,10 @@
 package dispatcher
 
 import (
-	"errors"
 	"time"
 
 	"pappus/data"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/registry"
 )
@@ -35,6 +35,45 @@ type worker struct {
 	began time.Time // the batch
 	last  time.Time // when the last instance ended; zero before the first
 	turn  turn
+
+	memo   *memo.Function // what the memo knows memoOf by, run by the engine
+	memoOf *registry.Version
+	skip   int // so many of its instances are run without asking the memo
+}
+
+// skipped is how many short instances are run without asking the memo, when it had
+// no use for the one before.
+const skipped = 15
+
+// remembered is what the memo knows a version by, or nil.
+func (w *worker) remembered(v *registry.Version) *memo.Function {
+	if w == nil || w.memoOf != v {
+		return nil
+	}
+	return w.memo
+}
+
+func (w *worker) remember(v *registry.Version, f *memo.Function) {
+	if w != nil {
+		w.memoOf, w.memo, w.skip = v, f, 0
+	}
+}
+
+// skips reports whether the memo is not to be asked.
+func (w *worker) skips() bool {
+	if w == nil || w.skip == 0 {
+		return false
+	}
+	w.skip--
+	return true
+}
+
+// found notes that the memo had no use for an instance, and whether that was a
+// short one.
+func (w *worker) found(short bool) {
+	if w != nil && short {
+		w.skip = skipped
+	}
 }
 
 // turn is the permit of an instance that has ended, with its memory, for the next
@@ -102,7 +141,7 @@ func (w *worker) perform(inv Invocation) {
 		if r.record != nil {
 			queued = w.now().Sub(r.record.record.Began)
 		}
-		d.answer, d.err = r.d.runInstance(r.ctx, &inv)
+		d.answer, d.err = r.d.runFunction(r.ctx, &inv)
 		if r.record != nil {
 			d.record = r.record.executed(d.number, queued, d.in, d.answer, d.err)
 		}
@@ -125,13 +164,12 @@ func (r *run) handIn(w *worker) {
 			r.record.instance(app, d.record)
 		}
 		if d.err != nil {
-			if f := new(engine.Fault); errors.As(d.err, &f) {
-				r.used(f.Usage)
-			}
-			r.fail(app, d.number, d.in, d.err)
+			r.failed(app, d.number, d.in, d.err)
 			continue
 		}
-		took += d.answer.Run
+		if took += d.answer.Run; d.answer.From.Source != "" {
+			took += batchTime // those that the memo is asked for are taken one by one
+		}
 		keeps = max(keeps, d.answer.instance.bytes)
 		r.leave(app, d.number, d.answer)
 	}

@@ -16,6 +16,11 @@ type Engine interface {
 	// Name is "wasm" or "chericap": as in registrations, metrics and placement.
 	Name() string
 
+	// Semantics names what results depend on besides code, signature, inputs and
+	// limits: the version of what the engine makes of code, and the kind of machine
+	// where that matters. What was remembered under another one is not true of it.
+	Semantics() string
+
 	// Recognizes reports whether code looks like something for this engine,
 	// judged by its first bytes.
 	Recognizes(code []byte) bool

@@ -73,7 +73,12 @@ type Fault struct {
 	Stderr   []byte   // the last StderrTail bytes, if the function wrote any
 	Stack    []string // the function's own calls, innermost first
 
-	// Where in a composition it happened; empty outside of one.
+	// Hint is what to do about it, where that is another thing than what the kind
+	// says to everybody.
+	Hint string
+
+	// Where in a composition it happened; empty outside of one. An instance below 0
+	// is none: it was about the application as a whole.
 	Application string
 	Instance    int
 	Item        string
@@ -90,10 +95,23 @@ func (f *Fault) Error() string {
 	if f.Detail != "" {
 		b.WriteString(": " + f.Detail)
 	}
-	if f.Application != "" {
-		fmt.Fprintf(&b, " (application %s, instance %d)", f.Application, f.Instance)
+	if where := f.Where(); where != "" {
+		b.WriteString(" (" + where + ")")
 	}
 	return b.String()
+}
+
+// Where says where in a composition it happened, without the item; empty outside of
+// one.
+func (f *Fault) Where() string {
+	switch {
+	case f.Application == "":
+		return ""
+	case f.Instance < 0:
+		return "application " + f.Application
+	default:
+		return fmt.Sprintf("application %s, instance %d", f.Application, f.Instance)
+	}
 }
 
 // Unwrap gives the cause.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -288,6 +289,14 @@ composition c(in) => (out) {
 	p := wantProblem(t, w, problem.Code(engine.FaultExit))
 	if p.Application != "bad" || p.Index == nil || *p.Index != 0 || !strings.Contains(p.Item, "first") || p.ExitCode == nil || *p.ExitCode != 7 || p.Stderr == "" {
 		t.Errorf("%s", w.Body)
+	}
+	// What the run used: an instance of echo and one of bad, or more.
+	fuel, err := strconv.ParseInt(w.Header().Get("Pappus-Fuel"), 10, 64)
+	if err != nil || fuel < 2*42 || fuel%42 != 0 || *p.Usage != (api.Usage{Fuel: fuel, MemoryPages: 3}) {
+		t.Errorf("used %+v, header %v", p.Usage, w.Header())
+	}
+	if timing := w.Header().Get("Server-Timing"); !strings.HasPrefix(timing, "queue;dur=") || !strings.Contains(timing, "run;dur=") {
+		t.Errorf("timing %q", timing)
 	}
 	s.compose(t, "items", "input item one\noutput item two\ntwo = echo(one)\n")
 	for _, body := range []string{"", `{"name": "a", "text": ""}, {"name": "b", "text": ""}`} {

@@ -35,6 +35,7 @@ var _ engine.Engine = (*scripted)(nil)
 
 func (e *scripted) Name() string                { return "wasm" }
 func (e *scripted) Recognizes(code []byte) bool { return bytes.HasPrefix(code, []byte(magic)) }
+func (e *scripted) Semantics() string           { return "1" }
 func (e *scripted) Close() error                { return nil }
 
 func (e *scripted) Inspect(code []byte) (engine.Inspection, error) {

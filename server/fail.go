@@ -187,7 +187,9 @@ func (x *exchange) writeProblem(p *problem.Problem) {
 	h["Cache-Control"] = []string{"no-store"}
 	if p.Usage != nil {
 		x.setHeader("Pappus-Fuel", slotFuel, strconv.FormatInt(p.Usage.Fuel, 10))
-		x.setHeader("Server-Timing", slotTiming, string(appendMilliseconds([]byte(timingRun), p.Run)))
+		if h["Server-Timing"] == nil { // which has more of a run
+			x.setHeader("Server-Timing", slotTiming, string(appendMilliseconds([]byte(timingRun), p.Run)))
+		}
 	}
 	if p.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10)}

@@ -83,6 +83,9 @@ func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set,
 		x.setHeader("Pappus-Run", slotRun, answer.RunID)
 	}
 	if err != nil {
+		if answer != nil && engine.KindOf(err) != "" {
+			x.invocationHeader(answer) // what the run took until it failed
+		}
 		return err
 	}
 	defer answer.Release()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -129,6 +130,9 @@ func New(config Config) (*Engine, error) {
 
 // Name is "wasm".
 func (e *Engine) Name() string { return Name }
+
+// Semantics is the same on all machines: floating point is canonical.
+func (e *Engine) Semantics() string { return strconv.Itoa(Semantics) }
 
 // Recognizes reports whether code begins like a WebAssembly module.
 func (e *Engine) Recognizes(code []byte) bool { return bytes.HasPrefix(code, []byte("\x00asm")) }

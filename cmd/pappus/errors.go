@@ -112,7 +112,9 @@ func failureOf(err error) *failure {
 		if fault.Kind == engine.FaultExit {
 			f.ExitCode = &fault.ExitCode
 		}
-		f.catalogueHint(problem.Code(fault.Kind))
+		if f.Hint = fault.Hint; f.Hint == "" {
+			f.catalogueHint(problem.Code(fault.Kind))
+		}
 	case errors.Is(err, client.ErrUnreachable):
 		f.Exit, f.Hint = exitUnreachable, "start one with: pappus serve; or name another with --server"
 	case errors.Is(err, context.Canceled):

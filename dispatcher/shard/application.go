@@ -88,6 +88,9 @@ type TooManyError struct {
 }
 
 func (e *TooManyError) Error() string {
+	if len(e.Factors) == 1 {
+		return fmt.Sprintf("%d %s for %s are more than the limit of %d", e.Factors[0].Count, e.What, e.Factors[0].Params, e.Limit)
+	}
 	var product strings.Builder
 	for i, f := range e.Factors {
 		if i > 0 {

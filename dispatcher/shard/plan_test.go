@@ -212,7 +212,7 @@ func TestTooMany(t *testing.T) {
 		limit int
 		want  string
 	}{
-		{"each", shard.Application{Params: []shard.Param{param("a", shard.Each), p("b", shard.Each, 1)}}, 2999, "3000 (a) instances are more than the limit of 2999"},
+		{"each", shard.Application{Params: []shard.Param{param("a", shard.Each), p("b", shard.Each, 1)}}, 2999, "3000 instances for a are more than the limit of 2999"},
 		{"product", shard.Application{Params: []shard.Param{param("a", shard.Each), p("b", shard.Each, 1, 2)}}, 5999, "3000 (a) × 2 (b) instances are more than the limit of 5999"},
 		{"product beyond 64 bits", shard.Application{Params: six}, math.MaxInt, "3000 (a) × 3000 (b) × 3000 (c) × 3000 (d) × 3000 (e) × 3000 (f) instances are more than the limit of 9223372036854775807"},
 		{"cross", shard.Application{Params: keyed[:2], Chain: by(shard.Cross)}, 10_000, "3000 (a) × 3000 (b) instances are more than the limit of 10000"},

@@ -27,10 +27,11 @@ var rules = map[string]rule{
 	"server/problem": {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
 	"server/viewer":  {},
 	"dispatcher": {
-		may:   []string{"dispatcher/composition", "dispatcher/shard", "registry", "iofuncs", "engine", "data"},
+		may:   []string{"dispatcher/composition", "dispatcher/shard", "dispatcher/memo", "registry", "iofuncs", "engine", "data"},
 		tests: []string{"dispatcher/shard/shardtest"},
 	},
-	"dispatcher/composition": {may: []string{"dispatcher/shard", "engine", "data", "internal/suggest"}},
+	"dispatcher/composition": {may: []string{"dispatcher/shard", "dispatcher/memo", "engine", "data", "internal/suggest"}},
+	"dispatcher/memo":        {may: []string{"engine", "data"}},
 	"dispatcher/shard": {
 		may:   []string{"data"},
 		tests: []string{"dispatcher/shard/shardtest"},
@@ -108,6 +109,10 @@ var dependencies = map[string]dependency{
 	"go.etcd.io/bbolt": {
 		only: []string{"registry"},
 		why:  "bbolt is a detail of registry, so that another store can take its place",
+	},
+	"github.com/dgraph-io/ristretto/v2": {
+		only: []string{"dispatcher/memo"},
+		why:  "ristretto is a detail of the memo, which wraps what it leaves open",
 	},
 	"github.com/prometheus/client_golang": {
 		only: []string{"cmd/...", "server", "dispatcher", "wasmengine", "internal/hammer", "samples"},

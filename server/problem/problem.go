@@ -59,11 +59,16 @@ func FromFault(f *engine.Fault) *Problem {
 	if f.Kind == engine.FaultExit {
 		p.ExitCode = &f.ExitCode
 	}
-	if f.Application != "" {
+	if f.Application != "" && f.Instance >= 0 {
 		p.Index = &f.Instance
 	}
+	if f.Hint != "" {
+		p.Hint = f.Hint
+	}
 	if f.Kind == engine.FaultOverload {
-		p.Usage = nil // nothing ran
+		if f.Usage.Fuel == 0 {
+			p.Usage = nil // nothing ran
+		}
 		p.RetryAfter = time.Second
 	}
 	return p
