@@ -64,6 +64,7 @@ clean: ## Remove what was built here
 
 .PHONY: demo
 demo: build ## Start a server, upload the samples, run them on real input (KEEP=1: leave it running)
+	$(GO) build -trimpath -o bin/logserver ./samples/logserver
 	./samples/demo.sh
 
 ##@ Check

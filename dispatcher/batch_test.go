@@ -88,7 +88,7 @@ func TestBatchIsNotHeldUp(t *testing.T) {
 						}
 					})
 					turns := b.turns()
-					r := b.newRun(t.Context(), "default", 0, new(share), true)
+					r := b.newRun(t.Context(), "default", 0, new(share))
 					if _, err := r.do(newBound(chain(2, b.unary(), shard.Each, b.references), b.callees), []data.Set{{Name: "s0", Items: numbered(items)}}); err != nil {
 						t.Fatal(err)
 					}
@@ -131,7 +131,7 @@ func batchesTellTheSame(t *testing.T) (turns uint64) {
 	})
 	defer b.finish(t)
 	before := b.turns()
-	r := b.newRun(t.Context(), "default", 0, new(share), true)
+	r := b.newRun(t.Context(), "default", 0, new(share))
 	version := *b.callees[b.unary()].version
 	r.record = newRecorder(versionName(&version), 1)
 	in := numbered(items)
@@ -185,7 +185,7 @@ func TestBatchFails(t *testing.T) {
 				return give(ctx, in, lim)
 			}
 		})
-		r := b.newRun(t.Context(), "default", 0, new(share), true)
+		r := b.newRun(t.Context(), "default", 0, new(share))
 		_, err := r.do(newBound(chain(1, b.unary(), shard.Each, b.references), b.callees), []data.Set{{Name: "s0", Items: numbered(300)}})
 		var fault *engine.Fault
 		if !errors.As(err, &fault) || fault.Kind != engine.FaultTrap || fault.Instance != bad || last != bad {
@@ -203,7 +203,7 @@ func TestBatchesHoldLittle(t *testing.T) {
 	defer b.finish(t)
 	g := chain(2, b.unary(), shard.Each, b.references)
 	g.Compositions[0].Nodes[1].Kept, g.Compositions[0].Outputs = nil, nil
-	r := b.newRun(t.Context(), "default", 0, new(share), true)
+	r := b.newRun(t.Context(), "default", 0, new(share))
 	if _, err := r.do(newBound(g, b.callees), []data.Set{{Name: "s0", Items: some(500)}}); err != nil {
 		t.Error(err)
 	} else {

@@ -94,18 +94,18 @@ func withUsage(err error, used engine.Usage) error {
 // runToEnd runs a bound composition: again, when others needed the memory that
 // it held. The outputs are there until the run is released.
 func (d *Dispatcher) runToEnd(ctx context.Context, inv Invocation, b *bound) (r *run, outputs []data.Set, err error) {
-	s := new(share)
-	if inv.run != nil { // a call by name: its memory is that of the run that makes it
-		s.age = inv.run.age
-	}
+	s := &share{parent: inv.run}
+	began := time.Now()
 	for again := true; again; again = errors.Is(err, errRunDropped) {
-		r = d.newRun(ctx, inv.Tenant, inv.Parallelism, s, b.pure)
+		r = d.newRun(ctx, inv.Tenant, inv.Parallelism, s)
+		r.began = began
 		r.started, r.calling.depth = inv.patient || err != nil, inv.depth
 		if inv.tree != nil {
 			r.calling.tree = inv.tree
 		}
 		if inv.Trace {
 			r.record = newRecorder(versionName(inv.Target), r.parallelism)
+			r.record.record.Began = began
 		}
 		outputs, err = r.do(b, inv.Inputs)
 	}
@@ -138,7 +138,7 @@ type binder struct {
 func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 	v := resolved.Version
 	if depth > b.limits.Nesting {
-		return nil, &engine.Fault{Kind: engine.FaultLimitNesting, Detail: fmt.Sprintf("compositions are nested more than %d deep, at %s", b.limits.Nesting, v.Name)}
+		return nil, &engine.Fault{Kind: engine.FaultLimitNesting, Application: v.Name, Detail: fmt.Sprintf("compositions are nested more than %d deep, at %s", b.limits.Nesting, v.Name)}
 	}
 	if known := b.done[resolved]; known != nil && depth+known.depth-1 <= b.limits.Nesting {
 		return known, nil
@@ -191,7 +191,7 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 		}
 	}
 	if out.depth = depths[len(depths)-1]; depth+out.depth-1 > b.limits.Nesting {
-		return nil, &engine.Fault{Kind: engine.FaultLimitNesting, Detail: fmt.Sprintf("compositions are nested more than %d deep, below %s", b.limits.Nesting, v.Name)}
+		return nil, &engine.Fault{Kind: engine.FaultLimitNesting, Application: v.Name, Detail: fmt.Sprintf("compositions are nested more than %d deep, below %s", b.limits.Nesting, v.Name)}
 	}
 	b.done[resolved] = out
 	return out, nil

@@ -42,7 +42,7 @@ func (t *callTree) exit() { t.going.Add(-1) }
 // callByName begins calls by name that wait, as many as may go on. r.mu is held.
 func (r *run) callByName() {
 	c := &r.calling
-	for len(c.named) > 0 && !r.over() && c.tree.enter(c.byName == 0) {
+	for len(c.named) > 0 && !r.over() && (!r.serial || c.byName == 0) && c.tree.enter(c.byName == 0) {
 		app := c.named[0]
 		number, _ := r.begun(&c.named, app, 1)
 		c.byName++

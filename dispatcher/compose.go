@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"pappus/dispatcher/composition"
 	"pappus/engine"
@@ -46,7 +47,7 @@ func (d *Dispatcher) PublishComposition(ctx context.Context, pub CompositionPubl
 		return nil, false, warnings, fmt.Errorf("publish %s: encode the graph: %w", pub.Name, err)
 	}
 	reg := registry.Registration{
-		Tenant: pub.Tenant, Name: pub.Name, Kind: registry.KindComposition, Signature: graph.Entry().Signature(),
+		Tenant: pub.Tenant, Name: pub.Name, Kind: registry.KindComposition, Signature: graph.Signature(),
 		Source: pub.Source, Graph: encoded, Tags: pub.Tags, Force: pub.Force, Uses: make([]registry.Use, len(graph.References)),
 	}
 	for i, r := range graph.References {
@@ -56,6 +57,24 @@ func (d *Dispatcher) PublishComposition(ctx context.Context, pub CompositionPubl
 		return nil, false, warnings, fmt.Errorf("publish %s: %w", pub.Name, err)
 	}
 	return v, created, warnings, nil
+}
+
+// Broken says why a version can't be called at present: a composition that applies
+// what was deleted, or what has other sets than it was checked against. It is nil
+// for all else.
+func (d *Dispatcher) Broken(ctx context.Context, v *registry.Version) *registry.UsesError {
+	if v.Kind != registry.KindComposition {
+		return nil
+	}
+	var broken *registry.UsesError
+	resolved, err := d.reg.ResolveAll(ctx, v.Tenant, registry.Ref{Name: v.Name, Number: v.Number})
+	if err == nil {
+		_, err = d.bind(resolved[0], d.config.Load().Run, 0)
+	}
+	if errors.As(err, &broken) {
+		return broken
+	}
+	return nil
 }
 
 // CheckComposition compiles a source as PublishComposition does and stores
@@ -69,7 +88,7 @@ func (d *Dispatcher) CheckComposition(ctx context.Context, tenant, name, source 
 	if err != nil {
 		return engine.Signature{}, warnings, err
 	}
-	return graph.Entry().Signature(), warnings, nil
+	return graph.Signature(), warnings, nil
 }
 
 func (d *Dispatcher) compile(ctx context.Context, tenant, name, source string) (*composition.Graph, []composition.Diagnostic, error) {
@@ -125,7 +144,11 @@ func (n tenantsNames) ioFunction(ref registry.Ref) (*composition.Callee, error) 
 	if err == nil {
 		return &composition.Callee{Name: ref.Name, IO: true, Signature: io.version.Signature}, nil
 	}
-	unknown := &composition.UnknownError{Reason: "is no I/O function of this server", Near: slices.Sorted(maps.Keys(n.io))}
+	names := slices.Sorted(maps.Keys(n.io))
+	unknown := &composition.UnknownError{
+		Reason: "is no I/O function of this server, which has " + strings.Join(names, ", "), Near: names,
+		Hint: "docs/compositions.md says what I/O functions are; their names can't be registered",
+	}
 	if n.io[ref.Name] != nil {
 		unknown.Reason, unknown.Near = "is an I/O function, which has no versions or tags; write "+ref.Name, nil
 	}

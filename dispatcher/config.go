@@ -100,6 +100,9 @@ func (c Config) shares() (bodies, contexts int64) {
 // RunLimits are the limits that runs have in a dispatcher with this configuration.
 func (c Config) RunLimits() RunLimits { return c.withDefaults().Run }
 
+// IOLimits are the limits of calls of I/O functions in such a dispatcher.
+func (c Config) IOLimits() IOLimits { return c.withDefaults().IO }
+
 // settle returns the configuration that holds: with defaults, and with limits
 // that the memory budget can keep, and whether it lowers one.
 func (c Config) settle() (settled Config, lowered bool, err error) {

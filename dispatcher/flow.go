@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"container/heap"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,9 +48,14 @@ type user struct {
 func (r *run) begin(b *bound, index int, inputs []data.Set, parent *application, number int) {
 	graph := &b.graph.Compositions[index]
 	f := &flow{bound: b, graph: graph, parent: parent, number: number, left: len(graph.Nodes)}
-	if parent != nil {
+	if parent == nil {
+		r.outermost = f
+	} else {
 		f.path = append(slices.Clone(parent.path), number)
 	}
+	l := r.nested(f.depth())
+	l.live += len(graph.Nodes)
+	l.most = max(l.most, l.live)
 	f.sets = make([]flowing, len(graph.Sets))
 	f.apps = make([]application, len(graph.Nodes))
 	// What all applications need is allocated at once.
@@ -107,6 +113,57 @@ func (r *run) begin(b *bound, index int, inputs []data.Set, parent *application,
 	if f.left == 0 {
 		r.flowed(f)
 	}
+}
+
+// nested is what is going on of a run at one depth of nesting. What is applied a
+// thousand times is not begun all at once: everything that has begun takes memory
+// that nobody counts.
+type nested struct {
+	live  int            // applications of compositions that have begun and not ended
+	most  int            // of them at once
+	later []*application // that apply compositions, of which no more are to begin now
+}
+
+// nested is what goes on at a depth. r.mu is held.
+func (r *run) nested(depth int) *nested {
+	for len(r.depths) <= depth {
+		r.depths = append(r.depths, nested{})
+	}
+	return &r.depths[depth]
+}
+
+// depth is how deep the flow is nested.
+func (f *flow) depth() int { return len(f.path) / 2 }
+
+// full takes the first of the ready applications out of the way, if it applies a
+// composition and no more of these are to begin at its depth. r.mu is held.
+func (r *run) full(app *application) bool {
+	b, index := app.composition()
+	if b == nil {
+		return false
+	}
+	l := r.nested(app.flow.depth() + 1)
+	if l.live == 0 || l.live+len(b.graph.Compositions[index].Nodes) <= r.limits.Applications {
+		return false
+	}
+	heap.Pop(&r.ready)
+	app.place = waitsForOthers
+	l.later = append(l.later, app)
+	return true
+}
+
+// waitsForOthers is the place of an application that is not ready because of others.
+const waitsForOthers = 1 << 30
+
+// left counts a flow's applications as ended. r.mu is held.
+func (r *run) left(f *flow) {
+	l := r.nested(f.depth())
+	l.live -= len(f.graph.Nodes)
+	for _, app := range l.later {
+		app.place = -1
+		heap.Push(&r.ready, app)
+	}
+	l.later = l.later[:0]
 }
 
 // readers is how many want to read the items of a set: arguments, and whoever
@@ -320,6 +377,7 @@ func (r *run) flowed(f *flow) {
 		return
 	}
 	f.ended = true
+	r.left(f)
 	outputs := make([]data.Set, len(f.graph.Outputs))
 	for i, set := range f.graph.Outputs {
 		outputs[i] = data.Set{Name: f.graph.Sets[set].Name, Items: f.sets[set].items}

@@ -279,7 +279,7 @@ func (r *run) call(app *application, number int, done func()) {
 	r.mu.Lock()
 	r.active--
 	if r.record != nil {
-		r.record.instance(app, r.record.executed(number, queued, in, answer, err))
+		r.record.instance(app, r.record.executed(app, number, queued, in, answer, err))
 	}
 	if err != nil {
 		r.failed(app, number, in, err)
@@ -362,6 +362,9 @@ func (r *run) guardedCall(ctx context.Context, app *application, in []data.Set, 
 	}
 	if io.function == nil {
 		return r.callAll(ctx, app, in[0].Items, account)
+	}
+	if !r.d.permits.commit(r.share) {
+		return nil, usage, context.Canceled
 	}
 	given, err := io.function.Call(ctx, iofuncs.NewRequest(r.tenant, in, account.charge))
 	if err != nil {
@@ -534,12 +537,16 @@ func (a *ioAccount) refused() error {
 	return a.fault
 }
 
-// crowded reports whether runs would hold most of the memory with n bytes more of
-// this one, and others share it. Instances of pure work wait then, and the
-// youngest runs begin again; but a call that has been made is not made again.
+// crowded reports whether n bytes more, which can't wait, are too many: what others
+// hold, and a quarter beyond all of the memory for contexts. Pure runs give way
+// before, since what is charged here keeps them from going on; so does what waits
+// for memory. A little is always there.
 func (p *permits) crowded(s *share, n int64) bool {
+	if n <= detachBytes {
+		return false
+	}
 	all := p.heldBytes()
-	return n > p.memory*3/4-all && all > s.held.Load()
+	return n > p.memory*5/4-all && all > s.held.Load()
 }
 
 // hold charges n bytes to an instance that has no permit, or gives them back,

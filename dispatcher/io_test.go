@@ -579,7 +579,7 @@ func TestRunsWithIO(t *testing.T) {
 			given[i] = inputs[i].Items
 		}
 		want := evaluate(g, entry, given, parallelism, func(ref int) []byte { return b.codes[ref] })
-		r := b.newRun(t.Context(), "default", parallelism, new(share), false)
+		r := b.newRun(t.Context(), "default", parallelism, new(share))
 		got, err := r.do(newBound(g, b.callees), inputs)
 		if err != nil {
 			if engine.KindOf(err) == engine.FaultLimitInstances {
@@ -685,7 +685,7 @@ func BenchmarkIO(b *testing.B) {
 			items := some(1000)
 			b.ReportAllocs()
 			for b.Loop() {
-				r := bench.newRun(b.Context(), "default", 0, new(share), false)
+				r := bench.newRun(b.Context(), "default", 0, new(share))
 				if _, err := r.do(newBound(graph, bench.callees), []data.Set{{Name: "s0", Items: items}}); err != nil {
 					b.Fatal(err)
 				}

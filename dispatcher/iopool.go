@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"container/list"
 	"context"
+	"fmt"
+	"strconv"
 	"sync"
 )
 
@@ -16,6 +18,28 @@ func (l IOLimits) withDefaults() IOLimits {
 	l.Calls = orDefault(l.Calls, 256)
 	l.TenantCalls = orDefault(l.TenantCalls, max(1, l.Calls/2))
 	return l
+}
+
+// Each calls f for each of the limits, in a fixed order, with its name and value
+// as Set reads it.
+func (l IOLimits) Each(f func(name, value string)) {
+	f("calls", strconv.Itoa(l.Calls))
+	f("tenant-calls", strconv.Itoa(l.TenantCalls))
+}
+
+// Set sets the limit of that name to what text says: a number above 0.
+func (l *IOLimits) Set(name, text string) error {
+	to := map[string]*int{"calls": &l.Calls, "tenant-calls": &l.TenantCalls}[name]
+	if to == nil {
+		return fmt.Errorf("there is no limit of calls called %.40q; there are calls, tenant-calls", name)
+	}
+	const most = 100_000 // each that goes on has a goroutine, and files
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("%.40q is not a number from 1 to %d", text, most)
+	}
+	*to = n
+	return nil
 }
 
 // ioPool hands out slots for calls of I/O functions, which wait for the world and

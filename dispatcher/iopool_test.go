@@ -99,3 +99,28 @@ func TestIOPoolIsFair(t *testing.T) {
 		}
 	})
 }
+
+func TestIOLimitsSet(t *testing.T) {
+	var l, again IOLimits
+	for name, text := range map[string]string{"calls": "7", "tenant-calls": "3"} {
+		if err := l.Set(name, text); err != nil {
+			t.Errorf("%s=%s: %v", name, text, err)
+		}
+		for _, bad := range []string{"", "0", "-1", "x", "1.5", "100001"} {
+			if err := l.Set(name, bad); err == nil {
+				t.Errorf("%s=%s is accepted", name, bad)
+			}
+		}
+	}
+	l.Each(func(name, value string) {
+		if err := again.Set(name, value); err != nil {
+			t.Errorf("%s=%s: %v", name, value, err)
+		}
+	})
+	if want := (IOLimits{Calls: 7, TenantCalls: 3}); l != want || again != want {
+		t.Errorf("%+v became %+v, want %+v", l, again, want)
+	}
+	if err := l.Set("call", "1"); err == nil {
+		t.Error("a limit that is none is accepted")
+	}
+}

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -37,7 +38,7 @@ func (i *instance) Grow(ctx context.Context, bytes int64, deadline time.Time) (t
 		return 0, fmt.Errorf("an instance that was charged %d bytes, its whole limit, asks for %d", i.bytes, total)
 	}
 	p.mu.Lock()
-	first := len(p.growing) == 0 || older(i, p.growing[0].owner) < 0
+	first := len(p.growing) == 0 || i.order.compare(p.growing[0].order) < 0
 	if more := total - i.bytes; first && more <= p.memory-p.used {
 		p.used += more
 		i.bytes = total
@@ -52,7 +53,7 @@ func (i *instance) Grow(ctx context.Context, bytes int64, deadline time.Time) (t
 	w := p.waiter(classParked, i, total-i.bytes)
 	w.owner = i
 	i.run.wait(1)
-	at, _ := slices.BinarySearchFunc(p.growing, w, func(a, b *waiter) int { return older(a.owner, b.owner) })
+	at, _ := slices.BinarySearchFunc(p.growing, w, func(a, b *waiter) int { return a.order.compare(b.order) })
 	p.growing = slices.Insert(p.growing, at, w)
 	p.dispatch()
 	p.mu.Unlock()
@@ -63,9 +64,24 @@ func (i *instance) Grow(ctx context.Context, bytes int64, deadline time.Time) (t
 // placing its inputs than others should wait.
 const longCopy = 1 << 20
 
-// older orders instances by when what they belong to began, and they did.
-func older(a, b *instance) int {
-	return cmp.Or(cmp.Compare(a.age, b.age), cmp.Compare(a.number, b.number))
+// order is that of who is older: by when the invocation began, the run within it,
+// and the instance.
+type order struct{ age, run, number uint64 }
+
+func (o order) compare(other order) int {
+	return cmp.Or(cmp.Compare(o.age, other.age), cmp.Compare(o.run, other.run), cmp.Compare(o.number, other.number))
+}
+
+// arrive gives an instance its place in the order, which it keeps if it has to begin
+// again. p.mu is held.
+func (p *permits) arrive(i *instance) {
+	if i.order.number > 0 {
+		return
+	}
+	p.ages++
+	if i.order = (order{age: p.ages, number: p.ages}); i.run != nil {
+		i.order.age, i.order.run = i.run.age, i.run.number
+	}
 }
 
 // feed gives memory to those who asked for it, the oldest first. They go on
@@ -84,15 +100,21 @@ func (p *permits) feed() {
 // share is what a run has of the memory. A nil share is that of an invocation
 // which is no run.
 type share struct {
-	age     uint64       // shared with the runs that it calls by name
-	held    atomic.Int64 // bytes of outputs that are not used up
+	age    uint64       // when the invocation began that it belongs to: the same for runs that it calls by name
+	number uint64       // when it began itself
+	parent *share       // of the run that calls it by name, or nil
+	held   atomic.Int64 // bytes of outputs that are not used up
+
 	active  atomic.Int64 // instances that have begun, and whose inputs are not given back yet
-	waiting atomic.Int64 // of these, how many wait for a permit or memory
+	waiting atomic.Int64 // of these, how many wait for a permit or memory, or for a run that they call by name
+	started atomic.Bool  // of the root: an instance of the invocation has started
 	thinks  atomic.Int64 // of these, how many wait for the memo, or for a run that others began
 
 	// Guarded by permits.mu.
-	drop    func() // ends the run, to begin again; nil when that is not possible
-	dropped bool
+	cancel     context.CancelCauseFunc // ends the run; nil when it is at its end
+	repeatable bool                    // it can begin again: it has called no I/O function
+	serial     bool                    // it does one thing at a time from now on
+	ending     bool                    // it was told to end
 }
 
 func (s *share) wait(n int64) {
@@ -101,30 +123,88 @@ func (s *share) wait(n int64) {
 	}
 }
 
+// root is the run that began the invocation.
+func (s *share) root() *share {
+	for s.parent != nil {
+		s = s.parent
+	}
+	return s
+}
+
 func (s *share) think(n int64) {
 	if s != nil {
 		s.thinks.Add(n)
 	}
 }
 
-// enter makes a run known. Unless drop is nil, the run can be told to end, give
-// back everything and begin again. It keeps its age then.
-func (p *permits) enter(s *share, drop func()) {
+// enter makes a run known, which cancel ends, and reports whether it is to do one
+// thing at a time. It may be told to end, give back everything and begin again. It
+// keeps its age then.
+func (p *permits) enter(s *share, cancel context.CancelCauseFunc) (serial bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.age == 0 {
+	if s.number == 0 {
 		p.ages++
-		s.age = p.ages
+		s.number = p.ages
+		if s.age = s.number; s.parent != nil {
+			s.age = s.parent.age
+		}
 	}
-	s.drop, s.dropped = drop, false
+	s.cancel, s.repeatable, s.ending = cancel, true, false
 	p.runs[s] = struct{}{}
+	return s.serial
 }
 
-// settle says that a run has its outputs, and is not dropped any more.
+// commit says that a run is about to do what can't be done again, and so are those
+// that called it. It reports false if one of them was told to end.
+func (p *permits) commit(s *share) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for t := s; t != nil; t = t.parent {
+		if t.ending {
+			return false
+		}
+	}
+	for t := s; t != nil; t = t.parent {
+		t.repeatable = false
+	}
+	return true
+}
+
+// slow has a run begin again and do one thing at a time, so that it holds as little
+// as it can, and reports whether that is possible. p.mu is held.
+func (p *permits) slow(s *share) bool {
+	for ; s != nil; s = s.parent {
+		if s.repeatable && !s.serial && s.cancel != nil {
+			s.serial = true
+			p.tell(s, errRunDropped)
+			return true
+		}
+	}
+	return false
+}
+
+// slower is slow for a run that holds more than it may.
+func (p *permits) slower(s *share) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.ending || p.slow(s)
+}
+
+// tell ends a run. p.mu is held.
+func (p *permits) tell(s *share, cause error) {
+	s.ending = true
+	if errors.Is(cause, errRunDropped) {
+		p.droppedRuns++
+	}
+	s.cancel(cause)
+}
+
+// settle says that a run has its outputs, and is not told to end any more.
 func (p *permits) settle(s *share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.drop, s.dropped = nil, false
+	s.cancel, s.ending = nil, false
 	p.dispatch()
 }
 
@@ -193,22 +273,16 @@ func (p *permits) unstick() {
 		p.grant(oldest)
 		return
 	}
-	var youngest *share
-	for s := range p.runs {
-		switch {
-		case s.dropped:
-			return // its memory is about to come
-		case s.drop == nil || s.held.Load() == 0 || youngest != nil && s.age < youngest.age:
-		case s.age > oldest.age, s.age < oldest.age && s.thinks.Load() > 0 && s.active.Load() == s.waiting.Load()+s.thinks.Load():
-			// The second kind is older, and waits for what the memo has others
-			// compute: maybe for this very one.
-			youngest = s
-		}
-	}
-	if youngest != nil {
-		youngest.dropped = true
-		p.droppedRuns++
-		youngest.drop()
+	repeatable, stopped := p.youngest(oldest)
+	switch {
+	case repeatable == nil && stopped == nil:
+	case repeatable != nil && repeatable.ending:
+		return // its memory is about to come
+	case repeatable != nil:
+		p.tell(repeatable, errRunDropped)
+		return
+	default:
+		p.tell(stopped, errRunCrowded)
 		return
 	}
 	// Before it is looked at what the run does: it may do the last of it just now,
@@ -216,16 +290,48 @@ func (p *permits) unstick() {
 	p.stuck.Store(true)
 	if held, waits := p.family(oldest); waits && p.used == held+p.grown() {
 		p.stuck.Store(false)
+		if p.slow(oldest.run) {
+			return
+		}
 		if oldest.owner != nil {
 			p.growing = p.growing[:0]
 		} else {
 			p.remove(oldest)
 		}
 		p.refuse(oldest, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: fmt.Sprintf("it needs %s, and outputs that are not used up yet hold %s of the %s that this server has for contexts",
-			engine.Bytes(oldest.bytes), engine.Bytes(held), engine.Bytes(p.memory))})
+			engine.Bytes(oldest.bytes).Long(), engine.Bytes(held).Long(), engine.Bytes(p.memory))})
 		return
 	}
 	// Answers are being read, or a run is about to give something back.
+}
+
+// youngest finds who is to give back what it holds, so that a waiter can go on: the
+// youngest run that can begin again, and the youngest that can't, but is stopped as
+// well. Both are younger than what the waiter is of, or wait for what others compute:
+// maybe for this very one. p.mu is held.
+func (p *permits) youngest(w *waiter) (repeatable, stopped *share) {
+	for s := range p.runs {
+		if s.ending {
+			return s, nil
+		}
+		waits := s.active.Load() > 0 && s.active.Load() == s.waiting.Load()+s.thinks.Load()
+		switch {
+		case s.cancel == nil || s.held.Load() == 0 || s == w.run:
+		case !s.after(w.order.age, w.order.run) && (s.thinks.Load() == 0 || !waits || s.age == w.order.age):
+		case s.repeatable:
+			if repeatable == nil || s.after(repeatable.age, repeatable.number) {
+				repeatable = s
+			}
+		case waits && (stopped == nil || s.after(stopped.age, stopped.number)):
+			stopped = s
+		}
+	}
+	return repeatable, stopped
+}
+
+// after reports whether a run began after another one.
+func (s *share) after(age, number uint64) bool {
+	return cmp.Or(cmp.Compare(s.age, age), cmp.Compare(s.number, number)) > 0
 }
 
 // family is what the run holds that a waiter is of, with the runs that it calls by
@@ -236,7 +342,7 @@ func (p *permits) family(w *waiter) (held int64, waits bool) {
 	}
 	waits = true
 	for s := range p.runs {
-		if s.age == w.age {
+		if s.age == w.order.age {
 			held += s.held.Load()
 			waits = waits && s.active.Load() == s.waiting.Load()
 		}
@@ -258,7 +364,7 @@ func (p *permits) oldest() (oldest *waiter) {
 		oldest = p.growing[0]
 	}
 	for w := range p.queues[classNew].each {
-		if oldest == nil || w.age < oldest.age {
+		if oldest == nil || w.order.compare(oldest.order) < 0 {
 			oldest = w
 		}
 	}

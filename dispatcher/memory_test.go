@@ -167,7 +167,7 @@ func TestTheYoungestRunIsDropped(t *testing.T) {
 		var dropped []int
 		var held [3]*instance // whose answers are not used up
 		for n := range shares {
-			p.enter(&shares[n], func() { dropped = append(dropped, n) })
+			p.enter(&shares[n], func(error) { dropped = append(dropped, n) })
 			i := p.growingInstance(t, &shares[n])
 			p.end(i, 0)
 			i = p.growingInstance(t, &shares[n])
@@ -214,7 +214,8 @@ func TestARunThatNeedsTooMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := testPermits(nil)
 		var s share
-		p.enter(&s, func() { t.Error("the only run is dropped") })
+		s.serial = true
+		p.enter(&s, func(error) { t.Error("the only run is dropped") })
 		held := p.growingInstance(t, &s)
 		if err := <-held.asks(t.Context(), 800<<10); err != nil {
 			t.Fatal(err)

@@ -79,7 +79,7 @@ type waiter struct {
 	bytes   int64 // of memory that comes with the permit, or before it
 	least   int64 // what it could start with, if there is no other way; 0: not with less
 	run     *share
-	age     uint64
+	order   order
 	owner   *instance     // who has started, and waits for memory; nil for others
 	granted bool          // guarded by permits.mu
 	err     error         // why it is not granted; guarded by permits.mu
@@ -102,8 +102,7 @@ type instance struct {
 	patient bool      // it waits to start as long as its context lasts, and takes no place
 	alive   bool      // it has started and not ended
 	run     *share    // of the run that it is part of, or nil
-	age     uint64    // of what it belongs to
-	number  uint64    // when it started, among all; its worker's next ones have the same
+	order   order     // its worker's next ones have the same
 	began   time.Time // when it got its first permit
 	worker  *worker   // that runs it, until it has ended; or nil
 }
@@ -139,13 +138,7 @@ var errStopped = errors.New("the server stops")
 // end must be called; otherwise it holds nothing, and the error is a fault.
 func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	p.mu.Lock()
-	if i.number == 0 {
-		p.ages++
-		i.number = p.ages
-		if i.age = i.number; i.run != nil {
-			i.age = i.run.age
-		}
-	}
+	p.arrive(i)
 	if p.startNow(i, bytes) {
 		return nil
 	}
@@ -178,15 +171,21 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	timer := w.clock(timeout)
 	var fault error
 	taken := false
-	select {
-	case <-w.ready:
-		taken = true
-	case <-ctx.Done():
-		fault = gone(ctx)
-	case <-timer:
-		fault = overload(fmt.Sprintf("no worker and memory came free within %s; try again later, or give the server more of them", timeout), nil)
-	case <-p.stopped:
-		fault = overload("the server is shutting down; try again elsewhere or later", ErrClosed)
+	for !taken && fault == nil {
+		select {
+		case <-w.ready:
+			taken = true
+		case <-ctx.Done():
+			fault = gone(ctx)
+		case <-timer:
+			if i.run != nil && i.run.root().started.Load() {
+				timer = nil // another instance of the invocation has started: it has begun
+				continue
+			}
+			fault = overload(fmt.Sprintf("no worker and memory came free within %s; try again later, or give the server more of them", timeout), nil)
+		case <-p.stopped:
+			fault = overload("the server is shutting down; try again elsewhere or later", ErrClosed)
+		}
 	}
 	w.timer.Stop()
 
@@ -232,6 +231,11 @@ func (p *permits) startNow(i *instance, bytes int64) bool {
 func (i *instance) take(bytes int64) {
 	now := time.Now()
 	i.holds, i.alive, i.began, i.since, i.bytes = true, true, now, now, bytes
+	if i.run != nil {
+		if root := i.run.root(); !root.started.Load() {
+			root.started.Store(true)
+		}
+	}
 }
 
 // enterQueue counts an invocation of tenant as waiting for something else than
@@ -499,7 +503,7 @@ func (p *permits) waiter(c class, i *instance, bytes int64) *waiter {
 		w = &waiter{ready: make(chan struct{}, 1)}
 		w.place.value = w
 	}
-	w.class, w.line, w.bytes, w.least, w.run, w.age = c, i.line(c), bytes, i.least, i.run, i.age
+	w.class, w.line, w.bytes, w.least, w.run, w.order = c, i.line(c), bytes, i.least, i.run, i.order
 	return w
 }
 

@@ -44,7 +44,7 @@ func TestPhasesAreCounted(t *testing.T) {
 		a.Release()
 	}
 	const instances = 1500 // more than are added up before they are counted
-	r := b.newRun(t.Context(), "default", 0, new(share), true)
+	r := b.newRun(t.Context(), "default", 0, new(share))
 	if _, err := r.do(newBound(chain(1, b.unary(), shard.Each, b.references), b.callees), []data.Set{{Name: "s0", Items: some(instances)}}); err != nil {
 		t.Fatal(err)
 	}

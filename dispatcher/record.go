@@ -13,8 +13,8 @@ import (
 	"pappus/engine"
 )
 
-// Record is what happened in one run of a composition. It is complete once the
-// run has ended; until then it is a copy of what has happened so far.
+// Record is what happened in one run of a composition that has ended. If it had to
+// begin again, it is what happened the last time, since it first began.
 type Record struct {
 	ID          string
 	Composition string // NAME@NUMBER
@@ -24,7 +24,7 @@ type Record struct {
 	Usage       engine.Usage
 	Err         error // how it failed; nil if it has not
 
-	Applications []ApplicationRecord // in the order in which they began
+	Applications []ApplicationRecord // in the order in which one of their instances first ended
 	Dropped      int                 // instances beyond MaxRecorded, of which nothing is kept
 }
 
@@ -43,6 +43,7 @@ type InstanceRecord struct {
 	Ended   time.Duration
 	In, Out int64 // bytes of its inputs and outputs
 	Fuel    int64
+	Item    string           // which items it is about, or which key; "" if it gets whole sets
 	Fault   engine.FaultKind // "" if it ended well
 }
 
@@ -60,7 +61,7 @@ const (
 const (
 	recordBytes      = 1 << 10
 	applicationBytes = 64
-	instanceBytes    = 80
+	instanceBytes    = 96
 )
 
 // bytes estimates what the record takes in memory.
@@ -68,6 +69,9 @@ func (r *Record) bytes() int {
 	n := recordBytes + cap(r.Applications)*applicationBytes
 	for _, a := range r.Applications {
 		n += len(a.Name) + len(a.Callee) + cap(a.Instances)*instanceBytes
+		for _, i := range a.Instances {
+			n += len(i.Item)
+		}
 	}
 	if f := new(engine.Fault); errors.As(r.Err, &f) {
 		n += len(f.Detail) + len(f.Stderr)
@@ -146,8 +150,8 @@ func (rec *recorder) label(app *application) string {
 
 // executed is the record of an instance that has just ended. Unlike the others it
 // needs no lock.
-func (rec *recorder) executed(number int, queued time.Duration, in []data.Set, a *Answer, err error) InstanceRecord {
-	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in)}
+func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) InstanceRecord {
+	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in), Item: app.items(in)}
 	i.Started = i.Ended
 	if err != nil {
 		i.Fault = engine.KindOf(err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,35 +32,40 @@ const (
 // functions are none of their business: see calling.
 type run struct {
 	d           *Dispatcher
-	ctx         context.Context
+	caller      context.Context // of the invocation
+	ctx         context.Context // ends when the run has to
 	cancel      context.CancelCauseFunc
 	tenant      string
 	parallelism int
 	limits      RunLimits
+	began       time.Time // also if it has begun again since
+	serial      bool      // it does one thing at a time
 
-	mu      sync.Mutex
-	wake    sync.Cond // for the first worker, who waits when there is nothing to do
-	workers int       // besides the first one
-	idle    bool      // the first one waits
-	active  int       // instances that are being executed
-	started bool      // an instance has been: later ones wait as long as the run may take
-	opened  bool      // an instance has ended: later ones wait in the run's own line
-	ready   ready
-	stop    *failure
-	outputs []data.Set // of the composition, once it is done
-	done    bool
-	usage   engine.Usage
-	share   *share
-	queue   time.Duration // how long the first instance waited, and for its program
-	prepare time.Duration
-	held    map[*data.Item]*Answer // answers that somebody will have read, by what lies in them
-	inPlace map[*Answer]struct{}   // answers that are read, and not separate
-	small   int64                  // bytes that all others are charged
-	unread  []*Answer              // that nobody reads any more, to be released
-	record  *recorder              // nil if nobody wants to see what happened
-	spare   []*Answer              // room for the next of them
-	params  []shard.Param          // room for describing an application
-	calling calling                // I/O functions
+	mu        sync.Mutex
+	wake      sync.Cond // for the first worker, who waits when there is nothing to do
+	workers   int       // besides the first one
+	idle      bool      // the first one waits
+	active    int       // instances that are being executed
+	started   bool      // an instance has been: later ones wait as long as the run may take
+	opened    bool      // an instance has ended: later ones wait in the run's own line
+	ready     ready
+	depths    []nested // by depth of nesting
+	outermost *flow
+	stop      *failure
+	outputs   []data.Set // of the composition, once it is done
+	done      bool
+	usage     engine.Usage
+	share     *share
+	queue     time.Duration // how long the first instance waited, and for its program
+	prepare   time.Duration
+	held      map[*data.Item]*Answer // answers that somebody will have read, by what lies in them
+	inPlace   map[*Answer]struct{}   // answers that are read, and not separate
+	small     int64                  // bytes that all others are charged
+	unread    []*Answer              // that nobody reads any more, to be released
+	record    *recorder              // nil if nobody wants to see what happened
+	spare     []*Answer              // room for the next of them
+	params    []shard.Param          // room for describing an application
+	calling   calling                // I/O functions
 }
 
 // failure is how an instance failed, and where.
@@ -85,30 +91,30 @@ var errRunStopped = errors.New("the run has failed")
 // because others need the memory that its outputs hold.
 var errRunDropped = errors.New("the run is dropped for want of memory")
 
+// errRunCrowded is the cause with which a run ends that can't begin again, because
+// there is no memory for it to go on.
+var errRunCrowded = errors.New("the run has no memory to go on")
+
 // errRunTime is the cause with which a run ends that took too long.
 var errRunTime = errors.New("the run took too long")
 
 // newRun prepares a run, with its share of the memory. It must be released.
-func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int, s *share, pure bool) *run {
+func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int, s *share) *run {
 	r := &run{
 		d: d, tenant: tenant, parallelism: cmp.Or(parallelism, DefaultParallelism), limits: d.config.Load().Run,
-		share: s,
+		share: s, began: time.Now(), caller: ctx,
 	}
 	r.wake.L = &r.mu
 	r.calling.tree, r.calling.ticket.tenant, r.calling.ticket.granted = new(callTree), tenant, r.slotted
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	var drop func()
-	if pure {
-		drop = func() { r.cancel(errRunDropped) }
-	}
-	d.permits.enter(s, drop)
+	r.serial = d.permits.enter(s, r.cancel)
 	return r
 }
 
 // do runs a resolved composition on arranged inputs to its end, on this
 // goroutine and on others. The outputs are there until release.
 func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
-	timer := time.AfterFunc(r.limits.Time, func() { r.cancel(errRunTime) })
+	timer := time.AfterFunc(r.limits.Time-time.Since(r.began), func() { r.cancel(errRunTime) })
 	defer timer.Stop()
 	defer r.cancel(nil)
 	// The first worker waits on a condition, which a context can't end.
@@ -120,7 +126,14 @@ func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
 	defer unhook()
 
 	r.mu.Lock()
-	r.begin(b, b.entry(), inputs, nil, 0)
+	for _, s := range inputs {
+		if len(s.Items) > r.limits.Items {
+			r.stopAt(nil, 0, &engine.Fault{Kind: engine.FaultLimitItems, Application: b.graph.Entry().Name, Detail: fmt.Sprintf("the set %s has more than %d items", s.Name, r.limits.Items)})
+		}
+	}
+	if r.stop == nil {
+		r.begin(b, b.entry(), inputs, nil, 0)
+	}
 	r.work(true)
 	for r.workers > 0 {
 		r.wake.Wait()
@@ -165,14 +178,32 @@ func (r *run) release() {
 // ended is why a run that has neither failed nor come to its end is over.
 func (r *run) ended() error {
 	switch cause := context.Cause(r.ctx); {
+	case r.caller.Err() != nil: // maybe a run that calls this one by name, and has a cause of its own
+		return gone(r.caller)
 	case errors.Is(cause, errRunDropped):
 		return errRunDropped
+	case errors.Is(cause, errRunCrowded):
+		return overload("other runs need the memory that this one holds, and it has called I/O functions, so it can't begin again; try again later, or give the server more memory", nil)
 	case errors.Is(cause, errRunTime):
-		return &engine.Fault{Kind: engine.FaultLimitTime, Detail: fmt.Sprintf("the run did not end within %s", r.limits.Time)}
+		return &engine.Fault{Kind: engine.FaultLimitTime, Application: r.unfinished(), Detail: fmt.Sprintf("the run did not end within %s", r.limits.Time)}
 	case cause != nil:
 		return gone(r.ctx)
 	}
 	return errors.New("a run has nothing left to do and no outputs") // a defect
+}
+
+// unfinished names the first of the run's own applications that has begun and not
+// ended; "" if there is none. r.mu is held.
+func (r *run) unfinished() string {
+	if r.outermost == nil {
+		return ""
+	}
+	for i := range r.outermost.apps {
+		if app := &r.outermost.apps[i]; app.next > 0 && (!app.closed || app.ended < app.count) {
+			return app.name()
+		}
+	}
+	return ""
 }
 
 // over reports whether nothing is to be begun any more. r.mu is held.
@@ -195,6 +226,9 @@ func (r *run) work(first bool) {
 			continue
 		}
 		app := r.ready[0]
+		if r.full(app) {
+			continue
+		}
 		if b, composition := app.composition(); b != nil {
 			number, _ := r.begun(&r.ready, app, 1)
 			w.inputs = app.inputs(number, w.inputs[:0])
@@ -258,7 +292,7 @@ func (a *Answer) separate() bool { return a.lent == nil && a.result.Detached() }
 
 // hire starts another worker if there is something for it to do. r.mu is held.
 func (r *run) hire() {
-	if len(r.ready) == 0 || r.workers+1 >= r.d.permits.total {
+	if len(r.ready) == 0 || r.serial || r.workers+1 >= r.d.permits.total {
 		return
 	}
 	r.workers++
@@ -320,7 +354,7 @@ func (r *run) leave(app *application, number int, a *Answer) {
 		}
 		r.inPlace[a] = struct{}{}
 	}
-	if r.share.held.Add(a.holds()) > r.limits.Bytes {
+	if r.share.held.Add(a.holds()) > r.limits.Bytes && !r.d.permits.slower(r.share) {
 		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: heldMore(r.limits.Bytes)})
 	} else {
 		r.made(app, number, a.Outputs, a)
@@ -409,8 +443,17 @@ func located(app *application, number int, in []data.Set, err error) error {
 	}
 	at := *fault
 	at.Application, at.Instance = app.name(), number
-	if items := app.items(in); items != "" {
-		at.Item = items
+	var items []string
+	if own := app.items(in); own != "" {
+		items = append(items, own)
+	}
+	for f := app.flow; f.parent != nil; f = f.parent.flow { // which instance of the compositions around it
+		if outer := f.parent.items(f.parent.inputs(f.number, nil)); outer != "" {
+			items = append(items, outer)
+		}
+	}
+	if len(items) > 0 {
+		at.Item = strings.Join(items, ", of ")
 	}
 	return &at
 }

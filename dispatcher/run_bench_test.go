@@ -87,7 +87,7 @@ func BenchmarkRun(b *testing.B) {
 			items := some(c.items)
 			b.ReportAllocs()
 			for b.Loop() {
-				r := bench.newRun(b.Context(), "default", 0, new(share), true)
+				r := bench.newRun(b.Context(), "default", 0, new(share))
 				if _, err := r.do(newBound(c.graph, bench.callees), []data.Set{{Name: "s0", Items: items}}); err != nil {
 					b.Fatal(err)
 				}

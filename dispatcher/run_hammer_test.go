@@ -52,7 +52,7 @@ func TestManyRuns(t *testing.T) {
 					time.AfterFunc(time.Duration(rand.IntN(3000))*time.Microsecond, cancel)
 				}
 				graph := chain(3, b.unary(), shard.Each, b.references)
-				r := b.newRun(ctx, "default", 0, new(share), true)
+				r := b.newRun(ctx, "default", 0, new(share))
 				_, err := r.do(newBound(graph, b.callees), []data.Set{{Name: "s0", Items: some(20)}})
 				outcome := 0
 				switch {

@@ -319,7 +319,7 @@ func testRunFails(t *testing.T, workers int, failing func(runFunc) runFunc) {
 		}
 		items = append(items, data.NewItem(fmt.Sprint("item", i), 7, content))
 	}
-	r := b.newRun(t.Context(), "default", 0, new(share), true)
+	r := b.newRun(t.Context(), "default", 0, new(share))
 	_, err := r.do(newBound(g, b.callees), []data.Set{{Name: "in", Items: items}})
 	var fault *engine.Fault
 	if !errors.As(err, &fault) || fault.Kind != engine.FaultTrap || fault.Application != "first" {

@@ -44,7 +44,7 @@ type runs struct {
 
 // chained does one of the runs.
 func (b *runBench) chained(ctx context.Context, c runs) error {
-	r := b.newRun(ctx, c.tenant, 0, new(share), true)
+	r := b.newRun(ctx, c.tenant, 0, new(share))
 	_, err := r.do(newBound(chain(c.applications, b.unary(), shard.Each, b.references), b.callees), []data.Set{{Name: "s0", Items: some(c.items)}})
 	if err == nil {
 		r.release()

@@ -12,7 +12,7 @@ import (
 
 // RunLimits bound one run of a composition. Zero values stand for the defaults.
 type RunLimits struct {
-	Applications int           // with all that is nested, as often as it is applied; default 10,000
+	Applications int           // of the graph with all that is nested, as often as it stands there; default 10,000
 	Instances    int           // of one application; default 10,000
 	Items        int           // of one set; default 1,000,000
 	Bytes        int64         // that outputs hold which are not used up; default half of the memory for contexts

@@ -79,10 +79,9 @@ func (w *worker) found(short bool) {
 // turn is the permit of an instance that has ended, with its memory, for the next
 // one of a batch.
 type turn struct {
-	held   bool
-	bytes  int64
-	number uint64
-	age    uint64
+	held  bool
+	bytes int64
+	order order
 }
 
 // done is how an instance ended.
@@ -117,7 +116,7 @@ func (r *run) take(w *worker, app *application) {
 // some too, and the last ones are taken one by one. What they leave must be little
 // beside what the run may still hold. r.mu is held.
 func (r *run) batch(app *application) int {
-	if app.ended == 0 || app.keeps > detachBytes {
+	if r.serial || app.ended == 0 || app.keeps > detachBytes {
 		return 1
 	}
 	workers := r.d.permits.total
@@ -143,7 +142,7 @@ func (w *worker) perform(inv Invocation) {
 		}
 		d.answer, d.err = r.d.runFunction(r.ctx, &inv)
 		if r.record != nil {
-			d.record = r.record.executed(d.number, queued, d.in, d.answer, d.err)
+			d.record = r.record.executed(app, d.number, queued, d.in, d.answer, d.err)
 		}
 		w.done = append(w.done, d)
 		if !w.turn.held {
@@ -227,7 +226,7 @@ func (w *worker) borrow(i *instance, keep int64) bool {
 	if p := i.permits; p.waiting.Load() > 0 || p.hungry.Load() {
 		return false
 	}
-	w.turn = turn{held: true, bytes: i.bytes - keep, number: i.number, age: i.age}
+	w.turn = turn{held: true, bytes: i.bytes - keep, order: i.order}
 	i.holds, i.alive, i.bytes, i.worker = false, false, keep, nil
 	return true
 }
@@ -240,7 +239,7 @@ func (w *worker) lend(i *instance, bytes int64) bool {
 	}
 	t := w.turn
 	w.turn = turn{}
-	i.holds, i.alive, i.began, i.since, i.bytes, i.number, i.age = true, true, w.last, w.last, t.bytes, t.number, t.age
+	i.holds, i.alive, i.began, i.since, i.bytes, i.order = true, true, w.last, w.last, t.bytes, t.order
 	if t.bytes >= bytes {
 		return true
 	}

@@ -137,6 +137,14 @@ func folders(t *testing.T) map[string]tree {
 		},
 		"callall/cases/no-line": fails(tree{"in/jobs/a": []byte("wordcount text")}),
 
+		"httpmake/cases/two-lists": {
+			"in/uris/a": []byte("http://a.example/x?y\r\n\nhttps://b.example"), "in/uris/b": []byte("http://c\n"),
+			"out/requests/a-1": []byte("GET http://a.example/x?y HTTP/1.1\n\n"), "out/requests/a-2": []byte("GET https://b.example HTTP/1.1\n\n"), "out/requests/b-1": []byte("GET http://c HTTP/1.1\n\n"),
+		},
+		"httpmake/cases/none":    {"case.json": []byte("{}\n")},
+		"httpmake/cases/blank":   fails(tree{"in/uris/a": []byte("http://a/ HTTP/1.1\n")}),
+		"httpmake/cases/control": fails(tree{"in/uris/a": []byte("http://a/\rx\n")}),
+
 		"sum/cases/several":       {"in/numbers/a": []byte("1 2\n3\n"), "in/numbers/b": []byte("\t40\r\n"), "in/numbers/c": {}, "out/total/total": []byte("46\n")},
 		"sum/cases/none":          {"out/total/total": []byte("0\n")},
 		"sum/cases/largest":       {"in/numbers/a": []byte("18446744073709551614"), "in/numbers/b": []byte("1"), "out/total/total": []byte("18446744073709551615\n")},

@@ -41,14 +41,21 @@ same() {
 	note "ok: the same bytes as $2"
 }
 
-[ -x bin/pappus ] || fail 'bin/pappus is not there; build it with: make build'
+for program in pappus logserver; do
+	[ -x "bin/$program" ] || fail "bin/$program is not there; build it with: make build demo"
+done
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/pappus-demo.XXXXXX")
 server=
+logservers=()
 finish() {
 	local status=$?
 	trap - EXIT
 	trap '' INT TERM
+	for each in "${logservers[@]}"; do
+		kill "$each" 2>/dev/null || true
+		wait "$each" 2>/dev/null || true
+	done
 	if [ -n "$server" ]; then
 		kill "$server" 2>/dev/null || true
 		wait "$server" || { status=$?; printf 'demo: the server ended with %s\n' "$status" >&2; }
@@ -64,12 +71,26 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# Servers write one line to their standard output, once they take requests.
+mkfifo "$dir/says"
+
+title 'Three machines with logs'
+note 'Each hands out the same folder by HTTP here. They are on this machine, where functions may connect to nothing unless it is allowed.'
+allowed=
+for n in 1 2 3; do
+	printf '  $ bin/logserver samples/logcount/cases/errors/in/logs\n'
+	bin/logserver samples/logcount/cases/errors/in/logs >"$dir/says" &
+	logservers+=("$!")
+	read -r -t 30 line <"$dir/says" || fail 'a log server did not start'
+	printf '    %s\n' "$line"
+	logs[n]=${line#listening on }
+	allowed+=${allowed:+,}${logs[n]#http://}
+done
+
 title 'A server'
 note 'All that it keeps is in one folder; port 0 takes a free one.'
-printf '  $ bin/pappus serve --listen 127.0.0.1:0 --data %s/data\n' "$dir"
-# The server writes one line to its standard output, once it takes requests.
-mkfifo "$dir/says"
-bin/pappus serve --listen 127.0.0.1:0 --data "$dir/data" >"$dir/says" 2>"$dir/log" &
+printf '  $ bin/pappus serve --listen 127.0.0.1:0 --data %s/data --egress-allow %s\n' "$dir" "$allowed"
+bin/pappus serve --listen 127.0.0.1:0 --data "$dir/data" --egress-allow "$allowed" >"$dir/says" 2>"$dir/log" &
 server=$!
 read -r -t 30 line <"$dir/says" || fail 'the server did not start'
 printf '    %s\n' "$line"
@@ -97,6 +118,15 @@ note 'This function has two input sets: the logs, and what to look for.'
 case=samples/sumoccurrence/cases/errors
 show "bin/pappus invoke sumoccurrence --in logs=$case/in/logs --in pattern=text:ERROR --stats"
 same "$dir/stdout" "$case/out/counts/counts"
+
+title 'Count them where they are'
+note 'A list of addresses and a pattern in, a number out: requests are made, sent at the same time, the answers counted, the counts added up.'
+show 'bin/pappus push samples/httpmake/httpmake.wasm'
+show 'bin/pappus push samples/sum/sum.wasm'
+show 'bin/pappus compose push samples/logcount-http/logcount-http.comp --name logcount-http'
+printf '%s\n' "${logs[1]}/web-01.log" "${logs[2]}/web-02.log" "${logs[3]}/db-01/today.log" >"$dir/servers"
+show "bin/pappus invoke logcount-http --in servers=$dir/servers --in pattern=text:ERROR --stats"
+same "$dir/stdout" samples/logcount/cases/errors/out/total/total
 
 title 'Multiply a matrix of 128 × 128 integers by its transpose'
 note '--out writes every item that comes back into a file.'

@@ -274,6 +274,34 @@ func TestInvokeCompositions(t *testing.T) {
 	}
 }
 
+// An output has the content type of the functions' output that it is of, at
+// whatever depth.
+func TestContentTypesOfCompositions(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": [{"name": "x", "content_type": "text/markdown"}]}`)
+	s.put(t, "plain", "echo", echoes)
+	s.compose(t, "chain", chain)
+	s.compose(t, "outer", `function chain(in) => (out);
+composition inner(a) => (b) { chain(in = all a) => (b = out); }
+composition outer(a) => (b, a) { inner(a = each a) => (b = b); }`)
+	s.compose(t, "last", `function echo(a) => (x);
+function plain(a) => (x);
+composition last(in) => (out) {
+	echo(a = all in) => (middle = x);
+	plain(a = all middle) => (out = x);
+}`)
+	for ref, want := range map[string]string{"echo": "text/markdown", "chain": "text/markdown", "last": typeBytes} {
+		w := s.ask(t, http.MethodPost, "/v1/invoke/"+ref, "", "# hello")
+		if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || got != want {
+			t.Errorf("%s: %d, content type %q, want %q", ref, w.Code, got, want)
+		}
+	}
+	got := decodeBody[api.Composition](t, s.ask(t, http.MethodGet, "/v1/compositions/outer", "", ""))
+	if got.Outputs[0].ContentType != "text/markdown" || got.Outputs[1].ContentType != "" {
+		t.Errorf("%+v", got.Outputs)
+	}
+}
+
 // The failure of an instance says where it was.
 func TestFaultsInCompositions(t *testing.T) {
 	s := newServer(t)

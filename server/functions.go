@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -121,7 +122,7 @@ func (s *Server) answerVersion(x *exchange, status int, v *registry.Version) err
 	if err != nil {
 		return err
 	}
-	return x.writeJSON(status, document(v, tags))
+	return x.writeJSON(status, s.document(x, v, tags))
 }
 
 // tags are those of a name, none if it was deleted in between, which does not
@@ -136,9 +137,13 @@ func (s *Server) tags(x *exchange, name string) (map[string]int64, error) {
 }
 
 // document is a version's JSON.
-func document(v *registry.Version, tags map[string]int64) any {
+func (s *Server) document(x *exchange, v *registry.Version, tags map[string]int64) any {
 	if v.Kind == registry.KindComposition {
-		return describeComposition(v, tags)
+		c := describeComposition(v, tags)
+		if broken := s.dispatcher.Broken(x.r.Context(), v); broken != nil {
+			c.Broken = broken.Error()
+		}
+		return c
 	}
 	return describe(v, tags)
 }
@@ -172,10 +177,20 @@ func (s *Server) resolveKind(x *exchange, kind registry.Kind) (*registry.Version
 	switch {
 	case errors.As(err, &missing) && missing.What == string(registry.KindFunction): // which stands for both
 		return nil, &registry.NotFoundError{What: string(kind), Name: missing.Name}
+	case err == nil && v.Kind == registry.KindIO:
+		return nil, ioFunctionProblem(v, kind)
 	case err == nil && v.Kind != kind:
 		return nil, &registry.NotFoundError{What: string(kind), Name: v.Name, Other: v.Kind}
 	}
 	return v, err
+}
+
+// ioFunctionProblem says what an I/O function is, which nobody registered.
+func ioFunctionProblem(v *registry.Version, kind registry.Kind) error {
+	p := missingProblem(&registry.NotFoundError{What: string(kind), Name: v.Name, Other: v.Kind})
+	p.Detail += fmt.Sprintf(": %s(%s) => (%s)", v.Name, strings.Join(names(v.Signature.Inputs), ", "), strings.Join(names(v.Signature.Outputs), ", "))
+	p.Hint = "It is a part of the server: apply it in a composition by its name, or invoke it; docs/compositions.md describes it."
+	return p
 }
 
 // change is how the request wants a change of something of that kind.
@@ -232,7 +247,7 @@ func (s *Server) list(x *exchange, kind registry.Kind) error {
 		if err != nil {
 			return err
 		}
-		body.Items = append(body.Items, document(v, tags))
+		body.Items = append(body.Items, s.document(x, v, tags))
 	}
 	return x.writeJSON(http.StatusOK, body)
 }
@@ -262,7 +277,7 @@ func (s *Server) listVersions(x *exchange, kind registry.Kind) error {
 	}
 	body := page{Items: make([]any, 0, len(versions)), Next: next}
 	for _, v := range versions {
-		body.Items = append(body.Items, document(v, tags))
+		body.Items = append(body.Items, s.document(x, v, tags))
 	}
 	return x.writeJSON(http.StatusOK, body)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"pappus/dispatcher/composition"
 	"pappus/engine"
 	"pappus/registry"
+	"pappus/server/problem"
 )
 
 // formText is the form of pictures for people.
@@ -47,20 +49,33 @@ type composeSource struct {
 }
 
 func (c *commandLine) readComposition(file string) (composeSource, error) {
-	if file == "-" {
-		text, err := io.ReadAll(io.LimitReader(c.stdin, composition.MaxSource+1))
-		return composeSource{file, string(text)}, err
+	text, err := c.readSource(file)
+	if strings.HasPrefix(text, wasmMagic) {
+		err = fmt.Errorf("%s is a WebAssembly module, and no composition", file)
+		return composeSource{}, &failure{Exit: exitRejected, Message: err.Error(), Kind: string(problem.InvalidComposition), Hint: "register a function with: pappus push FILE", err: err}
+	}
+	return composeSource{file, text}, err
+}
+
+// wasmMagic is how every module begins.
+const wasmMagic = "\x00asm"
+
+func (c *commandLine) readSource(file string) (string, error) {
+	const most = composition.MaxSource + 1 // one more is an error of the source
+	if file == sourceStdin {
+		text, err := io.ReadAll(io.LimitReader(c.stdin, most))
+		return string(text), err
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return composeSource{}, err
+		return "", err
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return composeSource{}, fail(exitFile, &fs.PathError{Op: "read", Path: file, Err: syscall.EISDIR}, "name the file in it")
+		return "", fail(exitFile, &fs.PathError{Op: "read", Path: file, Err: syscall.EISDIR}, "name the file in it")
 	}
-	text, err := io.ReadAll(io.LimitReader(f, composition.MaxSource+1)) // one more is an error of the source
-	return composeSource{file, string(text)}, err
+	text, err := io.ReadAll(io.LimitReader(f, most))
+	return string(text), err
 }
 
 // name is under which a script is drawn if nothing says otherwise.
@@ -135,7 +150,7 @@ named, or with --offline, its declarations are believed. FILE is - for stdin.`,
 		Example: `  pappus compose check count.comp
   pappus compose check count.comp --name CountWords --offline
   pappus compose check count.comp --json`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			source, err := c.readComposition(args[0])
 			if err != nil {
@@ -248,7 +263,7 @@ func (c *commandLine) composeShowCommand() *cobra.Command {
 		Example: `  pappus compose show count.comp
   pappus compose show count.comp --format svg > count.svg
   pappus compose show count.comp --format dot | grep label`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			source, err := c.readComposition(args[0])
 			if err != nil {
@@ -301,7 +316,7 @@ for stdin.`,
 		Example: `  pappus compose fmt count.comp
   pappus compose fmt -w count.comp
   pappus compose fmt --check count.comp`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, math.MaxInt),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if write && check {
 				return usage("choose one of them", "--write and --check exclude each other")

@@ -45,7 +45,7 @@ applications, with function NAME = "REFERENCE" (…) => (…);`,
   pappus compose push logcount.comp --name count --tag canary
   pappus compose push logcount.comp --pin
   pappus invoke $(pappus compose push logcount.comp --quiet) --in logs=logs --in pattern=text:ERROR`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := p.check(); err != nil {
 				return err

@@ -20,7 +20,7 @@ import (
 
 // parts are the functions that samples of compositions apply.
 var parts = []string{
-	"callmake", "callread", "image-decode", "image-encode", "image-sheet", "image-thumbnail", "matmac", "matmul", "sum", "sumoccurrence", "wordcount", "wordmerge",
+	"callmake", "callread", "httpmake", "image-decode", "image-encode", "image-sheet", "image-thumbnail", "matmac", "matmul", "sum", "sumoccurrence", "wordcount", "wordmerge",
 }
 
 // isComposition reports whether a sample is one.
@@ -169,7 +169,7 @@ func TestCompositionClient(t *testing.T) {
 	p := serve(t, t.TempDir())
 	p.pushComposition(t, "logcount")
 	source := string(read(t, "../../samples/logcount/logcount.comp"))
-	two, created, err := p.client.PutComposition(t.Context(), "logcount", source+"\ncomposition unused(a) => (a) {}\n", client.CompositionOptions{Tags: []string{"next"}})
+	two, created, err := p.client.PutComposition(t.Context(), "logcount", source+"\nfunction Spare = \"sum\" (numbers) => (total);\n", client.CompositionOptions{Tags: []string{"next"}})
 	if err != nil || created && two.Version != 2 || len(two.Warnings) != 1 {
 		t.Fatalf("%+v %v", two, err)
 	}

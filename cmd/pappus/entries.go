@@ -185,7 +185,12 @@ func versionView() *view[entry] {
 		columns: []column[entry]{
 			{title: "NAME", value: func(v entry) string { return v.Name }},
 			{title: "VERSION", value: func(v entry) string { return fmt.Sprint(v.Version) }},
-			{title: "KIND", value: func(v entry) string { return string(v.Kind) }},
+			{title: "KIND", value: func(v entry) string {
+				if v.composition != nil && v.composition.Broken != "" {
+					return string(v.Kind) + " (broken)"
+				}
+				return string(v.Kind)
+			}},
 			{title: "TAGS", value: func(v entry) string { return tagsOf(v.Tags, v.Version) }},
 			{title: "ENGINE", value: func(v entry) string { return v.Engine }},
 			{title: "SIZE", value: func(v entry) string {

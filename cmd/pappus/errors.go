@@ -164,7 +164,9 @@ func (f *failure) ofProblem(p *client.Problem) {
 	case p.Status < http.StatusInternalServerError:
 		f.Exit = exitRefused
 	}
-	if hint := hintOf(problem.Code(f.Kind)); hint != "" {
+	// A hint that is for this problem alone is better than both.
+	usual, known := problem.Lookup(problem.Code(f.Kind))
+	if hint := hintOf(problem.Code(f.Kind)); hint != "" && (!known || f.Hint == "" || f.Hint == usual.Hint) {
 		f.Hint = hint
 	}
 	if f.Kind == "" && p.Status < http.StatusBadRequest {

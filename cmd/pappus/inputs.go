@@ -38,7 +38,8 @@ const inputHint = "inputs are --in SET=FILE, --in SET/ITEM=FILE or --in SET/ITEM
 // inputHelp is the part of a verb's help that explains --in.
 const inputHelp = `Inputs:
   --in SET=FILE            an item of the file's name
-  --in SET=FOLDER          an item for each file in the folder, in the order of their names
+  --in SET=FOLDER          an item for each file in the folder and in those below it,
+                           named by its path from there, in the order of their names
   --in SET/ITEM=FILE       an item of this name
   --in SET/ITEM@KEY=FILE   and this key (a number); a name that itself ends like this,
                            or in @, has its key behind it: a@1@0 is the item a@1

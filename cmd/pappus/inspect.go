@@ -19,6 +19,7 @@ import (
 
 	"pappus/client"
 	"pappus/data"
+	"pappus/dispatcher/composition"
 	"pappus/engine"
 	"pappus/registry"
 	"pappus/server/problem"
@@ -261,6 +262,7 @@ func compositionRows(c *client.Composition, versions string) []row {
 		{"inputs", paramList(c.Inputs, false)},
 		{"outputs", paramList(c.Outputs, false)},
 		{"created", c.Created.Local().Format(time.RFC3339)},
+		{"broken", c.Broken},
 	}
 	for _, u := range c.Uses {
 		rows = append(rows, row{"applies", fmt.Sprintf("%s (%s) => (%s)", u.Ref, paramList(u.Inputs, u.Open), paramList(u.Outputs, u.Open))})
@@ -323,7 +325,7 @@ func recognise(path string, code []byte) error {
 	what, hint := "it is none that one knows", "build the program for WebAssembly (wasm32), and give the .wasm file"
 	text := bytes.TrimLeft(code[:min(len(code), 1<<10)], " \t\r\n")
 	switch {
-	case bytes.HasPrefix(code, []byte("\x00asm")):
+	case bytes.HasPrefix(code, []byte(wasmMagic)):
 		return nil
 	case len(code) == 0:
 		what, hint = "it is empty", "build it again, and give the .wasm file"
@@ -333,6 +335,11 @@ func recognise(path string, code []byte) error {
 		what = "it is a script"
 	case bytes.HasPrefix(text, []byte("(")), bytes.HasPrefix(text, []byte(";;")):
 		what, hint = "it is WebAssembly text", fmt.Sprintf("convert it with: wat2wasm %s (of wabt), or wasm-tools parse %[1]s -o FILE.wasm", file)
+	case composition.Begins(string(code[:min(len(code), composition.MaxSource)])):
+		what, hint = "it is a composition", fmt.Sprintf("register it with: pappus compose push %s", path)
+		if path != file {
+			hint = "register it with: pappus compose push -"
+		}
 	case compressed(code):
 		what, hint = "it is compressed", "decompress it first"
 	}

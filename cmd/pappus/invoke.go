@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,7 +79,7 @@ application over time. "pappus runs" shows it again.
 			if call.raw == "" && cmd.Flags().Changed("type") {
 				return usage("give the body with --raw, or leave --type out", "--type says what --raw is, and there is none")
 			}
-			body, err := c.invocationBody(&call, mediaType)
+			body, given, err := c.invocationBody(&call, mediaType)
 			if err != nil {
 				return err
 			}
@@ -98,13 +100,14 @@ application over time. "pappus runs" shows it again.
 			case call.out != "":
 				inv.Accept = client.TypeMultipart
 			}
+			c.warnMissing(cmd.Context(), cmd.ErrOrStderr(), cl, args[0], given)
 			answer, err := c.invoke(cmd.Context(), cl, args[0], inv)
 			var failed *client.Problem
 			if errors.As(err, &failed) && failed.RunID != "" {
 				c.showTimeline(cmd.Context(), cl, cmd.ErrOrStderr(), args[0], failed.RunID)
 			}
 			if err != nil {
-				return err
+				return given.named(err)
 			}
 			defer answer.Close()
 			if err := c.showAnswer(answer, &call); err != nil {
@@ -121,7 +124,7 @@ application over time. "pappus runs" shows it again.
 	}
 	call.bind(cmd.Flags())
 	c.bindForm(cmd.Flags(), onlyJSON())
-	c.bindQuiet(cmd.Flags(), "tell nothing of progress")
+	c.bindQuiet(cmd.Flags(), "tell nothing of progress, and of inputs that are not given")
 	cmd.Flags().IntVar(&parallelism, "parallelism", dispatcher.DefaultParallelism, "how many instances `N` anyEach and anyKeyed of a composition may make")
 	cmd.Flags().BoolVar(&traced, "timeline", false, "draw the run of a composition over time on stderr")
 	cmd.Flags().StringVar(&mediaType, "type", "application/octet-stream", "media `TYPE` of --raw; application/json and multipart/form-data bodies hold named sets")
@@ -137,20 +140,29 @@ func (c *commandLine) invoke(ctx context.Context, cl *client.Client, ref string,
 }
 
 // invocationBody makes the body that the flags describe.
-func (c *commandLine) invocationBody(call *callFlags, mediaType string) (client.Body, error) {
+func (c *commandLine) invocationBody(call *callFlags, mediaType string) (client.Body, givenInputs, error) {
 	reader := inputReader{stdin: c.stdin}
 	if call.raw != "" {
 		open, size, err := reader.source(call.raw)
-		return client.Body{Reader: &lazyReader{open: open}, Type: mediaType, Size: size}, err
+		typ, _, _ := mime.ParseMediaType(mediaType) // of what is none the server says so
+		whole := typ == client.TypeJSON || typ == "multipart/form-data"
+		return client.Body{Reader: &lazyReader{open: open}, Type: mediaType, Size: size}, givenInputs{raw: !whole, whole: whole}, err
 	}
 	inputs, err := reader.parse(call.in)
 	if err != nil {
-		return client.Body{}, err
+		return client.Body{}, givenInputs{}, err
+	}
+	g := givenInputs{inputs: inputs}
+	for _, value := range call.in {
+		target, _, _ := strings.Cut(value, "=")
+		set, _, _ := strings.Cut(target, "/")
+		g.sets = append(g.sets, set)
 	}
 	if len(inputs) == 0 {
-		return client.BytesBody([]byte(`{"inputs": {}}`), client.TypeJSON), nil
+		return client.BytesBody([]byte(`{"inputs": {}}`), client.TypeJSON), g, nil
 	}
-	return client.ItemsBody(items(inputs))
+	body, err := client.ItemsBody(items(inputs))
+	return body, g, err
 }
 
 func (c *commandLine) showAnswer(answer *client.Answer, call *callFlags) error {

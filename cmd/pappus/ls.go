@@ -16,7 +16,8 @@ func (c *commandLine) lsCommand() *cobra.Command {
 		Use:   "ls [NAME]",
 		Short: "List functions and compositions, or the versions of one",
 		Long: `Lists the functions and compositions on the server, each as its latest version is,
-or the versions of one of them, the newest first. --quiet prints what other
+or the versions of one of them, the newest first. A composition is broken if what it
+applies is gone, or has other sets; inspect says which. --quiet prints what other
 commands take: names, or those of versions like wordcount@3.`,
 		Example: `  pappus ls
   pappus ls wordcount -o wide

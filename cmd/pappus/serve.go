@@ -189,7 +189,12 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		}
 	}
 
-	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(); err != nil {
+	requests, err := s.outside.client(metrics)
+	if err != nil {
+		return fail(exitFile, err, caBundleHint)
+	}
+	defer requests.Close()
+	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(requests.Functions()...); err != nil {
 		return fmt.Errorf("list the I/O functions: %w", err)
 	}
 	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm}, metrics, log)

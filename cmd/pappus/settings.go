@@ -21,6 +21,7 @@ import (
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/iofuncs/httpio"
 	"pappus/server"
 	"pappus/wasmengine"
 	"pappus/wasmengine/binary"
@@ -37,6 +38,7 @@ type serving struct {
 	tlsCert, tlsKey     string       // files; "": connections are not encrypted
 	certificate         *certificate // what is in them, once the server has read them
 
+	outside  outside
 	server   server.Config
 	dispatch dispatcher.Config
 	wasm     wasmengine.Config
@@ -51,9 +53,10 @@ func newServing() *serving {
 		dispatch: dispatcher.Config{
 			Waiting: 1024, QueueTimeout: 5 * time.Second, CompileTimeout: 30 * time.Second, ProgramBytes: dispatcher.DefaultProgramBytes,
 		},
-		wasm: wasmConfig(),
+		wasm:    wasmConfig(),
+		outside: outside{http: httpio.DefaultLimits()},
 	}
-	d, v := &s.dispatch, &s.server
+	d, v, o := &s.dispatch, &s.server, &s.outside
 	s.settings = settings.New(
 		settings.Setting{Name: "listen", Usage: "address to listen on; port 0 picks a free one", Value: settings.Text(&s.listen, "ADDRESS", checkAddress)},
 		settings.Setting{Name: "data", Usage: "folder for all that is kept; made if it is not there", Value: settings.Text(&s.data, "FOLDER", anyText)},
@@ -91,6 +94,18 @@ func newServing() *serving {
 		settings.Setting{Name: "allow-remote", Usage: "listen for other machines too, without keys", Value: settings.Bool(&v.AllowRemote)},
 		settings.Setting{Name: "shutdown", Usage: "how long what runs may take to finish when the server stops", Value: settings.Time(&v.Shutdown), Live: true},
 
+		settings.Setting{Name: "egress-allow", Usage: "HOST, address or network, and a port if it is one only, that I/O functions may connect to; see docs/io.md", Value: settings.Texts(&o.allow, checkAllowed), Example: "logs.internal:8080"},
+		settings.Setting{Name: "egress-deny", Usage: "the same of what they may not connect to; *: nothing that egress-allow does not name", Value: settings.Texts(&o.deny, checkRule), Example: "198.18.0.0/15"},
+		settings.Setting{Name: "ca-bundle", Usage: "file of authorities (PEM) whose certificates I/O functions accept, besides the system's", Value: settings.Text(&o.caBundle, "FILE", anyText), Example: "/etc/pappus/ca.pem"},
+		settings.Setting{
+			Name: "io-limits", Usage: "limits of I/O functions' calls, like calls=256,tenant-calls=128", Computed: ioPage, Example: "calls=256,tenant-calls=128",
+			Value: settings.Named(func() { d.IO = dispatcher.IOLimits{} }, d.IO.Set),
+		},
+		settings.Setting{
+			Name: "http-limits", Usage: "limits of requests that HTTP makes, like body=64MiB,total=5m", Computed: ioPage, Example: "body=64MiB,total=5m",
+			Value: settings.Named(func() { o.http = httpio.DefaultLimits() }, httpLimitSetter(&o.http)),
+		},
+
 		settings.Setting{Name: "access-log", Usage: "log every request", Value: settings.Bool(&v.AccessLog), Live: true},
 		settings.Setting{Name: "log-format", Usage: "text or json", Value: settings.Choice(&s.logFormat, logFormats()...)},
 		settings.Setting{Name: "log-level", Usage: "debug, info, warn or error", Value: settings.Choice(&s.logLevel, logLevels()...), Live: true},
@@ -102,8 +117,11 @@ func logFormats() []string { return []string{"text", "json"} }
 
 func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
 
-// limitsPage has the defaults of limits.
-const limitsPage = "those of docs/limits.md"
+// limitsPage and ioPage have the defaults of limits.
+const (
+	limitsPage = "those of docs/limits.md"
+	ioPage     = "those of docs/io.md"
+)
 
 // wasmConfig is that of an engine whose compile processes are this program.
 func wasmConfig() wasmengine.Config {
@@ -132,6 +150,10 @@ func (s *serving) showFound() {
 	var run, caps []settings.Pair
 	s.dispatch.RunLimits().Each(func(name, value string) { run = append(run, settings.Pair{Name: name, Value: value}) })
 	s.settings.ShowAll("run-limits", run)
+	var calls []settings.Pair
+	s.dispatch.IOLimits().Each(func(name, value string) { calls = append(calls, settings.Pair{Name: name, Value: value}) })
+	s.settings.ShowAll("io-limits", calls)
+	s.settings.ShowAll("http-limits", httpLimitPairs(s.outside.http))
 	s.wasm.Caps.Each(func(name string, bound *int) {
 		text := strconv.Itoa(*bound)
 		if name == "module" || name == "body" {
@@ -243,6 +265,11 @@ func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
 	if s.tlsCert != "" && s.tlsKey != "" && !wrong["tls-cert"] && !wrong["tls-key"] {
 		if _, err := readCertificate(s.tlsCert, s.tlsKey); err != nil {
 			errs = append(errs, s.mistake("tls-cert", err.Error(), certificateHint))
+		}
+	}
+	if !wrong["ca-bundle"] {
+		if _, err := s.outside.roots(); err != nil {
+			errs = append(errs, s.mistake("ca-bundle", err.Error(), caBundleHint))
 		}
 	}
 	if wrong["data"] {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,6 +15,8 @@ import (
 	"pgregory.net/rapid"
 
 	"pappus/cmd/pappus/internal/settings"
+	"pappus/dispatcher"
+	"pappus/iofuncs/httpio"
 )
 
 // given is a value of each setting as flags say it, and as it stands in a file.
@@ -46,6 +49,11 @@ func given() map[string]struct {
 		"host":            {[]string{"a.example", "b.example"}, "[a.example, b.example]"},
 		"allow-remote":    {[]string{"true"}, "true"},
 		"shutdown":        {[]string{"1s"}, "1s"},
+		"egress-allow":    {[]string{"logs.internal:8080,10.0.0.0/8", "[::1]:80"}, `["logs.internal:8080", 10.0.0.0/8, "[::1]:80"]`},
+		"egress-deny":     {[]string{"*", "*.example.org:443"}, `["*", "*.example.org:443"]`},
+		"ca-bundle":       {[]string{"/ca.pem"}, "/ca.pem"},
+		"io-limits":       {[]string{"calls=7", "tenant-calls=3"}, "{calls: 7, tenant-calls: 3}"},
+		"http-limits":     {[]string{"body=1MiB,total=1m", "redirects=0"}, "{body: 1MiB, total: 1m, redirects: 0}"},
 		"access-log":      {[]string{"true"}, "true"},
 		"log-format":      {[]string{"json"}, "json"},
 		"log-level":       {[]string{"warn"}, "warn"},
@@ -275,4 +283,49 @@ func TestConfigFailure(t *testing.T) {
 	if other := errors.New("other"); configFailure(other) != other { //nolint:errorlint // it is the very same
 		t.Error("another error is changed")
 	}
+}
+
+func TestHTTPLimits(t *testing.T) {
+	limits := httpio.DefaultLimits()
+	set := httpLimitSetter(&limits)
+	for _, p := range httpLimitPairs(limits) {
+		if err := set(p.Name, p.Value); err != nil || limits != httpio.DefaultLimits() {
+			t.Errorf("%+v: %+v, %v", p, limits, err)
+		}
+		for _, bad := range []string{"", "-1", "x", "99999999999999999999", "-1s"} {
+			if err := set(p.Name, bad); err == nil {
+				t.Errorf("%s=%s is accepted", p.Name, bad)
+			}
+		}
+		if err := set(p.Name, "0"); (err == nil) != (p.Name == "redirects") {
+			t.Errorf("%s=0: %v", p.Name, err)
+		}
+		limits = httpio.DefaultLimits()
+	}
+	if err := set("bodies", "1"); err == nil || !strings.Contains(err.Error(), "retry-after") {
+		t.Errorf("%v", err)
+	}
+}
+
+// The page has each limit with its default.
+func TestIOLimitsPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/io.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := httpLimitPairs(httpio.DefaultLimits())
+	(dispatcher.Config{}).IOLimits().Each(func(name, value string) { all = append(all, settings.Pair{Name: name, Value: value}) })
+	for _, p := range all {
+		if !regexp.MustCompile("(?m)^\\| `" + p.Name + "` \\| [^|]+ \\| " + p.Value + " \\|").Match(page) {
+			t.Errorf("%s with the default %s is not on the page", p.Name, p.Value)
+		}
+	}
+}
+
+func TestCheckRules(t *testing.T) {
+	wantMessage(t, "*", checkAllowed("*"), "allows nothing")
+	wantMessage(t, "10.0.0.1/8", checkAllowed("10.0.0.1/8"), "10.0.0.0/8")
+	wantMessage(t, "a", checkAllowed("a"), "")
+	wantMessage(t, "*", checkRule("*"), "")
+	wantMessage(t, "a:0", checkRule("a:0"), "not a port")
 }

@@ -21,13 +21,14 @@ type timeline struct {
 }
 
 // Of a timeline: how wide it is where no terminal says otherwise, how many
-// applications it has, the least characters of a bar, and how many of the slowest
-// instances it names.
+// applications it has, the least characters of a bar, how many of the slowest
+// instances it names, and the most characters of their items.
 const (
 	usualWidth   = 80
 	timelineRows = 40
 	leastBar     = 10
 	namedSlowest = 3
+	mostItem     = 60
 )
 
 // glyphs are what bars are made of.
@@ -104,7 +105,7 @@ func (t timeline) draw(run *client.Run) string {
 	if run.Dropped > 0 {
 		fmt.Fprintf(&b, "without %s that the record leaves out\n", countOf(run.Dropped, "instance"))
 	}
-	b.WriteString("slowest: " + slowest(apps) + "\n")
+	b.WriteString("slowest: " + t.slowest(apps) + "\n")
 	return b.String()
 }
 
@@ -205,22 +206,27 @@ func (t timeline) shortened(name string, most int) string {
 }
 
 // slowest names the instances that ran longest.
-func slowest(apps []client.RunApplication) string {
+func (t timeline) slowest(apps []client.RunApplication) string {
 	type one struct {
 		name   string
 		number int
+		item   string
 		took   float64
 	}
 	var all []one
 	for _, a := range apps {
 		for _, in := range a.Instances {
-			all = append(all, one{a.Name, in.Number, in.EndedMs - in.StartedMs})
+			all = append(all, one{a.Name, in.Number, in.Item, in.EndedMs - in.StartedMs})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b one) int { return cmp.Compare(b.took, a.took) })
 	var list []string
 	for _, o := range all[:min(len(all), namedSlowest)] {
-		list = append(list, fmt.Sprintf("%s instance %d in %s", harmless(o.name), o.number, shortTime(o.took)))
+		item := ""
+		if o.item != "" {
+			item = " (" + t.shortened(harmless(o.item), mostItem) + ")"
+		}
+		list = append(list, fmt.Sprintf("%s instance %d%s in %s", harmless(o.name), o.number, item, shortTime(o.took)))
 	}
 	return strings.Join(list, ", ")
 }

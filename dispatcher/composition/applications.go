@@ -35,7 +35,7 @@ func (p *parser) module() *module {
 				m.compositions = append(m.compositions, c)
 			}
 		default:
-			hint := fmt.Sprintf("a source has declarations that begin with %s or %s; a script begins with %s, %s or %s", wordFunction, wordComposition, wordInput, wordOutput, wordEphemeral)
+			hint := beginnings
 			if p.text(0) == ";" && len(m.compositions) > 0 {
 				hint = "a composition ends with }, and without ;"
 			}
@@ -212,7 +212,14 @@ func (p *parser) application() (a *application, ok bool) {
 // argument reads parameter = [optional] shard set.
 func (p *parser) argument(a *application) bool {
 	param, ok := p.name("the name of a parameter")
-	if !ok || !p.expect("=", "the parameter", "write it like: "+param.text+" = all logs") {
+	hint := "write it like: " + clip(param.text) + " = all logs"
+	if _, isKind := kindOf(param.text); (isKind || param.text == "optional") && p.peek().kind == tokenName {
+		hint = "the function's parameter comes first: parameter = " + clip(param.text) + " " + clip(p.text(0))
+		if _, isKind := kindOf(p.text(0)); isKind && !strings.ContainsAny(p.text(1), "(){},;=:") {
+			hint += " " + clip(p.text(1))
+		}
+	}
+	if !ok || !p.expect("=", "the parameter", hint) {
 		return false
 	}
 	var words []name

@@ -6,19 +6,6 @@ import (
 	"pappus/engine"
 )
 
-// reach marks what the entry applies, at whatever depth.
-func (f *flow) reach() {
-	if f.reached {
-		return
-	}
-	f.reached = true
-	for _, n := range f.nodes {
-		if n.callee != nil && n.callee.nested != nil {
-			n.callee.nested.reach()
-		}
-	}
-}
-
 // graph makes the graph of a module without mistakes.
 func (c *checker) graph() *Graph {
 	b := &builder{graph: &Graph{Format: GraphFormat, References: []Reference{}}, references: map[string]int{}, callees: map[*callee]int{}, built: map[*flow]bool{}}

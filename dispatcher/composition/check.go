@@ -1,6 +1,7 @@
 package composition
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -213,7 +214,7 @@ func declaredParams(names []name) []engine.Param {
 
 // unknown reports that nothing is registered under a reference.
 func (c *checker) unknown(at place, reference string, err *UnknownError) {
-	hint := c.like(reference, err.Near, "see what there is with: pappus ls")
+	hint := c.like(reference, err.Near, cmp.Or(err.Hint, "see what there is with: pappus ls"))
 	if err.Reason != "" {
 		c.fail(at, hint, "%.200s %s", reference, err.Reason)
 	} else {
@@ -334,8 +335,8 @@ func arrows(list []string) string {
 	return strings.Join(list, " -> ")
 }
 
-// chooseEntry finds the composition that the graph is of, and warns of those that it
-// does not need.
+// chooseEntry finds the composition that the graph is of. A source may have others,
+// which are entries under their names.
 func (c *checker) chooseEntry() {
 	if len(c.flows) == 0 {
 		return
@@ -372,19 +373,13 @@ func (c *checker) chooseEntry() {
 		if len(list) > most {
 			list = append(list[:most], "…")
 		}
-		hint, what := "give the name of one of them", "none of the compositions is the entry, as several are not applied by others: %s"
+		hint, what := "say which, with --name NAME or, by HTTP, name=NAME", "none of the compositions is the entry, as several are not applied by others: %s"
 		if c.opts.Name != "" {
 			hint, what = c.like(c.opts.Name, list, "register them under the name of the one that is to be called, or name that one so"), "none of the compositions has the name "+clip(c.opts.Name)+": %s"
 		}
 		c.fail(c.flows[0].decl.name.place, hint, what, strings.Join(list, ", "))
 		c.entry = 0
 		return
-	}
-	c.flows[c.entry].reach()
-	for _, f := range c.flows {
-		if !f.reached && len(c.errors) == 0 {
-			c.warn(f.decl.name.place, "leave it out", "composition %.80s is not applied by %.80s", f.decl.name.text, c.flows[c.entry].decl.name.text)
-		}
 	}
 }
 

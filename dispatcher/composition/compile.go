@@ -43,6 +43,7 @@ type Callee struct {
 type UnknownError struct {
 	Reason string   // why, if it is another reason than that it is not there: "has no tag x"; may be empty
 	Near   []string // names that are registered, of which the likeliest is suggested; need not be all
+	Hint   string   // what to do, if it is another thing than to look at what is registered; may be empty
 }
 
 func (e *UnknownError) Error() string {
@@ -110,6 +111,12 @@ func Compile(ctx context.Context, source string, opts Options) (g *Graph, warnin
 func IsScript(source string) bool {
 	r := newReporter(source)
 	return !r.tooLarge() && newParser(r, lex(r)).isScript()
+}
+
+// Begins reports whether a text begins like a source, of either form.
+func Begins(text string) bool {
+	r := newReporter(text)
+	return !r.tooLarge() && begins(r.firstWord(lex(r)))
 }
 
 // tooLarge reports a source that is not even looked at.

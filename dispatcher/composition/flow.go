@@ -21,10 +21,9 @@ type flow struct {
 	order   []*node  // topological; all of them if there is no cycle
 	outputs []*set
 
-	depth   int  // of compositions in one another, this one included
-	active  bool // while they are counted
-	reached bool // from the entry
-	index   int  // in the graph
+	depth  int  // of compositions in one another, this one included
+	active bool // while they are counted
+	index  int  // in the graph
 }
 
 // set is a set of a composition.
@@ -491,7 +490,13 @@ func (f *flow) checkItem(n *node, at int) {
 	}
 	param := n.callee.ref.Signature.Inputs[n.params[at]].Name
 	hint := fmt.Sprintf("write each %s for an instance an item", clip(arg.set.text))
-	if f.module.script {
+	joined := slices.ContainsFunc(n.app.chain, func(l link) bool { return l.param.text == arg.param.text })
+	switch {
+	case joined: // where each is not possible
+		hint = "see to it that there is exactly one item for each key, and that the join leaves it nowhere empty"
+	case arg.kind.Keys():
+		hint += "; or see to it that there is exactly one for each key"
+	case f.module.script:
 		hint = fmt.Sprintf("write for each one in %[1]s : …, or declare %[1]s as item", clip(arg.set.text))
 	}
 	const mismatch = "%.80s takes exactly one item as %.80s, and %.80s is a set"

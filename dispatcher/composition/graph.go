@@ -93,6 +93,34 @@ func (c *Composition) Signature() engine.Signature {
 	return sig
 }
 
+// Signature is that of the graph's entry, in which an output has the content type
+// of the functions' output that it is of, where that has one.
+func (g *Graph) Signature() engine.Signature {
+	types := make([][]string, len(g.Compositions)) // of the outputs; what is applied stands before
+	for i := range g.Compositions {
+		c := &g.Compositions[i]
+		ofSet := make([]string, len(c.Sets))
+		for j := range c.Nodes {
+			n := &c.Nodes[j]
+			for _, k := range n.Kept {
+				if n.Nested {
+					ofSet[k.Set] = types[n.Callee][k.Output]
+				} else {
+					ofSet[k.Set] = g.References[n.Callee].Signature.Outputs[k.Output].ContentType
+				}
+			}
+		}
+		for _, set := range c.Outputs {
+			types[i] = append(types[i], ofSet[set])
+		}
+	}
+	sig := g.Entry().Signature()
+	for i, typ := range types[len(types)-1] {
+		sig.Outputs[i].ContentType = typ
+	}
+	return sig
+}
+
 // Set is a set of a composition.
 type Set struct {
 	Name string `json:"name"`

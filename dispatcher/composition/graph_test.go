@@ -3,6 +3,9 @@ package composition_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,6 +95,53 @@ func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
 		if _, _, err := composition.Compile(b.Context(), source.String(), composition.Options{Resolver: known}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// Labels of a drawing do not lie on one another.
+func TestLabelsAreApart(t *testing.T) {
+	for _, source := range []string{
+		`function sumoccurrence(logs, pattern) => (count);
+		composition j(orders, customers) => (total) {
+			sumoccurrence(logs = keyed orders, pattern = keyed customers) => (total = count) by logs left pattern;
+		}`,
+		`function F(a, b, c, d) => (x);
+		composition many(first, second, third, fourth) => (one) {
+			F(a = each first, b = anyKeyed second, c = optional keyed third, d = keyed fourth) => (one = x);
+		}`,
+	} {
+		g, _, err := composition.Compile(t.Context(), source, composition.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		picture, err := g.Draw(composition.PictureSVG)
+		if err != nil {
+			t.Fatal(err)
+		}
+		type label struct {
+			x, y float64
+			text string
+		}
+		var labels []label
+		for _, m := range regexp.MustCompile(`class="label" x="([0-9.-]+)" y="([0-9.-]+)">([^<]*)<`).FindAllStringSubmatch(picture, -1) {
+			l := label{text: m[3]}
+			if _, err := fmt.Sscan(m[1], &l.x); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Sscan(m[2], &l.y); err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range labels {
+				const letter, line = 5.5, 11 // pixels
+				if math.Abs(l.x-other.x) < letter*float64(len(l.text)+len(other.text))/2 && math.Abs(l.y-other.y) < line {
+					t.Errorf("%q at %v, %v lies on %q at %v, %v", l.text, l.x, l.y, other.text, other.x, other.y)
+				}
+			}
+			labels = append(labels, l)
+		}
+		if len(labels) < 2 {
+			t.Errorf("there are %d labels", len(labels))
 		}
 	}
 }

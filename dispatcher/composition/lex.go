@@ -167,7 +167,9 @@ func (l *lexer) unexpected(from place, c rune, size int) {
 	case c == '/':
 		hint = "comments begin with # or //, and end with their line"
 	case strings.ContainsRune("-.@", c):
-		hint += `; a function of another name, or of a tag, is declared: function F = "resize-image@prod" (image) => (thumb);`
+		if hint += `; a function of another name, or of a tag, is declared: function F = "resize-image@prod" (image) => (thumb);`; l.script() {
+			hint = "names in a script are letters, digits and _; to apply a function of another name, or of a tag, write the form of applications, which gives it one: docs/compositions.md"
+		}
 	case c == '[' || c == ']':
 		hint = "inputs and outputs stand in ( and )"
 	case c == '\'':
@@ -181,6 +183,9 @@ func (l *lexer) unexpected(from place, c rune, size int) {
 		l.fail(from, hint, "unexpected character %U", c)
 	}
 }
+
+// script reports whether what was cut so far begins a script.
+func (l *lexer) script() bool { return beginsScript(l.firstWord(l.tokens)) }
 
 func isNameStart(c rune) bool { return c == '_' || unicode.IsLetter(c) }
 func isNamePart(c rune) bool {

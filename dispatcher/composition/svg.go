@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/xml"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -178,7 +179,7 @@ func (g *Graph) svg() string {
 // drawn draws one composition and returns its height.
 func drawn(b *strings.Builder, vertices []vertex, edges []edge) float64 {
 	classes := map[vertexKind]string{vertexInput: "input", vertexOutput: "output", vertexFunction: "function", vertexNested: "nested", vertexIO: "io"}
-	labels := make([]int, len(vertices)) // of edges that leave each
+	labels := map[int][]box{} // by the row that they are below
 	for _, e := range edges {
 		from := &vertices[e.from]
 		x, y := from.x, titleRoom+from.y()+boxHeight
@@ -196,10 +197,9 @@ func drawn(b *strings.Builder, vertices []vertex, edges []edge) float64 {
 		b.WriteString("\"/>\n")
 		if e.label != "" {
 			at := &vertices[append(slices.Clone(e.bends), e.to)[0]]
-			part := 0.4 + 0.25*float64(labels[e.from]%2) // neighbours are not on one line
-			labels[e.from]++
-			y := from.y() + boxHeight
-			fmt.Fprintf(b, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", from.x+part*(at.x-from.x), titleRoom+y+part*(at.y()-y), escaped(e.label))
+			label := placed(labels[from.rank], e.label, from, at)
+			labels[from.rank] = append(labels[from.rank], label)
+			fmt.Fprintf(b, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", label.x, titleRoom+label.y, escaped(e.label))
 		}
 	}
 	height := 0.0
@@ -224,6 +224,38 @@ func drawn(b *strings.Builder, vertices []vertex, edges []edge) float64 {
 		height = max(height, v.y()+boxHeight)
 	}
 	return height
+}
+
+// box is where a label lies: its middle, and how wide it is.
+type box struct{ x, y, width float64 }
+
+// labelHeight is how far the lines of labels are apart, and mostCompared with how
+// many labels before it one is compared.
+const (
+	labelHeight  = 12.0
+	mostCompared = 200
+)
+
+// placed finds a place for the label of an edge, as near to the middle as the other
+// labels of the row let it; if they leave none, the middle.
+func placed(others []box, label string, from, to *vertex) box {
+	const letter = 0.75 // of those of boxes
+	others = others[max(0, len(others)-mostCompared):]
+	top := from.y() + boxHeight
+	at := func(part float64) box {
+		return box{from.x + part*(to.x-from.x), top + part*(to.y()-top), letter * textWidth(label)}
+	}
+	for _, part := range [...]float64{0.4, 0.62, 0.84, 0.18} {
+		b := at(part)
+		if !slices.ContainsFunc(others, b.overlaps) {
+			return b
+		}
+	}
+	return at(0.4)
+}
+
+func (b box) overlaps(other box) bool {
+	return math.Abs(b.x-other.x) < (b.width+other.width)/2 && math.Abs(b.y-other.y) < labelHeight
 }
 
 // escaped is text for a document of XML.

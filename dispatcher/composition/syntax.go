@@ -109,12 +109,48 @@ func newParser(r *reporter, tokens []token) *parser {
 	return p
 }
 
-// parse reads a source. What is wrong with it is in the reporter.
+// parse reads a source. What is wrong with it is in the reporter: of something
+// else than a composition, that it is none, and nothing that follows from it.
 func (p *parser) parse() *module {
+	var m *module
+	var nothing bool // was understood
 	if p.isScript() {
-		return p.script()
+		m = p.script()
+		d := m.compositions[0]
+		nothing = len(d.inputs)+len(d.outputs)+len(d.ephemeral)+len(d.apps) == 0
+	} else {
+		m = p.module()
+		nothing = len(m.compositions) == 0
 	}
-	return p.module()
+	if nothing && len(p.errors) > 1 && !begins(p.firstWord(p.tokens)) {
+		p.errors, p.more = nil, false
+		p.reporter.fail(p.tokens[0].place, beginnings, "this is no composition")
+		return new(module)
+	}
+	return m
+}
+
+// beginnings says how sources begin.
+const beginnings = "a source has declarations that begin with " + wordFunction + " or " + wordComposition +
+	"; a script begins with " + wordInput + ", " + wordOutput + " or " + wordEphemeral
+
+// firstWord is the first token that is no comment; empty if there is none.
+func (r *reporter) firstWord(tokens []token) string {
+	for _, t := range tokens {
+		if t.kind != tokenComment {
+			return r.source[t.offset:t.end]
+		}
+	}
+	return ""
+}
+
+// begins reports whether a word can be the first of a source.
+func begins(word string) bool {
+	return word == wordFunction || word == wordComposition || beginsScript(word)
+}
+
+func beginsScript(word string) bool {
+	return word == wordInput || word == wordOutput || word == wordEphemeral
 }
 
 // fail reports an error, unless the line has characters that could not be read: then

@@ -39,6 +39,13 @@ var rules = map[string]rule{
 	"dispatcher/shard/shardtest": {may: []string{"dispatcher/shard", "data"}},
 	"registry":                   {may: []string{"engine", "data"}},
 	"iofuncs":                    {may: []string{"data"}},
+	"iofuncs/httpcache":          {},
+	"iofuncs/egress":             {tests: []string{"iofuncs/egress/egresstest"}},
+	"iofuncs/egress/egresstest":  {},
+	"iofuncs/httpio": {
+		may:   []string{"iofuncs", "iofuncs/egress", "data"},
+		tests: []string{"iofuncs/egress/egresstest"},
+	},
 
 	"engine":            {may: []string{"data"}},
 	"engine/enginetest": {may: []string{"engine", "data"}},
@@ -77,6 +84,7 @@ var rules = map[string]rule{
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
 	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},
 	"internal/contract":   {},
@@ -145,7 +153,7 @@ var dependencies = map[string]dependency{
 		why:   "system calls belong to memory, processors, files, processes and connections",
 	},
 	"golang.org/x/sync": {
-		only:  []string{"cmd/...", "server", "dispatcher", "registry", "wasmengine", "bench/..."},
+		only:  []string{"cmd/...", "server", "dispatcher", "registry", "iofuncs/...", "wasmengine", "bench/..."},
 		tests: true,
 		why:   "the other packages start no goroutines",
 	},
@@ -157,8 +165,12 @@ var dependencies = map[string]dependency{
 		only: []string{"cmd/..."},
 		why:  "only the command line talks to a terminal",
 	},
+	"github.com/cenkalti/backoff": {
+		only: []string{"iofuncs/httpio"},
+		why:  "what may be tried again is known where the request is",
+	},
 	"net/http": {
-		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs", "bench/..."},
+		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},

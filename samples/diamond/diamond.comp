@@ -6,5 +6,5 @@ composition diamond(matrix) => (sum) {
     matmul(matrices = all matrix) => (top = products);
     matmul(matrices = all top) => (left = products);
     matmul(matrices = all top) => (right = products);
-    matmac(a = all left, b = all right, c = all top) => (sum = sum);
+    matmac(a = each left, b = each right, c = each top) => (sum = sum);
 }

@@ -104,6 +104,9 @@ type Composition struct {
 
 	// Warnings Of a registration
 	Warnings []Located `json:"warnings,omitempty"`
+
+	// Broken Why it can't be called at present: what it applies is gone, or has other sets; absent if it can
+	Broken string `json:"broken,omitempty"`
 }
 
 // CompositionPage defines model for CompositionPage.
@@ -315,6 +318,9 @@ type RunInstance struct {
 
 	// Fault How it failed; absent if it ended well
 	Fault string `json:"fault,omitempty"`
+
+	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
+	Item string `json:"item,omitempty"`
 }
 
 // RunPage defines model for RunPage.

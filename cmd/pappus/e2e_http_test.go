@@ -1,0 +1,146 @@
+package main_test
+
+import (
+	"bytes"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"pappus/client"
+	"pappus/samples"
+)
+
+// logServers hands out the logs of a case, each by a server of its own, and
+// returns where.
+func logServers(t *testing.T, handler func(content http.Handler) http.Handler) (uris, hosts []string) {
+	t.Helper()
+	logs, err := fs.Sub(samples.Files(), "logcount/cases/errors/in/logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"web-01.log", "web-02.log", "db-01/today.log"} {
+		s := httptest.NewServer(handler(http.FileServerFS(logs)))
+		t.Cleanup(s.Close)
+		uris = append(uris, s.URL+"/"+name)
+		hosts = append(hosts, strings.TrimPrefix(s.URL, "http://"))
+	}
+	return uris, hosts
+}
+
+func plain(content http.Handler) http.Handler { return content }
+
+// The paper's example: servers and a pattern in, a number out.
+func TestLogsOfServers(t *testing.T) {
+	uris, hosts := logServers(t, plain)
+	p := serve(t, t.TempDir(), "--egress-allow", hosts[0]+","+hosts[1], "--egress-allow", hosts[2])
+	p.pushComposition(t, "logcount-http")
+	list := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(list, []byte(strings.Join(uris, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := read(t, "../../samples/logcount/cases/errors/out/total/total")
+	r := command(t.Context(), t, p.url, "invoke", "logcount-http", "--in", "servers="+list, "--in", "pattern=text:ERROR")
+	if r.exit != 0 || r.stdout != string(want) {
+		t.Errorf("exit code %d: %q, want %q\n%s", r.exit, r.stdout, want, r.stderr)
+	}
+
+	// The same, as the paper's script has it.
+	p.compose(t, "script", `input set serverList
+input item eventPattern
+output item totalSum
+ephemeral set requestSet, logSet, partialSums
+requestSet = httpmake(serverList)
+logSet = for each getRequest in requestSet : system_HTTPGet(getRequest)
+partialSums = for each log in logSet : sumoccurrence(log, eventPattern)
+totalSum = sum(partialSums)
+`)
+	r = command(t.Context(), t, p.url, "invoke", "script", "--in", "serverList="+list, "--in", "eventPattern=text:ERROR")
+	if r.exit != 0 || r.stdout != string(want) {
+		t.Errorf("script: exit code %d: %q, want %q\n%s", r.exit, r.stdout, want, r.stderr)
+	}
+
+	// One of them leads where nobody may go.
+	if err := os.WriteFile(list, []byte(uris[0]+"\nhttp://169.254.169.254/latest/meta-data/\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = command(t.Context(), t, p.url, "invoke", "logcount-http", "--in", "servers="+list, "--in", "pattern=text:ERROR")
+	for _, part := range []string{"egress-refused", "metadata 169.254.169.254/32", "list-2"} {
+		if r.exit == 0 || !strings.Contains(r.stderr, part) {
+			t.Errorf("exit code %d, without %q:\n%s", r.exit, part, r.stderr)
+		}
+	}
+}
+
+// How requests fail that a running server makes.
+func TestHTTPFaults(t *testing.T) {
+	release := make(chan struct{})
+	_, hosts := logServers(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/slow":
+				<-release
+			case "/inside":
+				http.Redirect(w, r, "http://127.0.0.2:1/", http.StatusFound)
+			case "/large":
+				_, _ = w.Write(make([]byte, 2<<20)) // the client may have left
+			}
+		})
+	})
+	defer close(release)
+	p := serve(t, t.TempDir(), "--egress-allow", hosts[0], "--http-limits", "response=100ms,body=1MiB,attempts=1", "--io-limits", "calls=4,tenant-calls=2")
+	at := "http://" + hosts[0]
+	for request, want := range map[string][2]string{
+		at + "/slow":          {"io-timeout", "awaiting response headers"},
+		at + "/inside":        {"egress-refused", "loopback 127.0.0.0/8"},
+		at + "/large":         {"io-failed", "larger than 1048576 bytes"},
+		"http://" + hosts[1]:  {"egress-refused", "egress-allow " + hosts[1]},
+		"ftp://" + hosts[0]:   {"io-failed", "does not begin with http"},
+		"http://127.0.0.1:1/": {"egress-refused", "loopback"},
+	} {
+		for _, name := range []string{"HTTP", "system_HTTPGet"} {
+			item := request
+			if name == "HTTP" {
+				item = "GET " + request + " HTTP/1.1\n\n"
+			}
+			status, _, body := p.do("POST", "/v1/invoke/"+name+"?set=requests", "", item)
+			if status < 400 || !strings.Contains(body, `/`+want[0]+`"`) || !strings.Contains(body, want[1]) {
+				t.Errorf("%s %s: %d %s, want %q", name, request, status, body, want)
+			}
+		}
+	}
+	if status, _, _ := p.do("GET", "/v1/invoke/HTTP?in.requests=x", "", ""); status != http.StatusMethodNotAllowed {
+		t.Errorf("GET of what is not pure: %d", status)
+	}
+}
+
+// A request is made also if nobody wants to know what came of it.
+func TestUnusedAnswers(t *testing.T) {
+	var asked atomic.Int64
+	_, hosts := logServers(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				asked.Add(1)
+			}
+		})
+	})
+	p := serve(t, t.TempDir(), "--egress-allow", hosts[0])
+	p.pushComposition(t, "logcount")
+	p.compose(t, "notify", `function HTTP (requests) => (headers, bodies);
+function Sum = "sum" (numbers) => (total);
+composition notify(requests, numbers) => (total) {
+	HTTP(requests = each requests) => ();
+	Sum(numbers = all numbers) => (total = total);
+}`)
+	request := []byte("POST http://" + hosts[0] + "/ HTTP/1.1\n\nx")
+	got, end := p.call(t, "notify", client.Invocation{
+		Body: multipartBody(t, map[string][]byte{"requests/a": request, "requests/b": request, "numbers/a": []byte("1 2")}), Accept: client.TypeMultipart,
+	})
+	if end != "ok" || !bytes.Equal(got["total/total"], []byte("3\n")) || asked.Load() != 2 {
+		t.Errorf("%s: %q, asked %d times", end, got, asked.Load())
+	}
+}

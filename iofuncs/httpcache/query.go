@@ -1,0 +1,250 @@
+package httpcache
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// query is a request as the cache sees it.
+type query struct {
+	req         *http.Request
+	tenant      string
+	resource    digest
+	bare        digest // what selects among answers that vary by nothing
+	directives  directives
+	head        bool
+	conditional bool // it has conditions of its own
+	now         time.Time
+}
+
+// origin names scheme, host and port of a URL. It is false for one that the cache
+// can't tell.
+func origin(u *url.URL) (string, bool) {
+	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	if host == "" || u.Opaque != "" {
+		return "", false
+	}
+	switch {
+	case scheme == "http" && port == "":
+		port = "80"
+	case scheme == "https" && port == "":
+		port = "443"
+	case scheme != "http" && scheme != "https":
+		return "", false
+	}
+	return scheme + "://" + net.JoinHostPort(host, port), true
+}
+
+// resourceOf names what a URL means to a tenant.
+func resourceOf(tenant string, u *url.URL) (digest, bool) {
+	at, ok := origin(u)
+	if !ok {
+		return digest{}, false
+	}
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		path += "?" + u.RawQuery
+	}
+	h := sha256.New()
+	write(h, tenant)
+	write(h, at)
+	write(h, path)
+	return sum(h), true
+}
+
+// newQuery is false for a request that is not for the cache to answer.
+func newQuery(req *http.Request, tenant string, resource digest) (*query, bool) {
+	q := &query{req: req, tenant: tenant, resource: resource, now: time.Now(), head: req.Method == http.MethodHead}
+	if req.Method != http.MethodGet && req.Method != "" && !q.head {
+		return nil, false
+	}
+	if req.Body != nil && req.Body != http.NoBody || req.ContentLength > 0 {
+		return nil, false
+	}
+	for _, name := range []string{"Range", "If-Range", "If-Match", "If-Unmodified-Since", "Upgrade"} {
+		if len(req.Header[name]) > 0 {
+			return nil, false
+		}
+	}
+	if q.directives = requestDirectives(req.Header); q.directives.noStore {
+		return nil, false
+	}
+	q.conditional = len(req.Header["If-None-Match"]) > 0 || len(req.Header["If-Modified-Since"]) > 0
+	q.bare = q.selectBy(nil)
+	return q, true
+}
+
+// selecting is the digest of what an answer that varies by the fields of vary was
+// selected by. Whoever asks is always part of it.
+func (q *query) selecting(vary []string) digest {
+	if len(vary) == 0 {
+		return q.bare
+	}
+	return q.selectBy(vary)
+}
+
+func (q *query) selectBy(vary []string) digest {
+	h := sha256.New()
+	for _, name := range []string{"Authorization", "Cookie"} {
+		writeField(h, name, q.req.Header[name])
+	}
+	write(h, q.req.URL.User.String())
+	for _, name := range vary {
+		writeField(h, name, q.req.Header[name])
+	}
+	return sum(h)
+}
+
+// untold are fields in which requests may differ that are equal all the same: they
+// tell observers who asked.
+var untold = []string{"Traceparent", "Tracestate", "Baggage"}
+
+// flight names all requests that are equal to this one.
+func (q *query) flight() digest {
+	h := sha256.New()
+	h.Write(q.resource[:])
+	h.Write(q.bare[:])
+	for _, name := range slices.Sorted(maps.Keys(q.req.Header)) {
+		if !slices.Contains(untold, name) {
+			writeField(h, name, q.req.Header[name])
+		}
+	}
+	return sum(h)
+}
+
+// answers reports whether the answer e was to a request like this one.
+func (q *query) answers(h *head) bool {
+	return h.Resource == q.resource && h.Selecting == q.selecting(h.Vary)
+}
+
+func write(h hash.Hash, s string) {
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(s)))
+	h.Write(length[:])
+	h.Write([]byte(s))
+}
+
+// writeField writes a field as if its lines were one. That it is missing differs
+// from its being empty.
+func writeField(h hash.Hash, name string, lines []string) {
+	write(h, name)
+	if len(lines) == 0 {
+		h.Write([]byte{0})
+		return
+	}
+	trimmed := make([]string, len(lines))
+	for i, line := range lines {
+		trimmed[i] = strings.Trim(line, " \t")
+	}
+	h.Write([]byte{1})
+	write(h, strings.Join(trimmed, ", "))
+}
+
+func sum(h hash.Hash) (d digest) {
+	h.Sum(d[:0])
+	return d
+}
+
+// use is what may be done with an entry for a query.
+type use struct {
+	serve      bool // as it is
+	revalidate bool // and meanwhile the origin is asked
+	stale      bool
+	ttl        time.Duration
+	age        time.Duration
+	detail     string
+	fwd        string // if it may not be served: why
+}
+
+// use decides.
+func (q *query) use(e *entry) use {
+	age := e.age(q.now)
+	d, asked := &e.directives, &q.directives
+	u := use{age: age, ttl: e.lifetime - age}
+	u.stale = u.ttl <= 0
+	u.fwd = FwdRequest
+	if u.stale || d.noCache {
+		u.fwd = FwdStale
+	}
+	switch {
+	case asked.noCache, d.noCache:
+	case asked.maxAge != absent && age > asked.maxAge:
+		u.fwd = FwdRequest
+	case asked.minFresh != absent && u.ttl < asked.minFresh:
+	case !u.stale:
+		u.serve = true
+	case d.mustRevalidate:
+	case asked.maxStale != absent && -u.ttl <= asked.maxStale:
+		u.serve, u.detail = true, DetailMaxStale
+	case d.staleWhileRevalidate != absent && -u.ttl <= d.staleWhileRevalidate:
+		u.serve, u.revalidate, u.detail = true, true, DetailRevalidating
+	}
+	return u
+}
+
+// despiteError reports whether a stale entry may be served since the origin
+// failed.
+func (q *query) despiteError(e *entry, now time.Time) bool {
+	d, asked := &e.directives, &q.directives
+	if d.noCache || d.mustRevalidate || asked.noCache || asked.minFresh != absent {
+		return false
+	}
+	age := e.age(now)
+	if asked.maxAge != absent && age > asked.maxAge {
+		return false
+	}
+	allowed := max(d.staleIfError, asked.staleIfError)
+	return allowed != absent && age-e.lifetime <= allowed
+}
+
+// unmodified reports whether the conditions of a query are such that the entry is
+// what its sender has already.
+func (q *query) unmodified(e *entry) bool {
+	if lines := q.req.Header["If-None-Match"]; len(lines) > 0 {
+		tag := e.Header.Get("Etag")
+		for _, line := range lines {
+			if strings.Trim(line, " \t") == "*" || tag != "" && hasTag(line, tag) {
+				return true
+			}
+		}
+		return false
+	}
+	since, ok := parseDate(q.req.Header["If-Modified-Since"])
+	if !ok {
+		return false
+	}
+	modified, ok := parseDate(e.Header["Last-Modified"])
+	return ok && !modified.After(since)
+}
+
+// hasTag reports whether a list of entity tags has tag, compared weakly. Tags may
+// hold commas.
+func hasTag(list, tag string) bool {
+	for list != "" {
+		list = strings.TrimLeft(list, " \t,")
+		end := len(list)
+		if open := strings.IndexByte(list, '"'); open == 0 || open == 2 && strings.HasPrefix(list, "W/") {
+			if length := strings.IndexByte(list[open+1:], '"'); length >= 0 {
+				end = open + 1 + length + 1
+			}
+		} else if comma := strings.IndexByte(list, ','); comma >= 0 {
+			end = comma
+		}
+		if sameTag(strings.Trim(list[:end], " \t"), tag) {
+			return true
+		}
+		list = list[end:]
+	}
+	return false
+}

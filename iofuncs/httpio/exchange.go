@@ -1,0 +1,236 @@
+package httpio
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v7"
+
+	"pappus/iofuncs"
+	"pappus/iofuncs/egress"
+)
+
+// Why a request was given up.
+var (
+	errTotal = errors.New("the request took too long")
+	errIdle  = errors.New("the server stopped sending")
+)
+
+// notYet is that an answer says to try again.
+type notYet struct{ after time.Duration } // -1: it does not say when
+
+func (notYet) Error() string { return "the server asks to try again" }
+
+// Waiting between attempts: the first time about as long as a server takes that
+// drops a connection when it starts anew.
+const (
+	firstWait = 100 * time.Millisecond
+	mostWait  = 5 * time.Second
+)
+
+// exchange makes a request until there is an answer to give, and charges for it what
+// it holds. The error is an *iofuncs.Error, that of the context, or of charge.
+func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error) (*answer, error) {
+	limits := c.config.Limits
+	outer := ctx
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.Total, errTotal)
+	defer cancel()
+	body := &fence{content: r.body}
+	defer body.fall()
+
+	most := uint(1)
+	if r.repeatable() {
+		most = uint(limits.Attempts)
+	}
+	var last *answer
+	attempts := 0
+	if c.config.Ended != nil {
+		defer func() {
+			status := 0
+			if last != nil {
+				status = last.status
+			}
+			c.config.Ended(status, attempts)
+		}()
+	}
+	var refused error // by charge
+	wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		var none struct{}
+		if last != nil {
+			if refused = charge(-last.charged); refused != nil {
+				return none, backoff.Permanent(refused)
+			}
+			last = nil
+		}
+		attempts++
+		var err error
+		if last, err = c.attempt(ctx, t, r, body, func(n int64) error {
+			err := charge(n)
+			if err != nil {
+				refused = err
+			}
+			return err
+		}); err == nil {
+			return none, nil
+		}
+		if wait := (notYet{}); errors.As(err, &wait) {
+			switch {
+			case wait.after < 0:
+				return none, err
+			case wait.after <= limits.RetryAfter:
+				return none, backoff.RetryAfter(wait.after, err)
+			}
+			return none, nil // it is the answer
+		}
+		if refused != nil || !transient(err) {
+			err = backoff.Permanent(err)
+		}
+		return none, err
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(most), backoff.WithMaxElapsedTime(timeLeft(ctx)))
+	switch failed := (*backoff.RetryError)(nil); {
+	case refused != nil:
+		return nil, refused
+	case outer.Err() != nil:
+		return nil, outer.Err()
+	case last != nil: // it may be one that asked to try again
+		return last, nil
+	case errors.Is(context.Cause(ctx), errTotal):
+		err = errTotal
+	case errors.As(err, &failed):
+		err = failed.LastErr
+	}
+	return nil, limits.describe(r, err)
+}
+
+// timeLeft is how long a context goes on.
+func timeLeft(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	return max(time.Until(deadline), 1)
+}
+
+// attempt makes a request once. With the error notYet there is an answer all the
+// same. Of what it charges nothing is left with another error.
+func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence, charge func(int64) error) (*answer, error) {
+	limits := c.config.Limits
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	req := (&http.Request{
+		Method: r.method, URL: r.url, Host: r.url.Host, Header: r.header.Clone(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	if _, said := req.Header["User-Agent"]; !said {
+		req.Header.Set("User-Agent", "pappus")
+	}
+	if len(r.body) > 0 {
+		req.ContentLength, req.GetBody = int64(len(r.body)), body.open
+		req.Body, _ = body.open() // it has no error
+	}
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read, or is given up
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil, errors.New("the server changed the protocol, which nobody asked for")
+	}
+
+	idle := time.AfterFunc(limits.Idle, func() { cancel(errIdle) })
+	defer idle.Stop()
+	in := collector{charge: charge, most: limits.Body}
+	length := resp.ContentLength
+	if r.method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
+		length = 0 // what it says is the length of a body that is not sent
+	}
+	err = in.collect(resp.Body, length, func() { idle.Reset(limits.Idle) })
+	a := &answer{status: resp.StatusCode, head: header(resp), body: in.buf}
+	if err == nil {
+		err = charge(int64(len(a.head)))
+	}
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return nil, errors.Join(err, charge(-in.charged))
+	}
+	a.charged = in.charged + int64(len(a.head))
+	if retryable(resp.StatusCode) {
+		return a, notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	}
+	return a, nil
+}
+
+// retryAfter is how long a server asks to wait; -1: it does not.
+func retryAfter(text string, now time.Time) time.Duration {
+	const most = 1 << 30 // seconds
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(n, most)) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return -1
+}
+
+// transient reports whether what failed may succeed a moment later: connections that
+// break or are not there. What took too long once is not waited for again.
+func transient(err error) bool {
+	for _, e := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	var dns *net.DNSError
+	return errors.As(err, &dns) && dns.IsTemporary && !dns.IsTimeout
+}
+
+// describe says what became of a request that has no answer.
+func (l Limits) describe(r *request, err error) error {
+	var (
+		refusal     *egress.Refusal
+		redirect    *redirectError
+		dns         *net.DNSError
+		certificate *tls.CertificateVerificationError
+		timeout     interface{ Timeout() bool }
+		around      *url.Error
+	)
+	if errors.As(err, &around) { // whose text has all of the URI, secrets too
+		err = around.Err
+	}
+	said := &iofuncs.Error{Kind: iofuncs.KindFailed}
+	switch {
+	case errors.As(err, &refusal):
+		said.Kind, said.Detail = iofuncs.KindRefused, refusal.Error()
+	case errors.Is(err, errTotal):
+		said.Kind, said.Detail = iofuncs.KindTimeout, fmt.Sprintf("it took longer than %s (http-limits total)", l.Total)
+	case errors.Is(err, errIdle):
+		said.Kind, said.Detail = iofuncs.KindTimeout, fmt.Sprintf("the server sent nothing more of the body for %s (http-limits idle)", l.Idle)
+	case errors.Is(err, errLarge):
+		said.Detail = fmt.Sprintf("the body of the answer is larger than %d bytes (http-limits body)", l.Body)
+	case errors.As(err, &redirect):
+		said.Detail = redirect.reason
+	case errors.As(err, &dns) && dns.IsNotFound:
+		said.Detail = fmt.Sprintf("there is no host %.80s", dns.Name)
+	case errors.As(err, &dns):
+		said.Detail = fmt.Sprintf("looking up %.80s failed: %s", dns.Name, dns.Err)
+		if dns.IsTimeout {
+			said.Kind = iofuncs.KindTimeout
+		}
+	case errors.As(err, &certificate):
+		said.Detail = certificate.Error() + "; authorities of your own are named by ca-bundle"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		said.Kind, said.Detail = iofuncs.KindTimeout, err.Error()+" (http-limits connect, tls and response)"
+	default:
+		said.Detail = err.Error()
+	}
+	said.Detail = r.method + " " + origin(r.url) + ": " + said.Detail
+	return said
+}

@@ -1,0 +1,121 @@
+package httpio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+
+	"pappus/data"
+	"pappus/iofuncs"
+)
+
+// Names of sets.
+const (
+	requests = "requests"
+	headers  = "headers"
+	bodies   = "bodies"
+)
+
+// httpFunction is HTTP.
+type httpFunction struct{ client *Client }
+
+var _ iofuncs.Function = httpFunction{}
+
+func (httpFunction) Spec() iofuncs.Spec {
+	return iofuncs.Spec{Name: "HTTP", Inputs: []iofuncs.Param{{Name: requests}}, Outputs: []iofuncs.Param{{Name: headers}, {Name: bodies}}}
+}
+
+func (f httpFunction) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, error) {
+	answers, err := f.client.call(ctx, r, parseRequest)
+	if err != nil {
+		return nil, err
+	}
+	heads, contents := data.Set{Name: headers}, data.Set{Name: bodies}
+	for i, in := range r.Inputs[0].Items {
+		heads.Items = append(heads.Items, data.NewItem(in.Name(), in.Key(), answers[i].head))
+		contents.Items = append(contents.Items, data.NewItem(in.Name(), in.Key(), answers[i].body))
+	}
+	return []data.Set{heads, contents}, nil
+}
+
+// getFunction is system_HTTPGet.
+type getFunction struct{ client *Client }
+
+var _ iofuncs.Function = getFunction{}
+
+func (getFunction) Spec() iofuncs.Spec {
+	return iofuncs.Spec{Name: "system_HTTPGet", Inputs: []iofuncs.Param{{Name: requests}}, Outputs: []iofuncs.Param{{Name: bodies}}}
+}
+
+func (f getFunction) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, error) {
+	answers, err := f.client.call(ctx, r, parseGet)
+	if err != nil {
+		return nil, err
+	}
+	contents := data.Set{Name: bodies}
+	for i, in := range r.Inputs[0].Items {
+		contents.Items = append(contents.Items, data.NewItem(in.Name(), in.Key(), answers[i].body))
+	}
+	return []data.Set{contents}, nil
+}
+
+// parseGet reads an item that is a URI, or a request for getting one.
+func parseGet(content []byte) (*request, error) {
+	if bytes.ContainsAny(content, "\n ") {
+		r, err := parseRequest(content)
+		if err == nil && r.method != http.MethodGet {
+			err = fmt.Errorf("the method is %.40s; this function gets only, and HTTP does anything", r.method)
+		}
+		return r, err
+	}
+	u, err := parseURI(string(content[:min(len(content), maxHead)]))
+	if err != nil {
+		return nil, err
+	}
+	return &request{method: http.MethodGet, url: u, header: http.Header{}}, nil
+}
+
+// call makes a request of each item, some at once, if all of them can be read.
+func (c *Client) call(ctx context.Context, r iofuncs.Request, parse func([]byte) (*request, error)) ([]*answer, error) {
+	items := r.Inputs[0].Items
+	fail := func(it *data.Item, err error) error {
+		said := &iofuncs.Error{Kind: iofuncs.KindFailed, Err: err}
+		if already := (*iofuncs.Error)(nil); errors.As(err, &already) {
+			*said = *already
+		}
+		said.Item = fmt.Sprintf("%s: %q, key %d", requests, it.Name(), it.Key())
+		return said
+	}
+	for _, it := range items {
+		if _, err := parse(it.Bytes()); err != nil {
+			return nil, fail(it, err)
+		}
+	}
+	t := c.tenant(r.Tenant)
+	answers := make([]*answer, len(items))
+	all, inner := errgroup.WithContext(ctx)
+	all.SetLimit(c.config.Limits.AtOnce)
+	for i, it := range items {
+		if inner.Err() != nil {
+			break
+		}
+		all.Go(func() error {
+			request, err := parse(it.Bytes()) // again, for not all are to be held at once
+			if err != nil {
+				return fail(it, err)
+			}
+			if answers[i], err = c.exchange(inner, t, request, r.Charge); err == nil || inner.Err() != nil {
+				return err
+			}
+			return fail(it, err)
+		})
+	}
+	if err := all.Wait(); err != nil { // the first that failed: it ended the others
+		return nil, err
+	}
+	return answers, ctx.Err()
+}
