@@ -31,6 +31,9 @@ type application struct {
 	closed  bool          // no further instances come
 
 	next, count int            // of instances: the first that is not begun, and how many are known
+	back        []span         // instances before next that are not begun after all
+	took        time.Duration  // by the last that have ended, each
+	keeps       int64          // bytes that each of those left
 	ended       int            // of those that are begun
 	output      []shard.Output // by index of the callee's outputs
 }
@@ -40,6 +43,18 @@ type application struct {
 type arrived struct {
 	item *data.Item
 	left int
+}
+
+// span is some instances, by their numbers.
+type span struct{ first, end int }
+
+// left is how many instances can begin.
+func (app *application) left() int {
+	n := app.count - app.next
+	for _, s := range app.back {
+		n += s.end - s.first
+	}
+	return n
 }
 
 // ready are applications with instances that can begin, the deepest in the graph
@@ -132,9 +147,8 @@ func (app *application) items(in []data.Set) string {
 // mostItems is of how many sets items says something.
 const mostItems = 4
 
-// inputs are the sets that an instance gets, in room if that is enough. The run's
-// lock is held.
-func (app *application) inputs(number int, room []data.Set) []data.Set {
+// inputs appends the sets that an instance gets. The run's lock is held.
+func (app *application) inputs(number int, to []data.Set) []data.Set {
 	var buf [8][]*data.Item
 	var in [][]*data.Item
 	if app.stream != nil {
@@ -142,14 +156,15 @@ func (app *application) inputs(number int, room []data.Set) []data.Set {
 	} else {
 		in = app.plan.Instance(number, buf[:0])
 	}
-	sets := slices.Grow(room[:0], len(app.sig.Inputs))
+	from := len(to)
+	to = slices.Grow(to, len(app.sig.Inputs))
 	for _, p := range app.sig.Inputs {
-		sets = append(sets, data.Set{Name: p.Name})
+		to = append(to, data.Set{Name: p.Name})
 	}
 	for i, a := range app.node.Arguments {
-		sets[a.Param].Items = in[i]
+		to[from+a.Param].Items = in[i]
 	}
-	return sets
+	return to
 }
 
 // given are the inputs of an instance in the order of what it is of.

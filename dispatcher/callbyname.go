@@ -44,7 +44,7 @@ func (r *run) callByName() {
 	c := &r.calling
 	for len(c.named) > 0 && !r.over() && (!r.serial || c.byName == 0) && c.tree.enter(c.byName == 0) {
 		app := c.named[0]
-		number := r.begun(&c.named, app)
+		number, _ := r.begun(&c.named, app, 1)
 		c.byName++
 		r.active++ // from now on: the run goes on
 		r.share.active.Add(1)

@@ -18,5 +18,6 @@
 // taken, while a channel is waited on, or while an engine, the registry or a
 // logger is called. The mutexes are those of permits, Budget, programs, compilePool
 // and ioPool. Only a run's mutex may be held while one of these is taken, and
-// nobody takes it who holds one.
+// nobody takes it who holds one. An instance may come to take it on the way to a
+// permit or to memory (worker.settle), and holds none then.
 package dispatcher

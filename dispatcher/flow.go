@@ -33,6 +33,7 @@ type flowing struct {
 	arrivals []int        // of items, once it is complete; nil where they came in order
 	complete bool
 	output   bool // of the composition
+	given    bool // to the run, which therefore holds no answer with its items
 	users    []user
 }
 
@@ -92,7 +93,9 @@ func (r *run) begin(b *bound, index int, inputs []data.Set, parent *application,
 	}
 	for i := range graph.Inputs {
 		f.sets[i].items, f.sets[i].complete = inputs[i].Items, true
-		r.hold(f.sets[i].items, f.sets[i].readers())
+		if f.sets[i].given = parent == nil; !f.sets[i].given {
+			r.hold(f.sets[i].items, f.sets[i].readers())
+		}
 	}
 	for i := range graph.Inputs {
 		r.complete(f, i)
@@ -286,8 +289,9 @@ func (r *run) close(app *application) {
 	}
 }
 
-// made counts an instance as ended, with its outputs. r.mu is held.
-func (r *run) made(app *application, number int, outputs []data.Set) {
+// made counts an instance as ended, with its outputs: those of an answer, or, if
+// that is nil, of several. r.mu is held.
+func (r *run) made(app *application, number int, outputs []data.Set, a *Answer) {
 	outputs = app.taken(outputs)
 	for o := range min(len(app.output), len(outputs)) {
 		app.output[o].Add(number, outputs[o].Items)
@@ -302,7 +306,14 @@ func (r *run) made(app *application, number int, outputs []data.Set) {
 		}
 		s, items := &app.flow.sets[k.Set], outputs[k.Output].Items
 		s.items = app.output[k.Output].Items()
-		r.hold(items, s.readers())
+		if a == nil {
+			r.hold(items, s.readers())
+		} else {
+			a.readers += len(items) * s.readers()
+			if len(s.users) > 0 || app.flow.parent != nil { // those of the run's outputs are read until its end
+				r.list(items, a, app.count)
+			}
+		}
 		for _, u := range s.users {
 			if u.app.stream != nil && u.app.growing == u.argument {
 				r.feed(u.app, items)
@@ -331,7 +342,7 @@ func (r *run) finish(app *application) {
 		order = app.stream.Order(f.sets[app.node.Arguments[app.growing].Set].arrivals)
 	}
 	for i, a := range app.node.Arguments {
-		if i != app.growing { // whose items went one by one
+		if i != app.growing && !f.sets[a.Set].given { // its items went one by one
 			for _, it := range f.sets[a.Set].items {
 				r.drop(it)
 			}
@@ -375,7 +386,7 @@ func (r *run) flowed(f *flow) {
 		r.outputs, r.done = outputs, true
 		return
 	}
-	r.made(f.parent, f.number, outputs)
+	r.made(f.parent, f.number, outputs, nil)
 	for _, s := range outputs {
 		for _, it := range s.Items {
 			r.drop(it)

@@ -84,10 +84,9 @@ type Answer struct {
 
 	result   engine.Result
 	instance instance
-	context  engine.Scheduled // in which the engine ran
-	run      *run             // of a composition
-	readers  int              // in a run: how many still want to read it
-	lent     *Answer          // of the run that the result is of; it is charged what that holds
+	run      *run    // of a composition
+	readers  int     // in a run: how many still want to read it
+	lent     *Answer // of the run that the result is of; it is charged what that holds
 }
 
 // holds is how many bytes of memory the answer is charged.
@@ -149,25 +148,34 @@ func (d *Dispatcher) target(ctx context.Context, inv Invocation) (*Answer, error
 	case registry.KindIO:
 		return d.runIO(ctx, inv)
 	default:
-		return d.runFunction(ctx, inv)
+		return d.runFunction(ctx, &inv)
 	}
 }
 
 // runInstance runs one instance of a function from admission to answer. An
 // invocation of a function is exactly one; a graph makes several. The inputs
 // are arranged.
-func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, error) {
+func (d *Dispatcher) runInstance(ctx context.Context, inv *Invocation) (*Answer, error) {
 	v := inv.Target
-	e := d.place(d.engines, inv)
-	if e == nil {
-		return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
+	a, scheduled := inv.worker.answer()
+	// One by one: whole structures would be made elsewhere, and copied.
+	i := &a.instance
+	i.permits, i.tenant, i.worker = d.permits, inv.Tenant, inv.worker
+	i.run, i.opens, i.patient = inv.run, inv.opens, inv.patient
+	scheduled.Context, scheduled.Scheduler, scheduled.Copied = ctx, i, inv.copied()
+	if inv.worker != nil {
+		scheduled.Worker = inv.worker
 	}
-	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant, run: inv.run, opens: inv.opens, patient: inv.patient}}
-	began := time.Now()
+	began := inv.worker.now()
 	prepared := began
-	p := inv.worker.loaded(e, v)
+	p := inv.worker.loaded(v)
 	if p == nil {
+		e := d.place(d.engines, *inv)
+		if e == nil {
+			return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
+		}
 		if p = d.programs.lookup(e, v); p == nil {
+			inv.worker.pause(d.permits)
 			var err error
 			if p, err = d.prepare(ctx, inv.Tenant, e, v); err != nil {
 				return nil, err
@@ -175,7 +183,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 			prepared = time.Now()
 		}
 		if inv.worker != nil {
-			d.keep(inv.worker, e, v, p)
+			d.keep(inv.worker, v, p)
 		}
 	}
 	if inv.worker == nil {
@@ -189,32 +197,31 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 		if !once && !p.deep.Load() {
 			lim.Stack = min(lim.Stack, shallowStack)
 		}
-		a.instance.stack = p.Stack(lim)
-		least, need := d.permits.charge(engine.PageSize, a.instance.stack), d.permits.charge(int64(lim.Memory), a.instance.stack)
-		if a.instance.least = least; once {
-			a.instance.least = 0
+		i.stack = p.Stack(lim)
+		least, need := d.permits.charge(engine.PageSize, i.stack), d.permits.charge(int64(lim.Memory), i.stack)
+		if i.least = least; once {
+			i.least = 0
 		}
 		if !whole {
-			need = min(need, max(least, d.permits.charge(p.peak.bytes(), a.instance.stack)))
+			need = min(need, max(least, d.permits.charge(p.peak.bytes(), i.stack)))
 		}
-		err := d.attempt(ctx, a, p, inv, lim, need)
+		err := d.attempt(scheduled, a, p, inv, lim, need) //nolint:contextcheck // it is ctx with the scheduler
 		switch {
 		case err == nil:
-			started := a.instance.since
-			a.Prepare, a.Queue, a.Run = prepared.Sub(began), started.Sub(prepared), time.Since(started)
+			a.Prepare, a.Queue = prepared.Sub(began), i.began.Sub(prepared)
 			d.succeeded(inv.worker, a)
 			return a, nil
 		case errors.Is(err, engine.ErrDropped):
 			if !inv.again() {
 				return nil, memo.ErrInputsGone
 			}
-			whole, a.instance.patient = true, true
+			whole, i.patient = true, true
 		case engine.KindOf(err) == engine.FaultOutOfStack && lim.Stack < v.Limits.Stack:
 			if !inv.again() {
 				return nil, memo.ErrInputsGone
 			}
 			p.deep.Store(true)
-			a.instance.patient = true
+			i.patient = true
 		default:
 			return nil, err
 		}
@@ -227,15 +234,22 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv Invocation) (*Answer, 
 const shallowStack = 512 << 10
 
 // attempt runs an instance once, with need bytes of memory charged when it starts.
-func (d *Dispatcher) attempt(ctx context.Context, a *Answer, p *program, inv Invocation, lim engine.Limits, need int64) error {
+func (d *Dispatcher) attempt(ctx *engine.Scheduled, a *Answer, p *program, inv *Invocation, lim engine.Limits, need int64) error {
 	i := &a.instance
-	if err := d.permits.start(ctx, i, need); err != nil {
-		return err
+	if !inv.worker.lend(i, need) {
+		if err := d.permits.start(ctx, i, need); err != nil {
+			return err
+		}
 	}
 	keep := int64(0)
-	defer func() { d.permits.end(i, keep) }()
+	ended := false // well, and nothing is left in the context
+	defer func() {
+		if !ended || !inv.worker.borrow(i, keep) {
+			d.permits.end(i, keep)
+		}
+	}()
 	var err error
-	a.result, err = d.execute(ctx, a, p, inv, lim)
+	a.result, err = d.execute(ctx, p, inv, lim)
 	if err != nil {
 		if fault := (*engine.Fault)(nil); errors.As(err, &fault) {
 			p.peak.see(fault.Usage.MemoryPages * engine.PageSize)
@@ -245,11 +259,13 @@ func (d *Dispatcher) attempt(ctx context.Context, a *Answer, p *program, inv Inv
 	p.peak.see(a.result.Usage.MemoryPages * engine.PageSize)
 	if size := data.Size(a.result.Outputs); size <= detachBytes {
 		a.result.Detach()
-		keep = size
+		keep, ended = size, true
 	} else {
 		keep = max(size, a.result.Held)
 	}
 	a.Outputs, a.Usage = a.result.Outputs, a.result.Usage
+	a.Run = time.Since(i.began)
+	inv.worker.see(i.began.Add(a.Run))
 	return nil
 }
 
@@ -264,7 +280,7 @@ func (d *Dispatcher) prepare(ctx context.Context, tenant string, e engine.Engine
 }
 
 // execute runs the program. A panic of the engine ends this run alone.
-func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Invocation, lim engine.Limits) (r engine.Result, err error) {
+func (d *Dispatcher) execute(ctx context.Context, p *program, inv *Invocation, lim engine.Limits) (r engine.Result, err error) {
 	v := inv.Target
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -274,14 +290,6 @@ func (d *Dispatcher) execute(ctx context.Context, a *Answer, p *program, inv Inv
 			err = fmt.Errorf("run %s: %w: %v", v.Name, ErrEnginePanic, cause)
 		}
 	}()
-	a.context = engine.Scheduled{Context: ctx, Scheduler: &a.instance}
-	if inv.worker != nil {
-		a.context.Worker = inv.worker
-	}
-	ctx = &a.context //nolint:contextcheck // it is ctx with the scheduler
-	if copied := inv.copied(); copied != nil {
-		ctx = engine.WithCopied(ctx, copied)
-	}
 	if inv.shared != nil {
 		if longest := inv.shared.Timeout(); longest > 0 {
 			lim.Timeout = engine.Duration(longest)
@@ -299,18 +307,18 @@ func (inv *Invocation) copied() func([]byte) {
 	if inv.shared == nil {
 		return inv.Copied
 	}
-	left := 0
+	left, told, shared := 0, inv.Copied, inv.shared // not inv, which needs no memory otherwise
 	for _, s := range inv.Inputs {
 		for _, it := range s.Items {
 			left += it.Len()
 		}
 	}
 	return func(content []byte) {
-		if inv.Copied != nil {
-			inv.Copied(content)
+		if told != nil {
+			told(content)
 		}
 		if left -= len(content); left <= 0 {
-			inv.shared.Placed()
+			shared.Placed()
 		}
 	}
 }

@@ -256,7 +256,7 @@ func (r *run) slotted() {
 		return
 	}
 	app := r.calling.slots[0]
-	number := r.begun(&r.calling.slots, app)
+	number, _ := r.begun(&r.calling.slots, app, 1)
 	if len(r.calling.slots) > 0 {
 		r.d.ioPool.ask(&r.calling.ticket)
 	}
@@ -279,7 +279,7 @@ func (r *run) call(app *application, number int, done func()) {
 	r.mu.Lock()
 	r.active--
 	if r.record != nil {
-		r.record.executed(app, number, queued, in, answer, err)
+		r.record.instance(app, r.record.executed(app, number, queued, in, answer, err))
 	}
 	if err != nil {
 		r.failed(app, number, in, err)

@@ -28,6 +28,9 @@ func (p *permits) charge(memory, stack int64) int64 {
 func (i *instance) Grow(ctx context.Context, bytes int64, deadline time.Time) (time.Duration, error) {
 	p := i.permits
 	total := p.charge(bytes, i.stack)
+	if total > i.bytes || bytes > longCopy {
+		i.worker.settle()
+	}
 	if total <= i.bytes {
 		return 0, nil
 	}
@@ -56,6 +59,10 @@ func (i *instance) Grow(ctx context.Context, bytes int64, deadline time.Time) (t
 	p.mu.Unlock()
 	return p.comeBack(ctx, i, w, deadline)
 }
+
+// longCopy is from how many bytes of memory on an instance may spend longer on
+// placing its inputs than others should wait.
+const longCopy = 1 << 20
 
 // order is that of who is older: by when the invocation began, the run within it,
 // and the instance.
@@ -206,6 +213,17 @@ func (p *permits) exit(s *share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.runs, s)
+	p.dispatch()
+}
+
+// give takes back memory that answers were charged.
+func (p *permits) give(bytes int64) {
+	if bytes == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.used -= bytes
 	p.dispatch()
 }
 

@@ -52,6 +52,7 @@ type permits struct {
 
 	free    atomic.Int32
 	waiting atomic.Int32 // in both queues
+	hungry  atomic.Bool  // there are growing ones
 	stuck   atomic.Bool  // nothing runs, and what would help is not known to permits
 
 	mu      sync.Mutex
@@ -101,7 +102,9 @@ type instance struct {
 	patient bool      // it waits to start as long as its context lasts, and takes no place
 	alive   bool      // it has started and not ended
 	run     *share    // of the run that it is part of, or nil
-	order   order
+	order   order     // its worker's next ones have the same
+	began   time.Time // when it got its first permit
+	worker  *worker   // that runs it, until it has ended; or nil
 }
 
 var _ engine.Scheduler = (*instance)(nil)
@@ -136,13 +139,13 @@ var errStopped = errors.New("the server stops")
 func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	p.mu.Lock()
 	p.arrive(i)
-	if p.free.Load() > 0 && p.waiting.Load() == 0 && len(p.growing) == 0 && bytes <= p.memory-p.used {
-		p.free.Add(-1)
-		p.used += bytes
-		p.alive++
-		p.mu.Unlock()
-		i.take(bytes)
+	if p.startNow(i, bytes) {
 		return nil
+	}
+	if i.worker.busy() {
+		p.mu.Unlock()
+		i.worker.settle()
+		p.mu.Lock()
 	}
 	if bytes > p.memory {
 		p.mu.Unlock()
@@ -207,8 +210,27 @@ func (p *permits) start(ctx context.Context, i *instance, bytes int64) error {
 	return nil
 }
 
+// startNow gives an instance a permit and memory if they are there and nobody
+// waits, and with it what its worker would like to have for the next ones.
+// p.mu is held; if it succeeds, not any more.
+func (p *permits) startNow(i *instance, bytes int64) bool {
+	if p.free.Load() <= 0 || p.waiting.Load() > 0 || len(p.growing) > 0 || bytes > p.memory-p.used {
+		return false
+	}
+	if room := i.worker.wants(); room <= (p.memory-p.used-bytes)/2 {
+		bytes += room
+	}
+	p.free.Add(-1)
+	p.used += bytes
+	p.alive++
+	p.mu.Unlock()
+	i.take(bytes)
+	return true
+}
+
 func (i *instance) take(bytes int64) {
-	i.holds, i.alive, i.since, i.bytes = true, true, time.Now(), bytes
+	now := time.Now()
+	i.holds, i.alive, i.began, i.since, i.bytes = true, true, now, now, bytes
 	if i.run != nil {
 		if root := i.run.root(); !root.started.Load() {
 			root.started.Store(true)
@@ -251,10 +273,13 @@ func (p *permits) leaveQueue(tenant string) {
 // end gives the permit back, if the instance still has it, and of its memory
 // all but keep bytes, which its answer goes on using.
 func (p *permits) end(i *instance, keep int64) {
+	i.worker = nil
 	p.mu.Lock()
 	if i.holds {
 		i.holds = false
-		p.account(i, time.Since(i.since))
+		if p.waiting.Load() > 0 {
+			p.account(i, time.Since(i.since))
+		}
 		p.free.Add(1)
 	}
 	if i.alive {
@@ -270,6 +295,7 @@ func (p *permits) end(i *instance, keep int64) {
 // Yield lets others go first when it is their turn. See engine.Scheduler.
 func (i *instance) Yield(ctx context.Context, deadline time.Time) (time.Duration, error) {
 	p := i.permits
+	i.worker.settle()
 	select {
 	case <-p.stopped:
 		return 0, errStopped
@@ -413,6 +439,7 @@ func (p *permits) pick() *waiter {
 // dispatch hands out free permits and memory while there is somebody to take
 // them. It follows everything that frees either, or changes who waits.
 func (p *permits) dispatch() {
+	defer p.notice()
 	if p.waiting.Load() == 0 && len(p.growing) == 0 {
 		return
 	}
@@ -426,6 +453,13 @@ func (p *permits) dispatch() {
 		p.grant(w)
 	}
 	p.unstick()
+}
+
+// notice notes whether there are growing ones, for those who don't hold p.mu.
+func (p *permits) notice() {
+	if hungry := len(p.growing) > 0; hungry != p.hungry.Load() {
+		p.hungry.Store(hungry)
+	}
 }
 
 // grant gives a permit, which is not counted as free, to w.

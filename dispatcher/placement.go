@@ -10,7 +10,8 @@ import (
 // A placement chooses the engine that runs an invocation, among engines in the
 // order of preference; nil if none of them can. Each engine that has code in
 // the invocation's target can, and gives the same outputs. It is called for
-// every invocation, from many goroutines.
+// every invocation, but for those that a worker has just run the same version for,
+// from many goroutines.
 type placement func(engines []engine.Engine, inv Invocation) engine.Engine
 
 var _ placement = preferred

@@ -150,8 +150,9 @@ func (rec *recorder) label(app *application) string {
 	return rec.labels[app.node]
 }
 
-// executed records how an instance ended.
-func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) {
+// executed is the record of an instance that has just ended. Unlike the others it
+// needs no lock.
+func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) InstanceRecord {
 	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in), Item: app.items(in)}
 	i.Started = i.Ended
 	if a != nil && a.From.Source != memo.Computed {
@@ -166,7 +167,7 @@ func (rec *recorder) executed(app *application, number int, queued time.Duration
 		i.Started = max(queued, i.Ended-a.Run)
 		i.Out, i.Fuel = data.Size(a.Outputs), a.Usage.Fuel
 	}
-	rec.instance(app, i)
+	return i
 }
 
 // records are those of recent runs, by tenant and id. The zero value is ready to

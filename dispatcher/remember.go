@@ -136,14 +136,14 @@ func (d *Dispatcher) remembers(inv *Invocation) bool {
 
 // runFunction answers an invocation of a function: from what is remembered, or by
 // running it.
-func (d *Dispatcher) runFunction(ctx context.Context, inv Invocation) (*Answer, error) {
-	if !d.remembers(&inv) {
+func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer, error) {
+	if !d.remembers(inv) {
 		if inv.Reuse == ReuseOnly {
 			return nil, notCached()
 		}
 		return d.runInstance(ctx, inv)
 	}
-	e := d.place(d.engines, inv)
+	e := d.place(d.engines, *inv)
 	if e == nil {
 		return d.runInstance(ctx, inv) // which says so
 	}
@@ -175,7 +175,7 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv Invocation) (*Answer, 
 			return a, err
 		}
 	}
-	return d.fromMemo(ctx, c, inv, func(ctx context.Context, inv Invocation) (*Answer, error) { return d.runInstance(ctx, inv) })
+	return d.fromMemo(ctx, c, *inv, func(ctx context.Context, inv Invocation) (*Answer, error) { return d.runInstance(ctx, &inv) })
 }
 
 // ran tells the memo of a call that it did not look up, and reports whether it was
@@ -196,6 +196,7 @@ func (d *Dispatcher) ran(c *memo.Call, a *Answer, err error) (short bool) {
 // and others at once.
 func (d *Dispatcher) fromMemo(ctx context.Context, c memo.Call, inv Invocation, run func(context.Context, Invocation) (*Answer, error)) (*Answer, error) {
 	m := d.remembering.memo
+	inv.worker.pause(d.permits)
 	if inv.Reuse == ReuseOnly {
 		o, found, err := m.Lookup(c)
 		if !found {
@@ -290,7 +291,7 @@ func (d *Dispatcher) verify(ctx context.Context, c *memo.Call, inv Invocation, o
 		if !d.permits.quiet(verifyWait) {
 			return
 		}
-		a, now := d.runInstance(ctx, inv)
+		a, now := d.runInstance(ctx, &inv)
 		var r engine.Result
 		if now == nil {
 			defer a.Release()

@@ -58,7 +58,9 @@ type run struct {
 	share     *share
 	queue     time.Duration // how long the first instance waited, and for its program
 	prepare   time.Duration
-	held      map[*data.Item]*Answer // answers that are read, by what lies in them
+	held      map[*data.Item]*Answer // answers that somebody will have read, by what lies in them
+	inPlace   map[*Answer]struct{}   // answers that are read, and not separate
+	small     int64                  // bytes that all others are charged
 	unread    []*Answer              // that nobody reads any more, to be released
 	record    *recorder              // nil if nobody wants to see what happened
 	spare     []*Answer              // room for the next of them
@@ -159,20 +161,17 @@ func (r *run) do(b *bound, inputs []data.Set) ([]data.Set, error) {
 // runs any more.
 func (r *run) release() {
 	r.mu.Lock()
-	for _, a := range r.held {
-		if a.readers > 0 {
-			a.readers = 0
-			r.unread = append(r.unread, a)
-		}
-	}
-	clear(r.held)
 	r.share.held.Store(0)
-	unread := r.unread
-	r.unread = nil
+	bytes := r.small
+	r.small = 0
+	unread, inPlace := r.unread, r.inPlace
+	r.unread, r.held, r.inPlace = nil, nil, nil
 	r.mu.Unlock()
-	for _, a := range unread {
+	bytes += releasing(unread)
+	for a := range inPlace {
 		a.Release()
 	}
+	r.d.permits.give(bytes)
 	r.d.permits.exit(r.share)
 }
 
@@ -230,38 +229,27 @@ func (r *run) work(first bool) {
 		if r.full(app) {
 			continue
 		}
-		number := r.begun(&r.ready, app)
-		w.inputs = app.inputs(number, w.inputs)
-		in := w.inputs // until the instance has ended
 		if b, composition := app.composition(); b != nil {
-			r.begin(b, composition, app.given(in), app, number)
+			number, _ := r.begun(&r.ready, app, 1)
+			w.inputs = app.inputs(number, w.inputs[:0])
+			r.begin(b, composition, app.given(w.inputs), app, number)
 			continue
 		}
-		inv := Invocation{Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w}
+		r.take(&w, app)
+		inv := Invocation{Target: app.callee().version, Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w}
 		r.started = true
 		r.active++
 		r.share.active.Add(1)
 		r.hire()
-		var queued time.Duration
-		if r.record != nil {
-			queued = r.record.now()
-		}
 		r.mu.Unlock()
-		answer, err := r.execute(app, in, inv)
+		w.perform(inv)
 		r.mu.Lock()
 		r.active--
 		r.opened = true
-		if r.record != nil {
-			r.record.executed(app, number, queued, in, answer, err)
+		if last := w.done[len(w.done)-1]; !inv.patient && last.err == nil {
+			r.queue, r.prepare = last.answer.Queue, last.answer.Prepare
 		}
-		if err != nil {
-			r.failed(app, number, in, err)
-		} else {
-			if !inv.patient {
-				r.queue, r.prepare = answer.Queue, answer.Prepare
-			}
-			r.leave(app, number, answer)
-		}
+		r.handIn(&w)
 		r.giveBack()
 		r.d.permits.rest(r.share)
 		if !first {
@@ -277,14 +265,30 @@ func (r *run) giveBack() {
 		unread := r.unread
 		r.unread, r.spare = r.spare[:0], nil
 		r.mu.Unlock()
-		for i, a := range unread {
-			a.Release()
-			unread[i] = nil
-		}
+		r.d.permits.give(releasing(unread))
+		clear(unread)
 		r.mu.Lock()
 		r.spare = unread[:0]
 	}
 }
+
+// releasing gives back what answers have but the memory that those are charged
+// whose outputs are separate, and says how much that is.
+func releasing(answers []*Answer) (bytes int64) {
+	for _, a := range answers {
+		if a.separate() {
+			bytes += a.instance.bytes
+			a.Outputs, a.instance.bytes = nil, 0
+		} else {
+			a.Release()
+		}
+	}
+	return bytes
+}
+
+// separate reports whether the outputs of an instance were copied, so that memory
+// is all that is to be given back.
+func (a *Answer) separate() bool { return a.lent == nil && a.result.Detached() }
 
 // hire starts another worker if there is something for it to do. r.mu is held.
 func (r *run) hire() {
@@ -301,14 +305,23 @@ func (r *run) hire() {
 	}()
 }
 
-// begun counts the next instance of the application that is first in a queue as
-// begun, and says which it is.
-func (r *run) begun(q *ready, app *application) (number int) {
-	number = app.next
-	if app.next++; app.next == app.count {
+// begun counts up to n of the next instances of the application that is first in
+// a queue as begun, and says which these are.
+func (r *run) begun(q *ready, app *application, n int) (first, end int) {
+	if last := len(app.back) - 1; last >= 0 {
+		s := &app.back[last]
+		first, end = s.first, min(s.first+n, s.end)
+		if s.first = end; s.first == s.end {
+			app.back = app.back[:last]
+		}
+	} else {
+		first, end = app.next, min(app.next+n, app.count)
+		app.next = end
+	}
+	if app.left() == 0 {
 		heap.Pop(q)
 	}
-	return number
+	return first, end
 }
 
 // more makes an application's instances up to count ready. r.mu is held.
@@ -318,7 +331,7 @@ func (r *run) more(app *application, count int) {
 		return
 	}
 	app.count = count
-	if app.place < 0 && app.next < app.count {
+	if app.place < 0 && app.left() > 0 {
 		heap.Push(&r.ready, app)
 	}
 }
@@ -333,20 +346,30 @@ func (r *run) used(u engine.Usage) {
 func (r *run) leave(app *application, number int, a *Answer) {
 	r.used(a.Usage)
 	a.readers = 1
-	if r.held == nil {
-		r.held = make(map[*data.Item]*Answer, app.count)
-	}
-	for _, s := range a.Outputs {
-		for _, it := range s.Items {
-			r.held[it] = a
+	if a.separate() {
+		r.small += a.instance.bytes
+	} else {
+		if r.inPlace == nil {
+			r.inPlace = make(map[*Answer]struct{})
 		}
+		r.inPlace[a] = struct{}{}
 	}
 	if r.share.held.Add(a.holds()) > r.limits.Bytes && !r.d.permits.slower(r.share) {
 		r.fail(app, number, nil, &engine.Fault{Kind: engine.FaultLimitBytes, Detail: heldMore(r.limits.Bytes)})
 	} else {
-		r.made(app, number, a.Outputs)
+		r.made(app, number, a.Outputs, a)
 	}
 	r.unhold(a)
+}
+
+// list notes in which answer items lie. r.mu is held.
+func (r *run) list(items []*data.Item, a *Answer, room int) {
+	if r.held == nil {
+		r.held = make(map[*data.Item]*Answer, room)
+	}
+	for _, it := range items {
+		r.held[it] = a
+	}
 }
 
 // hold counts readers of items. r.mu is held.
@@ -374,14 +397,13 @@ func (r *run) unhold(a *Answer) {
 			delete(r.held, it)
 		}
 	}
+	if a.separate() {
+		r.small -= a.instance.bytes
+	} else {
+		delete(r.inPlace, a)
+	}
 	r.share.held.Add(-a.holds())
 	r.unread = append(r.unread, a)
-}
-
-// execute runs a function on its inputs, as inv says it waits.
-func (r *run) execute(app *application, in []data.Set, inv Invocation) (*Answer, error) {
-	inv.Target, inv.Inputs = app.callee().version, app.given(in)
-	return r.d.runFunction(r.ctx, inv)
 }
 
 // failed takes over what an instance used until it failed, and ends the run. r.mu

@@ -65,7 +65,7 @@ func BenchmarkRun(b *testing.B) {
 	b.Run("call", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			a, err := bench.runInstance(b.Context(), Invocation{Tenant: "default", Target: version, Inputs: in})
+			a, err := bench.runInstance(b.Context(), &Invocation{Tenant: "default", Target: version, Inputs: in})
 			if err != nil {
 				b.Fatal(err)
 			}

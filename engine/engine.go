@@ -121,6 +121,9 @@ func (r *Result) Release() {
 	}
 }
 
+// Detached reports whether the outputs depend on nothing that Release gives back.
+func (r *Result) Detached() bool { return r.release == nil }
+
 // Detach copies what outputs have in the context and releases it, so that they
 // live as long as they are referred to. Nobody else may have read them yet.
 func (r *Result) Detach() {
@@ -179,17 +182,20 @@ type schedulerKey struct{}
 type Scheduled struct {
 	context.Context
 	Scheduler Scheduler
-	Worker    any // pointer to who runs one instance after the other; nil if nobody does
+	Worker    any                  // pointer to who runs one instance after the other; nil if nobody does
+	Copied    func(content []byte) // see WithCopied; nil if nobody wants to know
 }
 
-// Value gives the scheduler to SchedulerOf, and the context's values to everyone
-// else.
+// Value gives what it has to those who ask for that, and the context's values to
+// everyone else.
 func (s *Scheduled) Value(key any) any {
 	switch key {
 	case schedulerKey{}:
 		return s.Scheduler
 	case workerKey{}:
 		return s.Worker
+	case copiedKey{}:
+		return s.Copied
 	}
 	return s.Context.Value(key)
 }
@@ -197,7 +203,7 @@ func (s *Scheduled) Value(key any) any {
 // WithScheduler returns a context whose runs ask s at slice boundaries: a
 // Scheduled.
 func WithScheduler(ctx context.Context, s Scheduler) context.Context {
-	return &Scheduled{Context: ctx, Scheduler: s}
+	return &Scheduled{Context: ctx, Scheduler: s, Copied: CopiedOf(ctx)}
 }
 
 // SchedulerOf is the scheduler of ctx, or nil: then instances are never parked.

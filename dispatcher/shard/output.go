@@ -99,10 +99,27 @@ func (o *Output) ordered(order []int) []part {
 			parts[i].instance = places[parts[i].instance]
 		}
 	}
-	byInstance := func(a, b part) int { return cmp.Compare(a.instance, b.instance) }
-	if !slices.IsSortedFunc(parts, byInstance) {
-		// Arrival decides among the parts of one instance.
-		slices.SortFunc(parts, func(a, b part) int { return cmp.Or(byInstance(a, b), cmp.Compare(a.from, b.from)) })
+	// Arrival decides among the parts of one instance.
+	most := 0
+	for _, p := range parts {
+		most = max(most, p.instance)
 	}
-	return parts
+	if most > 4*len(parts) {
+		slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(a.instance, b.instance) })
+		return parts
+	}
+	// Most instances made something: where the parts of each go is counted.
+	next := make([]int, most+2)
+	for _, p := range parts {
+		next[p.instance+1]++
+	}
+	for i := range most {
+		next[i+1] += next[i]
+	}
+	sorted := make([]part, len(parts))
+	for _, p := range parts {
+		sorted[next[p.instance]] = p
+		next[p.instance]++
+	}
+	return sorted
 }
