@@ -175,7 +175,7 @@ func (d *Dispatcher) enter() error {
 
 // Calls is how many calls of Invoke and Publish have not returned, also of those
 // that wait.
-func (d *Dispatcher) Calls() int64 { return d.calls.Load() }
+func (d *Dispatcher) Calls() int64 { return max(d.calls.Load()-d.remembering.runs.Load(), 0) }
 
 func (d *Dispatcher) leave() {
 	if d.calls.Add(-1) == 0 && d.closing.Load() {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pappus/data"
@@ -43,6 +44,7 @@ type remembering struct {
 	mu        sync.RWMutex
 	functions map[versionKey]*memo.Function
 
+	runs      atomic.Int64  // that calls share, or have to themselves; each is counted like a call
 	verifying chan struct{} // holds a value while a hit is being verified
 }
 
@@ -214,6 +216,8 @@ func (d *Dispatcher) fromMemo(ctx context.Context, c memo.Call, inv Invocation, 
 			return engine.Result{}, err
 		}
 		defer d.leave()
+		d.remembering.runs.Add(1)
+		defer d.remembering.runs.Add(-1)
 		inv := inv
 		inv.worker, inv.shared = nil, s
 		a, err := run(ctx, inv)

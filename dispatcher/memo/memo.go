@@ -417,6 +417,10 @@ func (m *Memo) keep(c *Call, key Key, born uint64, n sizes, r engine.Result, err
 		return e, false
 	}
 	if fault == nil {
+		if !m.hasRoom(data.Size(r.Outputs)) { // a copy would be in vain
+			f.each(func(k *counts) { k.rejected.Add(1) })
+			return nil, false
+		}
 		e = remember(key, f.scope, born, r)
 	}
 	stored = m.memory.put(e)
@@ -431,6 +435,11 @@ func (m *Memo) keep(c *Call, key Key, born uint64, n sizes, r engine.Result, err
 		}
 	})
 	return e, stored
+}
+
+// hasRoom reports whether either tier would take a result of so many bytes.
+func (m *Memo) hasRoom(size int64) bool {
+	return size <= m.memory.window || m.disk != nil && size <= min(maxQueued, m.disk.bound/diskShare)
 }
 
 // repeatable reports whether the same call would end in the same way, and the
