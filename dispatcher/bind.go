@@ -42,7 +42,7 @@ func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (*A
 	switch {
 	case inv.Pure && !b.pure:
 		return nil, ErrNotPure
-	case !b.pure || inv.Trace || !d.remembers(&inv):
+	case !b.pure || b.forgets || inv.Trace || !d.remembers(&inv):
 		if inv.Reuse == ReuseOnly {
 			return nil, notCached()
 		}
@@ -98,7 +98,7 @@ func (d *Dispatcher) runToEnd(ctx context.Context, inv Invocation, b *bound) (r 
 	began := time.Now()
 	for again := true; again; again = errors.Is(err, errRunDropped) {
 		r = d.newRun(ctx, inv.Tenant, inv.Parallelism, s)
-		r.began = began
+		r.began, r.reuse = began, inv.Reuse
 		r.started, r.calling.depth = inv.patient || err != nil, inv.depth
 		if inv.tree != nil {
 			r.calling.tree = inv.tree
@@ -169,7 +169,7 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 		out.callees[i].graph = nested
 		out.depth = max(out.depth, nested.depth+1)
 	}
-	out.pure = !slices.ContainsFunc(out.callees, callee.reachesIO)
+	out.pure, out.forgets = !slices.ContainsFunc(out.callees, callee.reachesIO), slices.ContainsFunc(out.callees, callee.reachesForgotten)
 	// Compositions of one module stand after those that they apply.
 	out.sizes = make([]int, len(graph.Compositions))
 	depths := make([]int, len(graph.Compositions))

@@ -18,6 +18,7 @@ type bound struct {
 	signatures []engine.Signature // of each composition
 	depth      int                // compositions within one another, itself included
 	pure       bool               // no I/O function is applied, at any depth: the same inputs have the same outputs
+	forgets    bool               // a function is applied, at any depth, whose results are not to be remembered
 }
 
 // entry is the index of the composition that the graph is of.
@@ -84,3 +85,9 @@ func inOrder(was, is []engine.Param) (order []int) {
 
 // reachesIO reports whether applying it calls an I/O function.
 func (c callee) reachesIO() bool { return c.io != nil || c.graph != nil && !c.graph.pure }
+
+// reachesForgotten reports whether applying it calls a function whose results are
+// not to be remembered.
+func (c callee) reachesForgotten() bool {
+	return c.version.Memo == engine.MemoOff || c.graph != nil && c.graph.forgets
+}

@@ -143,7 +143,7 @@ func (r *run) callNamed(ctx context.Context, depth int, ref registry.Ref, inputs
 		defer r.share.wait(-1)
 	}
 	a, err := r.d.target(ctx, Invocation{
-		Tenant: r.tenant, Target: v, Inputs: inputs, Parallelism: r.parallelism, run: r.share,
+		Tenant: r.tenant, Target: v, Inputs: inputs, Parallelism: r.parallelism, run: r.share, Reuse: r.reuse,
 		patient: patient, depth: depth, tree: r.calling.tree,
 	})
 	if !patient && engine.KindOf(err) != engine.FaultOverload {

@@ -42,10 +42,16 @@ type remembering struct {
 	memo *memo.Memo // nil: nothing is remembered
 
 	mu        sync.RWMutex
-	functions map[versionKey]*memo.Function
+	functions map[rememberedKey]*memo.Function
 
 	runs      atomic.Int64  // that calls share, or have to themselves; each is counted like a call
 	verifying chan struct{} // holds a value while a hit is being verified
+}
+
+// rememberedKey names a version and what runs it, by the name that figures have.
+type rememberedKey struct {
+	versionKey
+	name string
 }
 
 // mostRemembering is how many versions' specifications are kept.
@@ -53,7 +59,7 @@ const mostRemembering = 4096
 
 // function is what the memo knows a version by, when e runs it.
 func (m *remembering) function(e engine.Engine, v *registry.Version) *memo.Function {
-	key := versionKey{v.Tenant, e.Name(), v.Digest}
+	key := rememberedKey{versionKey{v.Tenant, e.Name(), v.Digest}, v.Name}
 	m.mu.RLock()
 	f := m.functions[key]
 	m.mu.RUnlock()
@@ -78,7 +84,7 @@ func codeDigests(v *registry.Version) map[string]data.Digest {
 // Failures of compositions are not remembered: which is seen first of
 // several is not a function of the inputs.
 func (m *remembering) composition(v *registry.Version, meaning data.Digest) *memo.Function {
-	key := versionKey{v.Tenant, hex.EncodeToString(meaning[:]), v.Digest}
+	key := rememberedKey{versionKey{v.Tenant, hex.EncodeToString(meaning[:]), v.Digest}, v.Name}
 	m.mu.RLock()
 	f := m.functions[key]
 	m.mu.RUnlock()
@@ -95,12 +101,12 @@ func compositionCode(v *registry.Version) map[string]data.Digest {
 	return map[string]data.Digest{"composition": v.Digest}
 }
 
-func (m *remembering) register(key versionKey, spec memo.Spec) *memo.Function {
+func (m *remembering) register(key rememberedKey, spec memo.Spec) *memo.Function {
 	f := m.memo.Function(spec)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.functions == nil || len(m.functions) >= mostRemembering {
-		m.functions = make(map[versionKey]*memo.Function)
+		m.functions = make(map[rememberedKey]*memo.Function)
 	}
 	m.functions[key] = f
 	return f
@@ -221,15 +227,20 @@ func (d *Dispatcher) fromMemo(ctx context.Context, c memo.Call, inv Invocation, 
 		inv := inv
 		inv.worker, inv.shared = nil, s
 		a, err := run(ctx, inv)
+		computed = a
 		if err != nil {
 			return engine.Result{}, err
 		}
-		computed = a
-		return engine.NewResult(a.Outputs, a.Usage, a.instance.bytes, a.Release), nil
+		used := a.Usage
+		if used.Run == 0 { // of a composition
+			used.Run = a.Run
+		}
+		return engine.NewResult(a.Outputs, used, a.instance.bytes, a.Release), nil
 	})
 	inv.run.think(-1)
-	if err != nil || o.Source != memo.Computed {
-		computed = nil
+	if o.Source != memo.Computed || ctx.Err() != nil && err != nil {
+		// It is another caller's, or this one has left, and it may still go on.
+		return d.answered(ctx, &c, inv, o, nil, err)
 	}
 	return d.answered(ctx, &c, inv, o, computed, err)
 }
@@ -242,7 +253,11 @@ func (d *Dispatcher) answered(ctx context.Context, c *memo.Call, inv Invocation,
 	}
 	from := Provenance{Source: o.Source, Key: o.Key, Keyed: o.Keyed, Stored: o.Stored}
 	if err != nil {
-		return &Answer{From: from}, err
+		a := &Answer{From: from}
+		if computed != nil {
+			a.Usage, a.Queue, a.Prepare, a.Run, a.RunID = computed.Usage, computed.Queue, computed.Prepare, computed.Run, computed.RunID
+		}
+		return a, err
 	}
 	a := &Answer{Outputs: o.Outputs, Usage: o.Usage, From: from, result: o.Result, instance: instance{permits: d.permits, tenant: inv.Tenant}}
 	if computed != nil {
@@ -343,25 +358,57 @@ func (d *Dispatcher) PurgeMemo(ctx context.Context, tenant, name string) error {
 	if name == "" {
 		return m.Purge(ctx, tenant)
 	}
+	code, err := d.codeOf(ctx, tenant, name)
+	if err != nil {
+		return err
+	}
+	return m.Purge(ctx, tenant, code...)
+}
+
+// codeOf is what the memo knows the versions of a name by.
+func (d *Dispatcher) codeOf(ctx context.Context, tenant, name string) ([]data.Digest, error) {
 	var code []data.Digest
 	for cursor := ""; ; {
 		page, next, err := d.reg.Versions(ctx, tenant, "", name, cursor, registry.MaxPage)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, v := range page {
-			digests := codeDigests(v)
-			if v.Kind == registry.KindComposition {
-				digests = compositionCode(v)
-			}
-			if d := memo.CodeDigest(digests); !slices.Contains(code, d) {
-				code = append(code, d)
+			if digest := codeDigestOf(v); !slices.Contains(code, digest) {
+				code = append(code, digest)
 			}
 		}
 		if next == "" {
-			return m.Purge(ctx, tenant, code...)
+			return code, nil
 		}
 		cursor = next
+	}
+}
+
+func codeDigestOf(v *registry.Version) data.Digest {
+	if v.Kind == registry.KindComposition {
+		return memo.CodeDigest(compositionCode(v))
+	}
+	return memo.CodeDigest(codeDigests(v))
+}
+
+// Forgetter returns what forgets the results of versions that are about to be
+// deleted: of one that ref names by its number or digest, or of all of a name.
+func (d *Dispatcher) Forgetter(ctx context.Context, tenant string, ref registry.Ref) func(context.Context) error {
+	m := d.remembering.memo
+	var code []data.Digest
+	if m != nil {
+		if ref == (registry.Ref{Name: ref.Name}) {
+			code, _ = d.codeOf(ctx, tenant, ref.Name) // if that fails, so does what follows
+		} else if v, err := d.reg.Resolve(ctx, tenant, ref); err == nil {
+			code = append(code, codeDigestOf(v))
+		}
+	}
+	return func(ctx context.Context) error {
+		if len(code) == 0 {
+			return nil
+		}
+		return m.Purge(ctx, tenant, code...)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"pappus/dispatcher/memo"
 	"pappus/dispatcher/shard"
 	"pappus/engine"
+	"pappus/registry"
 )
 
 // remembers gives a dispatcher a memo, which is closed after it.
@@ -372,5 +373,42 @@ func TestVerification(t *testing.T) {
 	b.finish(t)
 	if s := b.remembering.memo.Stats(); s.Differences == 0 || s.Verified < s.Differences {
 		t.Errorf("%+v", s)
+	}
+}
+
+// What a caller says of reuse is meant for all instances of a run, and what is not
+// to be remembered is not remembered with a composition either.
+func TestReuseReachesInstances(t *testing.T) {
+	b := newComposer(t, remembers(t, memo.Options{}))
+	defer b.finish(t)
+	v := b.compose(t, "Shout", shout)
+	call := func(v *registry.Version, reuse Reuse, text string) memo.Source {
+		t.Helper()
+		a, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: v, Inputs: []data.Set{set("text", text)}, Reuse: reuse, Keyed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Release()
+		return a.From.Source
+	}
+	if s := call(v, ReuseNone, "to be"); s != "" {
+		t.Errorf("with no reuse from %s", s)
+	}
+	if stats := b.remembering.memo.Stats(); stats.Entries != 0 || stats.Hits+stats.Misses+stats.Unkeyed > 0 {
+		t.Errorf("with no reuse the memo was asked: %+v", stats)
+	}
+	call(v, ReuseFresh, "to be")
+	call(v, ReuseFresh, "to be")
+	if stats := b.remembering.memo.Stats(); stats.Hits > 0 || stats.Entries == 0 {
+		t.Errorf("computed anew, from what was remembered: %+v", stats)
+	}
+	b.publish(t, "Upper", func(p *Publication) {
+		p.Name, p.HasSignature, p.Memo = "Upper", true, engine.MemoOff
+		p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+	})
+	for range 2 {
+		if s := call(v, ReuseAuto, "or not"); s != "" {
+			t.Errorf("with a function that is not remembered from %s", s)
+		}
 	}
 }

@@ -38,6 +38,7 @@ type run struct {
 	tenant      string
 	parallelism int
 	limits      RunLimits
+	reuse       Reuse     // what instances may have of what is remembered
 	began       time.Time // also if it has begun again since
 	serial      bool      // it does one thing at a time
 
@@ -236,7 +237,7 @@ func (r *run) work(first bool) {
 			continue
 		}
 		r.take(&w, app)
-		inv := Invocation{Target: app.callee().version, Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w}
+		inv := Invocation{Target: app.callee().version, Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w, Reuse: r.reuse}
 		r.started = true
 		r.active++
 		r.share.active.Add(1)

@@ -2,10 +2,12 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"strconv"
@@ -209,8 +211,12 @@ func (s *Server) deleteVersions(x *exchange, kind registry.Kind) error {
 	if err != nil {
 		return err
 	}
+	forget := s.dispatcher.Forgetter(x.r.Context(), tenant, ref)
 	if err := s.registry.Delete(x.r.Context(), tenant, ref, change); err != nil {
 		return err
+	}
+	if err := forget(context.WithoutCancel(x.r.Context())); err != nil {
+		s.log.WarnContext(x.r.Context(), "results of what was deleted are still on disk", slog.String("name", ref.Name), slog.Any("error", err))
 	}
 	return x.writeNothing()
 }

@@ -53,6 +53,7 @@ func (s *Server) invokeByQuery(x *exchange) error {
 	query.pure = true
 	cache := parseCaching(x.r)
 	// The names in a composition may come to mean something else.
+	cache.unkept = version.Memo == engine.MemoOff || cache.reuse == dispatcher.ReuseNone
 	cache.constant = !ref.Digest.IsZero() && version.Kind == registry.KindFunction
 	if err = s.call(x, version, c.done(), query, accept, cache); errors.Is(err, dispatcher.ErrNotPure) {
 		x.w.Header().Set("Allow", http.MethodPost)

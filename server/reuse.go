@@ -15,6 +15,7 @@ type caching struct {
 	reuse    dispatcher.Reuse
 	fresh    bool     // with reuse ReuseOnly: nothing that is remembered will do, so nothing can be answered
 	has      []string // If-None-Match
+	unkept   bool     // nobody is to keep the answer: who made the function says so, or who calls it
 	constant bool     // the same request has the same answer for ever: it names a function by its digest
 }
 
@@ -96,6 +97,7 @@ func cacheStatus(from *dispatcher.Provenance, reuse dispatcher.Reuse) []string {
 var (
 	valueConstant   = []string{"public, max-age=31536000, immutable"}
 	valueRevalidate = []string{"no-cache"}
+	valueUnkept     = []string{"no-store"}
 )
 
 // What an answer of several forms varies by.
@@ -110,6 +112,8 @@ func (x *exchange) cacheHeader(from *dispatcher.Provenance, form form, c *cachin
 	h := x.w.Header()
 	get := x.r.Method != http.MethodPost
 	switch {
+	case get && c.unkept:
+		h["Cache-Control"] = valueUnkept
 	case get && c.constant:
 		h["Cache-Control"] = valueConstant
 	case get:

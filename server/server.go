@@ -38,6 +38,7 @@ type Dispatcher interface {
 	Run(tenant, id string) *dispatcher.Record
 	Runs(tenant string) []*dispatcher.Record
 	PurgeMemo(ctx context.Context, tenant, name string) error
+	Forgetter(ctx context.Context, tenant string, ref registry.Ref) func(context.Context) error
 	MemoStats(tenant string) (*memo.Stats, []memo.FunctionStats)
 	Memory() *dispatcher.Budget
 	Ready() error

@@ -280,12 +280,19 @@ func (s *serving) openCodeCache(log *slog.Logger) (*codecache.Cache, error) {
 // openMemo makes the memory of results and opens its part of the data folder, or
 // returns nil if nothing is to be remembered.
 func (s *serving) openMemo(log *slog.Logger) (*memo.Memo, error) {
+	folder := filepath.Join(s.data, "memo")
+	if s.memo == 0 || s.memoDisk == 0 {
+		// Nobody could purge what stays there, and it would be there again one day.
+		if err := os.RemoveAll(folder); err != nil {
+			return nil, fail(exitFile, fmt.Errorf("remove results from before: %w", err), "remove the folder memo in the data folder")
+		}
+	}
 	if s.memo == 0 {
 		return nil, nil
 	}
 	o := memo.Options{Memory: s.memo, VerifyEvery: uint64(s.memoVerify), Log: log}
 	if s.memoDisk > 0 {
-		o.Disk = memo.DiskOptions{Dir: filepath.Join(s.data, "memo"), Bytes: s.memoDisk}
+		o.Disk = memo.DiskOptions{Dir: folder, Bytes: s.memoDisk}
 	}
 	m, err := memo.New(o)
 	if err != nil {
