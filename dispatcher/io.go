@@ -555,7 +555,7 @@ func (p *permits) hold(i *instance, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i.bytes += n
-	p.used += n
+	p.use(n)
 	if n < 0 {
 		p.dispatch()
 	}

@@ -40,7 +40,7 @@ func (i *instance) Grow(ctx context.Context, bytes int64, deadline time.Time) (t
 	p.mu.Lock()
 	first := len(p.growing) == 0 || i.order.compare(p.growing[0].order) < 0
 	if more := total - i.bytes; first && more <= p.memory-p.used {
-		p.used += more
+		p.use(more)
 		i.bytes = total
 		p.mu.Unlock()
 		return 0, nil
@@ -63,6 +63,12 @@ func (i *instance) Grow(ctx context.Context, bytes int64, deadline time.Time) (t
 // longCopy is from how many bytes of memory on an instance may spend longer on
 // placing its inputs than others should wait.
 const longCopy = 1 << 20
+
+// use charges bytes more. p.mu is held.
+func (p *permits) use(bytes int64) {
+	p.used += bytes
+	p.peak = max(p.peak, p.used)
+}
 
 // order is that of who is older: by when the invocation began, the run within it,
 // and the instance.
@@ -90,7 +96,7 @@ func (p *permits) feed() {
 	for len(p.growing) > 0 && p.growing[0].bytes <= p.memory-p.used {
 		w := p.growing[0]
 		p.growing = slices.Delete(p.growing, 0, 1)
-		p.used += w.bytes
+		p.use(w.bytes)
 		w.owner.bytes += w.bytes
 		w.bytes = 0
 		p.push(w)

@@ -113,6 +113,7 @@ func register(registerer prometheus.Registerer, collectors []prometheus.Collecto
 	const limit, limitHelp = "pappus_memory_limit_bytes", "Bytes of the memory budget."
 	gauge(used, usedHelp, contexts, func() float64 { return float64(d.permits.counts().memory) })
 	gauge(used, usedHelp, bodies, func() float64 { return float64(d.bodies.Used()) })
+	gauge("pappus_memory_peak_bytes", "The most bytes that were charged at once for contexts with their unread answers.", nil, func() float64 { return float64(d.permits.counts().peak) })
 	gauge(limit, limitHelp, contexts, func() float64 { return float64(d.permits.memory) })
 	gauge(limit, limitHelp, bodies, func() float64 { return float64(d.bodies.Limit()) })
 	gauge("pappus_runs", "Runs of compositions that are going on.", nil, func() float64 { return float64(d.running.Load()) })

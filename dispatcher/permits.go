@@ -59,6 +59,7 @@ type permits struct {
 	timeout time.Duration // of new instances that wait
 	most    int           // new instances of one tenant that may wait
 	used    int64         // of memory
+	peak    int64         // the most that was used
 	alive   int           // instances that have started and not ended
 	growing []*waiter     // of these, those that wait for memory, the oldest first; in no queue
 	runs    map[*share]struct{}
@@ -221,7 +222,7 @@ func (p *permits) startNow(i *instance, bytes int64) bool {
 		bytes += room
 	}
 	p.free.Add(-1)
-	p.used += bytes
+	p.use(bytes)
 	p.alive++
 	p.mu.Unlock()
 	i.take(bytes)
@@ -464,7 +465,7 @@ func (p *permits) notice() {
 
 // grant gives a permit, which is not counted as free, to w.
 func (p *permits) grant(w *waiter) {
-	p.used += w.bytes
+	p.use(w.bytes)
 	if w.class == classNew {
 		p.alive++
 	}
@@ -549,6 +550,7 @@ type permitCounts struct {
 	inUse, total  int
 	waiting       [classes]int
 	memory, limit int64 // bytes of contexts and unread answers
+	peak          int64 // the most that memory was
 	growing       int   // instances that wait for more memory
 	dropped       int64 // instances so far, because there was none
 	droppedRuns   int64
@@ -557,7 +559,7 @@ type permitCounts struct {
 func (p *permits) counts() permitCounts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := permitCounts{inUse: p.total - int(p.free.Load()), total: p.total, memory: p.used, limit: p.memory,
+	c := permitCounts{inUse: p.total - int(p.free.Load()), total: p.total, memory: p.used, limit: p.memory, peak: p.peak,
 		growing: len(p.growing), dropped: p.droppedInstances, droppedRuns: p.droppedRuns}
 	for k := range p.queues {
 		c.waiting[k] = p.queues[k].length

@@ -99,6 +99,11 @@ composition both(s0) => () {
 				t.Fatal(err)
 			}
 			call(t, d, v, "s0", sized(1000, 1<<20))
+			peak := metric(t, metrics, "pappus_memory_peak_bytes")
+			t.Logf("at most %.1f MiB were charged at once", peak/(1<<20))
+			if peak > 64<<20 || peak < 2<<20 {
+				t.Errorf("at most %v bytes were charged at once", peak)
+			}
 			for _, nothing := range []string{"pappus_runs_held_bytes", "pappus_runs_dropped_total", `pappus_memory_used_bytes contexts`} {
 				if n := metric(t, metrics, nothing); n != 0 {
 					t.Errorf("%s is %v after the run", nothing, n)
