@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"pappus/data"
-	"pappus/engine"
 )
 
 // ErrScript says that a script can't do what the form of applications can.
@@ -56,23 +55,4 @@ func Pin(source string, digest func(reference string) (data.Digest, error)) (str
 		}
 	}
 	return b.String() + source[at:], nil
-}
-
-// Breaks says why a graph that was checked against r can't be trusted to work with a
-// signature that is registered now, or "" if it can. Other names are no reason.
-func (r Reference) Breaks(now engine.Signature) string {
-	if why := differs(r.Signature, now); why != "" {
-		return why
-	}
-	for i, p := range now.Inputs {
-		if !now.Open && p.Type == engine.TypeItem && r.Signature.Inputs[i].Type != engine.TypeItem {
-			return fmt.Sprintf("its input %.80s is now exactly one item", p.Name)
-		}
-	}
-	for i, p := range now.Outputs {
-		if p.Type != engine.TypeItem && r.Signature.Outputs[i].Type == engine.TypeItem {
-			return fmt.Sprintf("its output %.80s is no longer exactly one item", p.Name)
-		}
-	}
-	return ""
 }

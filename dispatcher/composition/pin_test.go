@@ -7,7 +7,6 @@ import (
 
 	"pappus/data"
 	"pappus/dispatcher/composition"
-	"pappus/engine"
 )
 
 func TestPin(t *testing.T) {
@@ -48,39 +47,6 @@ func TestPin(t *testing.T) {
 	for _, source := range []string{"function A(", strings.Repeat(" ", composition.MaxSource+1)} {
 		if _, err := composition.Pin(source, digest); !errors.As(err, &invalid) {
 			t.Error(err)
-		}
-	}
-}
-
-func TestBreaks(t *testing.T) {
-	sig := func(inputs, outputs string) engine.Signature {
-		return engine.Signature{Inputs: paramsOf(inputs), Outputs: paramsOf(outputs)}
-	}
-	open := engine.OpenSignature()
-	given := sig("a b", "output")
-	given.Open = true
-	for _, c := range []struct {
-		checked, now engine.Signature
-		want         string
-	}{
-		{sig("a b", "c"), sig("a b", "c"), ""},
-		{sig("a b", "c"), sig("x y", "z"), ""},
-		{sig("a b", "c"), sig("b a", "c"), "its input 1 is a, which is number 2"},
-		{sig("a b", "c"), sig("a", "c"), "2 inputs"},
-		{sig("a b", "c"), sig("a b", "c d"), "1 output"},
-		{sig("a b", "c"), sig("a b:item", "c"), "its input b is now exactly one item"},
-		{sig("a b:item", "c"), sig("a b", "c"), ""},
-		{sig("a", "c:item"), sig("a", "c"), "its output c is no longer exactly one item"},
-		{sig("a", "c"), sig("a", "c:item"), ""},
-		{given, open, ""},
-		{given, sig("a b", "c"), ""},
-		{given, sig("a", "c"), "2 inputs"},
-		{sig("a b", "c"), open, ""},
-		{sig("a b", "c d"), open, "2 outputs"},
-	} {
-		got := composition.Reference{Name: "f", Signature: c.checked}.Breaks(c.now)
-		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
-			t.Errorf("%v, now %v: %q, want %q", c.checked, c.now, got, c.want)
 		}
 	}
 }
