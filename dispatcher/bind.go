@@ -50,9 +50,15 @@ func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (*A
 	}
 	c := memo.Call{
 		Function: d.remembering.composition(inv.Target, d.meaning(b)), Inputs: inv.Inputs, Parallelism: cmp.Or(inv.Parallelism, DefaultParallelism),
-		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed,
+		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed, Patient: inv.patient, Room: d.permits.hasRoom,
 	}
-	return d.fromMemo(ctx, c, inv, func(ctx context.Context, inv Invocation) (*Answer, error) { return d.runGraph(ctx, inv, b) })
+	return d.fromMemo(ctx, c, inv, func(ctx context.Context, inv Invocation) (*Answer, error) {
+		if inv.shared != nil && data.Size(inv.Inputs) <= ownedBytes {
+			inv.Inputs = cloned(inv.Inputs)
+			inv.shared.Placed()
+		}
+		return d.runGraph(ctx, inv, b)
+	})
 }
 
 // runGraph runs a composition whose names are bound, whatever is remembered of it.

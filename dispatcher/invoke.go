@@ -313,6 +313,9 @@ func (inv *Invocation) copied() func([]byte) {
 			left += it.Len()
 		}
 	}
+	if left == 0 {
+		shared.Placed()
+	}
 	return func(content []byte) {
 		if told != nil {
 			told(content)

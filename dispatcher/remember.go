@@ -119,6 +119,8 @@ func (d *Dispatcher) meaning(b *bound) data.Digest {
 	for _, e := range d.engines {
 		_, _ = fmt.Fprintf(h, "%q %q\n", e.Name(), e.Semantics())
 	}
+	l := d.config.Load().Run // what a run holds, and how long it takes, is not a function of its inputs
+	_, _ = fmt.Fprintf(h, "%d %d %d %d\n", l.Applications, l.Instances, l.Items, l.Nesting)
 	b.mean(h)
 	var digest data.Digest
 	h.Sum(digest[:0])
@@ -158,6 +160,7 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer,
 	c := memo.Call{
 		Inputs: inv.Inputs, Fuel: inv.Target.Limits.Fuel, Timeout: time.Duration(inv.Target.Limits.Timeout),
 		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed, Optional: inv.run != nil,
+		Patient: inv.patient, Room: d.permits.hasRoom, Gone: inv.Copied != nil,
 	}
 	w := inv.worker
 	if c.Function = w.remembered(inv.Target); c.Function == nil {
@@ -166,20 +169,20 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer,
 	}
 	if inv.Reuse != ReuseOnly && !c.Keyed {
 		if w.skips() {
+			d.remembering.memo.Begin(&c)
 			a, err := d.runInstance(ctx, inv)
 			if err == nil && a.Usage.Run < memo.StoredTime {
 				return a, nil
 			}
-			d.remembering.memo.Worth(&c)
 			w.found(d.ran(&c, a, err))
 			return a, err
 		}
 		if !d.remembering.memo.Worth(&c) {
 			a, err := d.runInstance(ctx, inv)
-			if inv.Copied != nil { // the inputs may have gone
-				c.Inputs = nil
-			}
 			w.found(d.ran(&c, a, err))
+			if w == nil && a != nil {
+				a.From.Source = memo.Computed
+			}
 			return a, err
 		}
 	}
@@ -191,9 +194,6 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer,
 func (d *Dispatcher) ran(c *memo.Call, a *Answer, err error) (short bool) {
 	if err != nil {
 		d.remembering.memo.Ran(c, engine.Result{}, err, 0)
-		return false
-	}
-	if c.Inputs == nil {
 		return false
 	}
 	d.remembering.memo.Ran(c, a.result, nil, a.Run)
@@ -267,11 +267,20 @@ func (d *Dispatcher) answered(ctx context.Context, c *memo.Call, inv Invocation,
 			return a, nil
 		}
 	}
-	// A copy, which the memo may forget while it is read.
-	if size := data.Size(a.Outputs); size > detachBytes {
+	// A copy, which the memo may forget while it is read. Who shares it with the one
+	// who had it computed is charged if there is room.
+	if size := data.Size(a.Outputs); size > detachBytes && (o.Source != memo.Collapsed || d.permits.hasRoom(size)) {
 		d.permits.hold(&a.instance, size)
 	}
 	return a, nil
+}
+
+// hasRoom reports whether bytes could be charged at once, with nobody waiting for
+// memory.
+func (p *permits) hasRoom(bytes int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.growing) == 0 && p.queues[classNew].length == 0 && bytes <= p.memory-p.used
 }
 
 func notCached() error {
@@ -280,7 +289,11 @@ func notCached() error {
 
 // verifyBytes is the size of inputs up to which hits are verified, which takes a
 // copy of them.
-const verifyBytes = 1 << 20
+const verifyBytes = ownedBytes
+
+// ownedBytes is the size of inputs up to which a composition's run that may outlive
+// the caller whose they are has a copy of them.
+const ownedBytes = 1 << 20
 
 // verify computes a call again whose result was remembered, as soon as nothing
 // else is to be done, and compares. At most one is verified at a time; others are
@@ -296,13 +309,7 @@ func (d *Dispatcher) verify(ctx context.Context, c *memo.Call, inv Invocation, o
 		return
 	}
 	again := *c
-	again.Inputs = make([]data.Set, len(inv.Inputs))
-	for i, s := range inv.Inputs {
-		again.Inputs[i] = data.Set{Name: s.Name, Items: make([]*data.Item, len(s.Items))}
-		for j, it := range s.Items {
-			again.Inputs[i].Items[j] = it.Clone()
-		}
-	}
+	again.Inputs = cloned(inv.Inputs)
 	inv = Invocation{Tenant: inv.Tenant, Target: inv.Target, Inputs: again.Inputs, patient: true}
 	go func() {
 		defer d.leave()
@@ -321,6 +328,17 @@ func (d *Dispatcher) verify(ctx context.Context, c *memo.Call, inv Invocation, o
 				slog.String("function", inv.Target.Name), slog.Any("error", difference))
 		}
 	}()
+}
+
+func cloned(sets []data.Set) []data.Set {
+	list := make([]data.Set, len(sets))
+	for i, s := range sets {
+		list[i] = data.Set{Name: s.Name, Items: make([]*data.Item, len(s.Items))}
+		for j, it := range s.Items {
+			list[i].Items[j] = it.Clone()
+		}
+	}
+	return list
 }
 
 // verifyWait is how long a verification waits for an idle moment.

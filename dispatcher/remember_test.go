@@ -412,3 +412,127 @@ func TestReuseReachesInstances(t *testing.T) {
 		}
 	}
 }
+
+// The failure of a call whose inputs are given back while they are copied is not
+// taken for that of a call without inputs.
+func TestInputsThatAreGone(t *testing.T) {
+	b, _ := newRemembering(t, func(_ context.Context, in []data.Set) error {
+		if len(in) > 0 {
+			return &engine.Fault{Kind: engine.FaultTrap, Usage: engine.Usage{Run: time.Second}}
+		}
+		return nil
+	})
+	defer b.finish(t)
+	v := b.publish(t, "", nil)
+	for i := range 5 {
+		in := []data.Set{{Name: "a", Items: []*data.Item{data.NewItem(fmt.Sprint(i), 0, make([]byte, 2<<20))}}}
+		if _, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: v, Inputs: in, Copied: func([]byte) {}}); engine.KindOf(err) != engine.FaultTrap {
+			t.Fatal(err)
+		}
+	}
+	a, err := b.call(t.Context(), v)
+	if err != nil {
+		t.Fatalf("without inputs: %v", err)
+	}
+	a.Release()
+}
+
+// Callers of a composition, and of a function without inputs, go on when the one
+// leaves who was first.
+func TestTheFirstCallerMayLeave(t *testing.T) {
+	for _, name := range []string{"function", "composition"} {
+		t.Run(name, func(t *testing.T) {
+			gate := make(chan struct{})
+			b, ran := newRemembering(t, func(ctx context.Context, _ []data.Set) error {
+				select {
+				case <-gate:
+					return nil
+				case <-ctx.Done():
+					return &engine.Fault{Kind: engine.FaultCanceled, Err: ctx.Err()}
+				}
+			})
+			defer b.finish(t)
+			v := b.publish(t, "f", func(p *Publication) {
+				p.HasSignature, p.Inputs, p.Outputs = true, []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "output", Type: engine.TypeSet}}
+			})
+			inputs := []data.Set{{Name: "in"}}
+			if name == "composition" {
+				v = b.compose(t, "c", `function ff(in) => (output);
+					composition c(in) => (output) { ff(in = all in) => (output = output); }`)
+				inputs = []data.Set{set("in", "x")}
+			}
+			first, leave := context.WithCancel(t.Context())
+			var calls sync.WaitGroup
+			calls.Go(func() {
+				if _, err := b.call(first, v, inputs...); engine.KindOf(err) != engine.FaultCanceled {
+					t.Errorf("who left: %v", err)
+				}
+			})
+			for ran.Load() == 0 {
+				pass(time.Millisecond)
+			}
+			calls.Go(func() {
+				a, err := b.call(t.Context(), v, inputs...)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				a.Release()
+			})
+			for b.Calls() < 2 {
+				pass(time.Millisecond)
+			}
+			pass(10 * time.Millisecond) // it has joined by now
+			leave()
+			pass(10 * time.Millisecond)
+			close(gate)
+			calls.Wait()
+			if n := ran.Load(); n != 1 {
+				t.Errorf("it ran %d times", n)
+			}
+		})
+	}
+}
+
+// Answers that nobody reads do not let what is remembered take more memory than
+// there is.
+func TestRememberedAnswersNeedRoom(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		remembers(t, memo.Options{Memory: 64 << 20})(c)
+		c.MemoryBudget = 8 << 20
+	})
+	defer b.finish(t)
+	b.engine.run = func(ctx context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+		if _, err := engine.SchedulerOf(ctx).Grow(ctx, 1<<20, time.Now().Add(time.Minute)); err != nil {
+			return engine.Result{}, err
+		}
+		return engine.NewResult([]data.Set{{Name: "output", Items: []*data.Item{data.NewItem("", 0, make([]byte, 1<<20))}}}, engine.Usage{Run: time.Second, MemoryPages: 16}, 1<<20, func() {}), nil
+	}
+	v := b.publish(t, "", nil)
+	var answers []*Answer
+	hits := 0
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		a, err := b.call(ctx, v, set("a", "x"))
+		cancel()
+		if c := b.permits.counts(); c.memory > c.limit+2<<20 { // the copy of a result, beside its context, for a moment
+			t.Fatalf("%d of %d bytes are charged", c.memory, c.limit)
+		}
+		if err != nil {
+			if engine.KindOf(err) != engine.FaultDeadline && engine.KindOf(err) != engine.FaultOverload {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if a.From.Source.Hit() {
+			hits++
+		}
+		answers = append(answers, a)
+	}
+	if hits == 0 || len(answers) == 20 {
+		t.Errorf("%d hits, %d answers", hits, len(answers))
+	}
+	for _, a := range answers {
+		a.Release()
+	}
+}

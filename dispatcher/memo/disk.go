@@ -141,6 +141,20 @@ func (d *disk) fail(err error) {
 	}
 }
 
+// size is about how large the entry of a key is; 0 if there is none.
+func (d *disk) size(key Key) int64 {
+	if d.off.Load() {
+		return 0
+	}
+	n := d.keyName(key)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if place := d.entries[n]; place != nil {
+		return place.Value.(*file).size //nolint:errcheck // nothing else is in it
+	}
+	return 0
+}
+
 // get returns the entry of key, or nil. Every byte of it was just checked.
 func (d *disk) get(key Key, s scope, born uint64) *entry {
 	if d.off.Load() {

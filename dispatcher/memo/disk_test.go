@@ -733,7 +733,7 @@ func FuzzDecodeBody(f *testing.F) {
 		if err != nil || !bytes.Equal(b, again) {
 			t.Errorf("%x is decoded, and encoded as %x, %v", b, again, err)
 		}
-		if r, fault := e.answer(0); fault == nil && e.knows(0) == all && !data.Equal(r.Outputs, e.outputs) {
+		if r, fault := e.answer(); fault == nil && !data.Equal(r.Outputs, e.outputs) {
 			t.Error("the answer is not the outputs")
 		}
 	})

@@ -1,7 +1,6 @@
 package memo
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -120,41 +119,26 @@ func fuelLimit(limit int64) int64 {
 	return limit
 }
 
-// knowledge is what an entry knows of a call with some limit of fuel.
-type knowledge int
-
-const (
-	nothing   knowledge = iota
-	outOfFuel           // that it runs out of fuel, but not what else it says
-	all
-)
-
-func (e *entry) knows(limit int64) knowledge {
+// knows reports whether an entry tells all of a call with some limit of fuel: a
+// success, or another fault, that used u does for every limit from u on, and
+// out-of-fuel for the very limit at which it was seen. That fuel runs out below u,
+// and below such a limit, is known too, but not how much was used by then, which
+// belongs to the answer: computing it is bounded by the limit.
+func (e *entry) knows(limit int64) bool {
 	limit = fuelLimit(limit)
-	switch {
-	case e.limit > 0 && limit > e.limit:
-		return nothing
-	case e.limit > 0 && limit < e.limit, e.limit == 0 && limit < e.usage.Fuel:
-		return outOfFuel
-	default:
-		return all
+	if e.limit > 0 {
+		return limit == e.limit
 	}
+	return limit >= e.usage.Fuel
 }
 
-// answer is what a call with this limit of fuel gets, if the entry knows: the
-// outputs, or a fault of the caller's own.
-func (e *entry) answer(limit int64) (engine.Result, *engine.Fault) {
-	switch {
-	case e.knows(limit) == outOfFuel:
-		return engine.Result{}, &engine.Fault{
-			Kind:   engine.FaultOutOfFuel,
-			Detail: fmt.Sprintf("it used more than its limit of %d", limit),
-		}
-	case e.fault != nil:
+// answer is what a call gets of which the entry knows all: the outputs, or a fault
+// of the caller's own.
+func (e *entry) answer() (engine.Result, *engine.Fault) {
+	if e.fault != nil {
 		return engine.Result{}, cloneFault(e.fault)
-	default:
-		return engine.NewResult(e.outputs, e.usage, 0, nil), nil
 	}
+	return engine.NewResult(e.outputs, e.usage, 0, nil), nil
 }
 
 // betterThan reports whether e answers more calls than the other entry of its key.

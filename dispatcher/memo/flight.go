@@ -242,6 +242,9 @@ func (f *flight) concerns(c *Call, overloads *int) bool {
 	case engine.FaultDeadline:
 		return f.timed && (f.used == 0 || c.Timeout > 0 && c.Timeout <= f.used) && !f.canceled
 	case engine.FaultOverload:
+		if c.Patient {
+			return false
+		}
 		*overloads++
 		return *overloads > 1
 	default:

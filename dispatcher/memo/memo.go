@@ -120,7 +120,20 @@ type Call struct {
 	// pay: nobody wants to know its key.
 	Optional bool
 
-	born uint64 // when it was found not to be worth a lookup
+	// Patient has the caller wait for as long as ctx lasts, whatever others who
+	// share the run are refused for.
+	Patient bool
+
+	// Room, if it is not nil, reports whether there is room for a result of so many
+	// bytes, which is not small. If there is none the call is computed, which may
+	// wait for room.
+	Room func(bytes int64) bool
+
+	// Gone says to Ran that the inputs are not there any more.
+	Gone bool
+
+	born uint64 // when it began
+	n    sizes
 }
 
 // Key is the call's key.
@@ -180,13 +193,21 @@ func (m *Memo) Do(ctx context.Context, c Call, run Run) (Outcome, error) {
 	if c.Refresh {
 		return m.refresh(ctx, c, key, n, run)
 	}
-	if e := m.find(&key, c.Function.scope); e != nil {
-		if o, ok, err := m.hit(&c, e, FromMemory, n); ok {
-			return o, err
+	if e := m.find(&key, c.Function.scope); e != nil && e.knows(c.Fuel) {
+		if !c.roomFor(e.cost) {
+			r, err := run(ctx, &Shared{timeout: c.Timeout})
+			return Outcome{Result: r, Source: Computed, Keyed: true, Key: key}, err
 		}
+		o, _, err := m.hit(&c, e, FromMemory, n)
+		return o, err
 	}
 	return m.share(ctx, c, key, n, run)
 }
+
+// small is the size of results for which there is always room.
+const small = 64 << 10
+
+func (c *Call) roomFor(bytes int64) bool { return bytes <= small || c.Room == nil || c.Room(bytes) }
 
 // Worth reports whether Do would look a call up. For one that it would not, Do is
 // not needed: its caller can just run it, and then tells Ran.
@@ -194,18 +215,23 @@ func (m *Memo) Worth(c *Call) bool { return m.worth(c, measure(c.Inputs)) }
 
 func (m *Memo) worth(c *Call, n sizes) bool {
 	m.functions.use(c.Function)
-	if c.Function.decide(n, c.Optional) || c.Keyed {
-		return true
-	}
-	c.born = m.cuts.now()
-	return false
+	m.Begin(c)
+	c.n = n
+	return c.Function.decide(n, c.Optional) || c.Keyed
 }
+
+// Begin is for a call of which neither Do nor Worth is asked before it is run: what
+// is purged from now on, it does not bring back (see Ran).
+func (m *Memo) Begin(c *Call) { c.born = m.cuts.now() }
 
 // Ran learns from a call that was not worth a lookup, how long it took. If that
 // turns out to have been wrong, its result is remembered after all; the inputs
-// must still be there.
+// must still be there, or be said to be Gone.
 func (m *Memo) Ran(c *Call, r engine.Result, err error, elapsed time.Duration) {
-	m.ran(c, measure(c.Inputs), r, err, elapsed)
+	if !c.Gone {
+		c.n = measure(c.Inputs)
+	}
+	m.ran(c, c.n, r, err, elapsed)
 }
 
 func (m *Memo) ran(c *Call, n sizes, r engine.Result, err error, elapsed time.Duration) (stored bool) {
@@ -215,7 +241,7 @@ func (m *Memo) ran(c *Call, n sizes, r engine.Result, err error, elapsed time.Du
 	if !ok {
 		return false
 	}
-	if took := timeOf(r, fault, elapsed); took < StoredTime || n.bytes > AlwaysKeyed {
+	if took := timeOf(r, fault, elapsed); c.Gone || took < StoredTime || n.bytes > AlwaysKeyed {
 		f.ran(n, took, 0)
 		return false
 	}
@@ -228,10 +254,10 @@ func (m *Memo) ran(c *Call, n sizes, r engine.Result, err error, elapsed time.Du
 func (m *Memo) Lookup(c Call) (o Outcome, found bool, err error) {
 	n := measure(c.Inputs)
 	key := m.key(&c, n)
-	if e := m.find(&key, c.Function.scope); e != nil && e.knows(c.Fuel) != nothing {
+	if e := m.find(&key, c.Function.scope); e != nil && e.knows(c.Fuel) {
 		return m.hit(&c, e, FromMemory, n)
 	}
-	if e := m.load(&key, c.Function.scope); e != nil {
+	if e := m.load(&key, c.Function.scope); e != nil && e.knows(c.Fuel) {
 		return m.hit(&c, e, FromDisk, n)
 	}
 	return Outcome{Keyed: true, Key: key}, false, nil
@@ -273,11 +299,10 @@ func (m *Memo) load(key *Key, s scope) *entry {
 // hit answers from an entry, if that knows the answer.
 func (m *Memo) hit(c *Call, e *entry, source Source, n sizes) (o Outcome, ok bool, err error) {
 	f := c.Function
-	known := e.knows(c.Fuel)
-	if known == nothing {
+	if !e.knows(c.Fuel) {
 		return Outcome{Keyed: true, Key: e.key}, false, nil
 	}
-	r, fault := e.answer(c.Fuel)
+	r, fault := e.answer()
 	f.looked(n, true)
 	f.each(func(k *counts) {
 		switch source {
@@ -295,7 +320,7 @@ func (m *Memo) hit(c *Call, e *entry, source Source, n sizes) (o Outcome, ok boo
 		k.savedFuel.Add(min(e.usage.Fuel, fuelLimit(c.Fuel)))
 	})
 	o = Outcome{Result: r, Source: source, Keyed: true, Key: e.key}
-	if every := m.options.VerifyEvery; every > 0 && source.Hit() && known == all {
+	if every := m.options.VerifyEvery; every > 0 && source.Hit() {
 		o.Verify = m.sample.Add(1)%every == 0
 	}
 	if fault != nil {
@@ -316,7 +341,7 @@ func (m *Memo) share(ctx context.Context, call Call, key Key, n sizes, run Run) 
 		flight, leads, found := m.flights.join(ctx, c, key, m.cuts.now(),
 			func(born uint64) bool { return m.cuts.dead(f.scope, born) },
 			func() *entry {
-				if e := m.find(&key, f.scope); e != nil && e.knows(c.Fuel) != nothing {
+				if e := m.find(&key, f.scope); e != nil && e.knows(c.Fuel) {
 					return e
 				}
 				return nil
@@ -355,7 +380,10 @@ func (m *Memo) fly(fl *flight, n sizes, run Run) {
 		fl.finish(r, e, err)
 	}()
 
-	if e = m.load(&fl.key, f.scope); e != nil && e.knows(fl.call.Fuel) != nothing {
+	if m.disk != nil && fl.call.roomFor(m.disk.size(fl.key)) {
+		e = m.load(&fl.key, f.scope)
+	}
+	if e != nil && e.knows(fl.call.Fuel) {
 		fl.source, ended = FromDisk, true
 		return
 	}

@@ -135,7 +135,14 @@ func TestAnswersAreThoseOfTheFunction(t *testing.T) {
 			if engine.KindOf(got) != engine.KindOf(want) || (got == nil) != (want == nil) {
 				t.Fatalf("with limit %d: %v, want %v", limit, got, want)
 			}
-			known := best >= needs || fuelLimit(limit) <= best
+			var was, now *engine.Fault
+			if errors.As(want, &was) && errors.As(got, &now) && was.Usage.Fuel != now.Usage.Fuel {
+				t.Fatalf("with limit %d it used %d, want %d", limit, now.Usage.Fuel, was.Usage.Fuel)
+			}
+			known := fuelLimit(limit) == best
+			if best >= needs {
+				known = fuelLimit(limit) >= needs
+			}
 			if ran == known {
 				t.Fatalf("with limit %d it ran: %t; known were limits up to %d", limit, ran, best)
 			}
