@@ -569,32 +569,9 @@ func TestRunsWithIO(t *testing.T) {
 		b.callees[i] = callee{version: io.version, io: io}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		g := randomGraph(t, b.references)
-		entry := g.Entry()
-		parallelism := rapid.IntRange(1, 5).Draw(t, "parallelism")
-		inputs := make([]data.Set, entry.Inputs)
-		given := make([][]*data.Item, entry.Inputs)
-		for i := range inputs {
-			inputs[i] = data.Set{Name: entry.Sets[i].Name, Items: randomItems(t, "input")}
-			given[i] = inputs[i].Items
-		}
-		want := evaluate(g, entry, given, parallelism, func(ref int) []byte { return b.codes[ref] })
-		r := b.newRun(t.Context(), "default", parallelism, new(share))
-		got, err := r.do(newBound(g, b.callees), inputs)
-		if err != nil {
-			if engine.KindOf(err) == engine.FaultLimitInstances {
-				t.Skip("too many instances")
-			}
-			t.Fatal(err)
-		}
-		for i := range want {
-			if !slices.EqualFunc(got[i].Items, want[i], (*data.Item).Equal) {
-				t.Errorf("output %d: %d items, want %d", i, len(got[i].Items), len(want[i]))
-			}
-		}
-		r.release()
-		if c := b.permits.counts(); len(r.held) != 0 || r.share.held.Load() != 0 || b.permits.heldBytes() != 0 || c.memory != 0 {
-			t.Errorf("%d items and %d bytes are held after the run, %d by all, %d charged", len(r.held), r.share.held.Load(), b.permits.heldBytes(), c.memory)
+		b.runs(t, b.draw(t))
+		if c := b.permits.counts(); b.permits.heldBytes() != 0 || c.memory != 0 {
+			t.Errorf("%d bytes are held by all runs, %d charged", b.permits.heldBytes(), c.memory)
 		}
 		for _, c := range b.callees {
 			if c.io != nil && (c.io.waiting.Load() != 0 || c.io.going.Load() != 0) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -248,30 +247,9 @@ func TestRunsAreWhatTheyMeanRemembered(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newRunBench(t, func(config *Config) { remembers(t, c.options)(config); config.Workers = 3 }, slow)
 			rapid.Check(t, func(t *rapid.T) {
-				g := randomGraph(t, b.references)
-				entry := g.Entry()
-				parallelism := rapid.IntRange(1, 5).Draw(t, "parallelism")
-				inputs := make([]data.Set, entry.Inputs)
-				given := make([][]*data.Item, entry.Inputs)
-				for i := range inputs {
-					inputs[i] = data.Set{Name: entry.Sets[i].Name, Items: randomItems(t, "input")}
-					given[i] = inputs[i].Items
-				}
-				want := evaluate(g, entry, given, parallelism, func(ref int) []byte { return b.codes[ref] })
+				drawn := b.draw(t)
 				for range 2 {
-					r, got, err := b.runToEnd(t.Context(), Invocation{Tenant: "default", Inputs: inputs, Parallelism: parallelism}, newBound(g, b.callees))
-					if engine.KindOf(err) == engine.FaultLimitInstances {
-						t.Skip("too many instances")
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-					for i := range want {
-						if !slices.EqualFunc(got[i].Items, want[i], (*data.Item).Equal) {
-							t.Errorf("output %d: %d items, want %d", i, len(got[i].Items), len(want[i]))
-						}
-					}
-					r.release()
+					b.runs(t, drawn)
 				}
 			})
 			b.finish(t)

@@ -219,6 +219,49 @@ func anyOrder(run runFunc) runFunc {
 	}
 }
 
+// meaning is a graph with inputs, and what they mean.
+type meaning struct {
+	graph       *composition.Graph
+	inputs      []data.Set
+	parallelism int
+	want        [][]*data.Item
+}
+
+// draw makes a random graph with inputs.
+func (b *runBench) draw(t *rapid.T) meaning {
+	g := randomGraph(t, b.references)
+	m := meaning{graph: g, parallelism: rapid.IntRange(1, 5).Draw(t, "parallelism"), inputs: make([]data.Set, g.Entry().Inputs)}
+	given := make([][]*data.Item, len(m.inputs))
+	for i := range m.inputs {
+		m.inputs[i] = data.Set{Name: g.Entry().Sets[i].Name, Items: randomItems(t, "input")}
+		given[i] = m.inputs[i].Items
+	}
+	m.want = evaluate(g, g.Entry(), given, m.parallelism, func(ref int) []byte { return b.codes[ref] })
+	return m
+}
+
+// runs runs a graph and compares what it gives with what it means. More instances
+// than there may be are no failure.
+func (b *runBench) runs(t *rapid.T, m meaning) {
+	r, got, err := b.runToEnd(t.Context(), Invocation{Tenant: "default", Inputs: m.inputs, Parallelism: m.parallelism}, newBound(m.graph, b.callees))
+	if engine.KindOf(err) == engine.FaultLimitInstances {
+		return
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for i, want := range m.want {
+		if !slices.EqualFunc(got[i].Items, want, (*data.Item).Equal) {
+			t.Errorf("output %d: %d items, want %d", i, len(got[i].Items), len(want))
+		}
+	}
+	r.release()
+	if held := r.share.held.Load(); len(r.held) != 0 || held != 0 {
+		t.Errorf("%d items and %d bytes are held after the run", len(r.held), held)
+	}
+}
+
 // Whatever the graph, and however many work on it, the outputs are those of the
 // most obvious evaluation.
 func TestRunsAreWhatTheyMean(t *testing.T) {
@@ -240,36 +283,11 @@ func TestRunsAreWhatTheyMean(t *testing.T) {
 			}, c.around)
 			defer b.finish(t)
 			check := func(t *rapid.T) {
-				g := randomGraph(t, b.references)
-				entry := g.Entry()
-				parallelism := rapid.IntRange(1, 5).Draw(t, "parallelism")
-				inputs := make([]data.Set, entry.Inputs)
-				given := make([][]*data.Item, entry.Inputs)
-				for i := range inputs {
-					inputs[i] = data.Set{Name: entry.Sets[i].Name, Items: randomItems(t, "input")}
-					given[i] = inputs[i].Items
-				}
-				want := evaluate(g, entry, given, parallelism, func(ref int) []byte { return b.codes[ref] })
+				drawn := b.draw(t)
 				var runs sync.WaitGroup
 				for range c.at {
 					runs.Go(func() {
-						r, got, err := b.runToEnd(t.Context(), Invocation{Tenant: "default", Inputs: inputs, Parallelism: parallelism}, newBound(g, b.callees))
-						if engine.KindOf(err) == engine.FaultLimitInstances {
-							return
-						}
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						for i := range want {
-							if !slices.EqualFunc(got[i].Items, want[i], (*data.Item).Equal) {
-								t.Errorf("output %d: %d items, want %d", i, len(got[i].Items), len(want[i]))
-							}
-						}
-						r.release()
-						if held := r.share.held.Load(); len(r.held) != 0 || held != 0 {
-							t.Errorf("%d items and %d bytes are held after the run", len(r.held), held)
-						}
+						b.runs(t, drawn)
 					})
 				}
 				runs.Wait()
