@@ -153,10 +153,6 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer,
 		}
 		return d.runInstance(ctx, inv)
 	}
-	e := d.place(d.engines, *inv)
-	if e == nil {
-		return d.runInstance(ctx, inv) // which says so
-	}
 	c := memo.Call{
 		Inputs: inv.Inputs, Fuel: inv.Target.Limits.Fuel, Timeout: time.Duration(inv.Target.Limits.Timeout),
 		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed, Optional: inv.run != nil,
@@ -164,6 +160,10 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer,
 	}
 	w := inv.worker
 	if c.Function = w.remembered(inv.Target); c.Function == nil {
+		e := d.place(d.engines, *inv)
+		if e == nil {
+			return d.runInstance(ctx, inv) // which says so
+		}
 		c.Function = d.remembering.function(e, inv.Target)
 		w.remember(inv.Target, c.Function)
 	}
@@ -185,6 +185,7 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer,
 			}
 			return a, err
 		}
+		c.Keyed = true // it has been judged
 	}
 	return d.fromMemo(ctx, c, *inv, func(ctx context.Context, inv Invocation) (*Answer, error) { return d.runInstance(ctx, &inv) })
 }

@@ -217,7 +217,7 @@ func (m *Memo) worth(c *Call, n sizes) bool {
 	m.functions.use(c.Function)
 	m.Begin(c)
 	c.n = n
-	return c.Function.decide(n, c.Optional) || c.Keyed
+	return c.Keyed || c.Function.decide(n, c.Optional)
 }
 
 // Begin is for a call of which neither Do nor Worth is asked before it is run: what
