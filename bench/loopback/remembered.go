@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 )
 
@@ -31,23 +30,11 @@ func identity(rows int) []byte {
 
 // remembered compares answers that are remembered with those of a bare handler.
 func remembered(ctx context.Context, s settings) (err error) {
-	self, err := os.Executable()
+	bare, pappus, stop, err := s.sides(ctx, "remembered", "")
 	if err != nil {
 		return err
 	}
-	bare, err := start(ctx, self, "echo")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, bare.stop()) }()
-	pappus, err := s.serve(ctx, "remembered")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, pappus.stop()) }()
-	if err := pappus.upload(ctx, "matmul", s.matmul, ""); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, stop()) }()
 	const path = "/v1/invoke/matmul"
 	item := identity(rememberedRows)
 	for _, want := range []string{"miss", "hit"} {

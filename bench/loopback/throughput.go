@@ -59,25 +59,33 @@ func matrix(value uint64) []byte {
 // Nothing may be remembered: what is measured is the call.
 const matmulQuery = "memo=off"
 
-// throughput compares Pappus with a bare handler.
-func throughput(ctx context.Context, s settings) (err error) {
+// sides starts a bare handler, and a server that has matmul under the query's
+// settings.
+func (s settings) sides(ctx context.Context, name, query string) (bare, pappus *server, stop func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	bare, err := start(ctx, self, "echo")
+	if bare, err = start(ctx, self, "echo"); err != nil {
+		return nil, nil, nil, err
+	}
+	if pappus, err = s.serve(ctx, name); err != nil {
+		return nil, nil, nil, errors.Join(err, bare.stop())
+	}
+	stop = func() error { return errors.Join(pappus.stop(), bare.stop()) }
+	if err := pappus.upload(ctx, "matmul", s.matmul, query); err != nil {
+		return nil, nil, nil, errors.Join(err, stop())
+	}
+	return bare, pappus, stop, nil
+}
+
+// throughput compares Pappus with a bare handler.
+func throughput(ctx context.Context, s settings) (err error) {
+	bare, pappus, stop, err := s.sides(ctx, "throughput", matmulQuery)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, bare.stop()) }()
-	pappus, err := s.serve(ctx, "throughput")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, pappus.stop()) }()
-	if err := pappus.upload(ctx, "matmul", s.matmul, matmulQuery); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, stop()) }()
 
 	toBare := load{addr: bare.addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(3)}
 	toPappus := load{addr: pappus.addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(9)}
