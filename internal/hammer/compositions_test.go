@@ -135,7 +135,7 @@ func metric(t testing.TB, registry *prometheus.Registry, name string) float64 {
 // Functions that need more and more memory, all at once, for more than there is,
 // end as they do alone.
 func TestGrowingCalls(t *testing.T) {
-	d, _, metrics := platform(t, dispatcher.Config{Workers: 4, MemoryBudget: 64 << 20, Defaults: engine.Limits{Memory: 16 << 20}})
+	d, _, metrics := platform(t, dispatcher.Config{Workers: 16, MemoryBudget: 40 << 20, Defaults: engine.Limits{Memory: 16 << 20}})
 	code, err := os.ReadFile("../../wasmengine/testdata/hostile/grow-touch.wasm")
 	if err != nil {
 		t.Fatal(err)
