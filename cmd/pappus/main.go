@@ -143,6 +143,7 @@ use", else http://127.0.0.1:8080.`,
 	root.AddCommand(
 		c.serveCommand(), c.configCommand(), c.pushCommand(), c.invokeCommand(), c.runCommand(), c.lsCommand(), c.inspectCommand(),
 		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.composeCommand(), c.runsCommand(), c.memoCommand(), c.contextCommand(), c.versionCommand(), c.completionCommand(root),
+		c.newCommand(), c.buildCommand(), c.testCommand(), c.devCommand(),
 		c.compileWorkerCommand(),
 	)
 	c.completeFlags(root)
