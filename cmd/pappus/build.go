@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pappus/engine"
+	"pappus/sdk/purify"
 	"pappus/sdk/toolchain"
 	"pappus/wasmengine"
 )
@@ -133,8 +134,11 @@ func buildFailure(err error, stderr io.Writer) error {
 		missing *toolchain.MissingError
 		refused *toolchain.ToolError
 		unknown *toolchain.UnknownError
+		impure  *purify.Error
 	)
 	switch {
+	case errors.As(err, &impure):
+		return impureFailure(impure)
 	case errors.As(err, &missing):
 		return &failure{Exit: exitRejected, Message: err.Error(), Hint: "install it: " + missing.Install(), err: err}
 	case errors.As(err, &refused):

@@ -82,7 +82,7 @@ var rules = map[string]rule{
 	"client":              {may: []string{"client/api"}},
 	"client/api":          {},
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
-	"sdk/toolchain":       {may: []string{"sdk/c"}},
+	"sdk/toolchain":       {may: []string{"sdk/c", "sdk/purify"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
 	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
