@@ -397,6 +397,19 @@ static u32 stdio_output(void)
 
 static u32 stdio_set; /* stdio_output */
 
+/* Where stderr would be found if the program ended now: a trap ends it without
+ * another word. */
+static void show_errors(void)
+{
+	static IoBuffer item = {"stderr", 6, NULL, 0, 0};
+	struct dandelion_system_data *sys = &__dandelion_system_data;
+	item.data = standard[2].bytes;
+	item.data_len = standard[2].len;
+	for (u32 i = stdio_set + 1; i <= sys->output_sets_len; i++)
+		sys->output_sets[i].offset = 1;
+	sys->output_bufs = &item;
+}
+
 void __wasi_begin(void)
 {
 	has_sets = 1;
@@ -407,6 +420,8 @@ void __wasi_begin(void)
 	}
 	stdio_set = stdio_output();
 	standard[1].sink = standard[2].sink = stdio_set == dandelion_output_set_count();
+	if (standard[2].len != 0 && !standard[2].sink)
+		show_errors();
 }
 
 /* ---- descriptors ------------------------------------------------------- */
@@ -528,19 +543,6 @@ static __wasi_errno resize(struct node *n, u64 len)
 	n->len = (u32)len;
 	changed(n);
 	return OK;
-}
-
-/* Where stderr would be found if the program ended now: a trap ends it without
- * another word. */
-static void show_errors(void)
-{
-	static IoBuffer item = {"stderr", 6, NULL, 0, 0};
-	struct dandelion_system_data *sys = &__dandelion_system_data;
-	item.data = standard[2].bytes;
-	item.data_len = standard[2].len;
-	for (u32 i = stdio_set + 1; i <= sys->output_sets_len; i++)
-		sys->output_sets[i].offset = 1;
-	sys->output_bufs = &item;
 }
 
 static __wasi_errno write_at(struct node *n, u64 *at, const struct piece *pieces, u32 count, u32 *written)
@@ -860,6 +862,7 @@ struct place {
 	const char *name;
 	u32 len;
 	int slash; /* it ends in one, so it must be a directory */
+	int dot;   /* its last part is . or .. */
 };
 
 static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
@@ -887,7 +890,8 @@ static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
 			return ENOTDIR;
 		to->dir = to->node;
 		to->len = 0;
-		if (n == 2 && begin[0] == '.' && begin[1] == '.') {
+		to->dot = n == 2 && begin[0] == '.' && begin[1] == '.';
+		if (to->dot) {
 			if (to->dir == d->node || to->dir->parent == NULL)
 				return ENOTCAPABLE;
 			to->dir = to->node = to->dir->parent;
@@ -899,8 +903,11 @@ static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
 		to->node = entry(to->dir, begin, n);
 	}
 	/* x/. and x/ mean the directory x. */
-	if (len > 1 && path[len - 1] == '.' && path[len - 2] == '/')
-		to->slash = 1;
+	u32 end = len;
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	if (path[end - 1] == '.' && (end == 1 || path[end - 2] == '/'))
+		to->slash = to->dot = 1;
 	if (to->slash && to->node != NULL && to->node->type != DIRECTORY)
 		return ENOTDIR;
 	return OK;
@@ -1042,10 +1049,10 @@ WASI(path_remove_directory)(u32 fd, const char *path, u32 len)
 		return failed;
 	if (p.node->type != DIRECTORY)
 		return ENOTDIR;
-	if (p.len == 0)
-		return EINVAL;
 	if (p.node->fixed)
 		return EBUSY;
+	if (p.dot)
+		return EINVAL;
 	if (p.node->first != NULL)
 		return ENOTEMPTY;
 	remove_node(p.node);
@@ -1061,7 +1068,7 @@ WASI(path_rename)(u32 fd, const char *path, u32 len, u32 to_fd, const char *to_p
 	if ((failed = walk(to_fd, to_path, to_len, &to)) != OK)
 		return failed;
 	struct node *n = from.node, *replaced = to.node;
-	if (from.len == 0 || to.len == 0 || n->fixed || (replaced != NULL && replaced->fixed))
+	if (from.dot || to.dot || n->fixed || (replaced != NULL && replaced->fixed))
 		return EBUSY;
 	if (n == replaced)
 		return OK;
@@ -1243,7 +1250,7 @@ WASI(random_get)(u8 *out, u32 len)
 
 struct subscription {
 	u64 userdata;
-	u8 type;
+	u8 type, pad[7];
 	u32 fd; /* or clock */
 	u64 timeout, precision;
 	u16 flags;
