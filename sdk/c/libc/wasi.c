@@ -397,6 +397,19 @@ static u32 stdio_output(void)
 
 static u32 stdio_set; /* stdio_output */
 
+/* Where stderr would be found if the program ended now: a trap ends it without
+ * another word. */
+static void show_errors(void)
+{
+	static IoBuffer item = {"stderr", 6, NULL, 0, 0};
+	struct dandelion_system_data *sys = &__dandelion_system_data;
+	item.data = standard[2].bytes;
+	item.data_len = standard[2].len;
+	for (u32 i = stdio_set + 1; i <= sys->output_sets_len; i++)
+		sys->output_sets[i].offset = 1;
+	sys->output_bufs = &item;
+}
+
 void __wasi_begin(void)
 {
 	has_sets = 1;
@@ -407,6 +420,8 @@ void __wasi_begin(void)
 	}
 	stdio_set = stdio_output();
 	standard[1].sink = standard[2].sink = stdio_set == dandelion_output_set_count();
+	if (standard[2].len != 0 && !standard[2].sink)
+		show_errors();
 }
 
 /* ---- descriptors ------------------------------------------------------- */
@@ -530,19 +545,6 @@ static __wasi_errno resize(struct node *n, u64 len)
 	return OK;
 }
 
-/* Where stderr would be found if the program ended now: a trap ends it without
- * another word. */
-static void show_errors(void)
-{
-	static IoBuffer item = {"stderr", 6, NULL, 0, 0};
-	struct dandelion_system_data *sys = &__dandelion_system_data;
-	item.data = standard[2].bytes;
-	item.data_len = standard[2].len;
-	for (u32 i = stdio_set + 1; i <= sys->output_sets_len; i++)
-		sys->output_sets[i].offset = 1;
-	sys->output_bufs = &item;
-}
-
 static __wasi_errno write_at(struct node *n, u64 *at, const struct piece *pieces, u32 count, u32 *written)
 {
 	u64 total = 0;
@@ -612,9 +614,11 @@ WASI(fd_write)(u32 fd, const struct piece *pieces, u32 count, u32 *written)
 	struct descriptor *d = opened(fd);
 	if (d == NULL || d->node->type == DIRECTORY || !(d->rights & RIGHT_WRITE))
 		return EBADF;
-	if (d->flags & APPEND)
-		d->at = d->node->len;
-	return write_at(d->node, &d->at, pieces, count, written);
+	u64 at = d->flags & APPEND ? d->node->len : d->at;
+	__wasi_errno failed = write_at(d->node, &at, pieces, count, written);
+	if (failed == OK && *written != 0)
+		d->at = at;
+	return failed;
 }
 
 WASI(fd_pwrite)(u32 fd, const struct piece *pieces, u32 count, u64 at, u32 *written)
@@ -860,9 +864,11 @@ struct place {
 	const char *name;
 	u32 len;
 	int slash; /* it ends in one, so it must be a directory */
+	int dots;  /* 1, 2: its last part is . or .. */
 };
 
-static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
+/* All of a path but what it says of its end. */
+static __wasi_errno walk_to(u32 fd, const char *path, u32 len, struct place *to)
 {
 	const struct descriptor *d = opened(fd);
 	if (d == NULL)
@@ -887,7 +893,8 @@ static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
 			return ENOTDIR;
 		to->dir = to->node;
 		to->len = 0;
-		if (n == 2 && begin[0] == '.' && begin[1] == '.') {
+		to->dots = n == 2 && begin[0] == '.' && begin[1] == '.' ? 2 : 0;
+		if (to->dots) {
 			if (to->dir == d->node || to->dir->parent == NULL)
 				return ENOTCAPABLE;
 			to->dir = to->node = to->dir->parent;
@@ -899,11 +906,24 @@ static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
 		to->node = entry(to->dir, begin, n);
 	}
 	/* x/. and x/ mean the directory x. */
-	if (len > 1 && path[len - 1] == '.' && path[len - 2] == '/')
-		to->slash = 1;
-	if (to->slash && to->node != NULL && to->node->type != DIRECTORY)
+	u32 end = len;
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	if (path[end - 1] == '.' && (end == 1 || path[end - 2] == '/'))
+		to->slash = to->dots = 1;
+	if (to->dots == 1 && to->node == NULL)
+		return ENOENT;
+	if (to->dots == 1 && to->node->type != DIRECTORY)
 		return ENOTDIR;
 	return OK;
+}
+
+static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
+{
+	__wasi_errno failed = walk_to(fd, path, len, to);
+	if (failed == OK && to->slash && to->node != NULL && to->node->type != DIRECTORY)
+		return ENOTDIR;
+	return failed;
 }
 
 static __wasi_errno walk_existing(u32 fd, const char *path, u32 len, struct place *to)
@@ -943,17 +963,17 @@ static __wasi_errno check_name(const struct place *p)
 WASI(path_open)(u32 fd, u32 lookup, const char *path, u32 len, u32 how, u64 rights, u64 inheriting, u32 flags, u32 *out)
 {
 	struct place p;
-	__wasi_errno failed = walk(fd, path, len, &p);
+	__wasi_errno failed = walk_to(fd, path, len, &p);
 	if (failed)
 		return failed;
 	if (how > 15 || flags & ~(u32)ALL_FLAGS || lookup > 1 || (how & CREATE && how & MUST_BE_DIRECTORY))
 		return EINVAL;
 	struct node *n = p.node;
+	if (how & CREATE && p.slash && !p.dots)
+		return EISDIR;
 	if (n == NULL) {
 		if (!(how & CREATE))
 			return ENOENT;
-		if (p.slash)
-			return EISDIR;
 		if ((failed = check_name(&p)) != OK)
 			return failed;
 		if ((n = create(p.dir, p.name, p.len, REGULAR_FILE, 1)) == NULL)
@@ -964,7 +984,7 @@ WASI(path_open)(u32 fd, u32 lookup, const char *path, u32 len, u32 how, u64 righ
 	} else if (n->type == DIRECTORY) {
 		if (how & (CREATE | TRUNCATE) || (rights & RIGHT_WRITE && !(how & MUST_BE_DIRECTORY)))
 			return EISDIR;
-	} else if (how & MUST_BE_DIRECTORY) {
+	} else if (how & MUST_BE_DIRECTORY || p.slash) {
 		return ENOTDIR;
 	}
 	u64 possible = descriptors[fd].inheriting & (n->type == DIRECTORY ? DIRECTORY_RIGHTS : FILE_RIGHTS);
@@ -980,7 +1000,7 @@ WASI(path_open)(u32 fd, u32 lookup, const char *path, u32 len, u32 how, u64 righ
 WASI(path_create_directory)(u32 fd, const char *path, u32 len)
 {
 	struct place p;
-	__wasi_errno failed = walk(fd, path, len, &p);
+	__wasi_errno failed = walk_to(fd, path, len, &p);
 	if (failed)
 		return failed;
 	if (p.node != NULL)
@@ -1042,8 +1062,8 @@ WASI(path_remove_directory)(u32 fd, const char *path, u32 len)
 		return failed;
 	if (p.node->type != DIRECTORY)
 		return ENOTDIR;
-	if (p.len == 0)
-		return EINVAL;
+	if (p.dots)
+		return p.dots == 1 ? EINVAL : ENOTEMPTY;
 	if (p.node->fixed)
 		return EBUSY;
 	if (p.node->first != NULL)
@@ -1055,21 +1075,26 @@ WASI(path_remove_directory)(u32 fd, const char *path, u32 len)
 WASI(path_rename)(u32 fd, const char *path, u32 len, u32 to_fd, const char *to_path, u32 to_len)
 {
 	struct place from, to;
-	__wasi_errno failed = walk_existing(fd, path, len, &from);
-	if (failed)
+	__wasi_errno failed = walk_to(fd, path, len, &from);
+	if (failed || (failed = walk_to(to_fd, to_path, to_len, &to)) != OK)
 		return failed;
-	if ((failed = walk(to_fd, to_path, to_len, &to)) != OK)
-		return failed;
-	struct node *n = from.node, *replaced = to.node;
-	if (from.len == 0 || to.len == 0 || n->fixed || (replaced != NULL && replaced->fixed))
+	if (from.dots || to.dots)
 		return EBUSY;
-	if (n == replaced)
-		return OK;
-	if (to.slash && n->type != DIRECTORY)
+	struct node *n = from.node, *replaced = to.node;
+	if (n == NULL)
+		return ENOENT;
+	if ((from.slash || to.slash) && n->type != DIRECTORY)
 		return ENOTDIR;
 	for (const struct node *above = to.dir; above != NULL; above = above->parent)
 		if (above == n)
 			return EINVAL;
+	for (const struct node *above = from.dir; above != NULL; above = above->parent)
+		if (above == replaced)
+			return ENOTEMPTY;
+	if (n->fixed || (replaced != NULL && replaced->fixed))
+		return EBUSY;
+	if (n == replaced)
+		return OK;
 	if (replaced != NULL) {
 		if (replaced->type == DIRECTORY && n->type != DIRECTORY)
 			return EISDIR;
@@ -1243,7 +1268,7 @@ WASI(random_get)(u8 *out, u32 len)
 
 struct subscription {
 	u64 userdata;
-	u8 type;
+	u8 type, pad[7];
 	u32 fd; /* or clock */
 	u64 timeout, precision;
 	u16 flags;

@@ -34,7 +34,7 @@ static int running; /* between the beginning of a call and its end */
 /* ---- blocks ------------------------------------------------------------ */
 
 /* Blocks are cut off the end of what is free, and kept by size when they are
- * freed: four sizes to a power of two. */
+ * freed: four sizes to a power of two, and large ones in one list. */
 struct block {
 	uint32_t size; /* header included */
 	uint32_t pad;
@@ -42,7 +42,7 @@ struct block {
 	uint32_t pad2;
 };
 
-enum { HEADER = sizeof(struct block), SIZES = 4 * 28 };
+enum { HEADER = sizeof(struct block), LARGE = 64 * 1024, SIZES = 4 * 12 + 1 };
 
 /* While the program initialises itself it is not known where the inputs will
  * lie. Blocks come from here as long as there is room. */
@@ -56,6 +56,10 @@ static char *program_end(void) { return (char *)(__pappus_program.pages * PAGE);
 /* The index of a size, which is rounded up to one that has an index. */
 static uint32_t index_of(uint32_t *size)
 {
+	if (*size > LARGE) {
+		*size = (*size + 255) & ~255u;
+		return SIZES - 1;
+	}
 	uint32_t power = 31 - (uint32_t)__builtin_clz(*size);
 	uint32_t step = power > 6 ? 1u << (power - 2) : 16;
 	*size = (*size + step - 1) & ~(step - 1);
@@ -78,9 +82,11 @@ void *dandelion_alloc(size_t size, size_t alignment)
 	if (alignment > 16 || size > INT32_MAX)
 		return NULL;
 	uint32_t whole = size + HEADER, i = index_of(&whole);
-	struct block *b = freed[i];
-	if (b != NULL)
-		freed[i] = b->next;
+	struct block **at = &freed[i], *b;
+	while (*at != NULL && ((*at)->size < whole || (*at)->size / 2 > whole))
+		at = &(*at)->next;
+	if ((b = *at) != NULL)
+		*at = b->next;
 	else if ((b = carve(whole)) != NULL)
 		b->size = whole;
 	return b != NULL ? b + 1 : NULL;
@@ -95,7 +101,7 @@ void dandelion_free(void *memory)
 		late_end += b->size;
 		return;
 	}
-	uint32_t i = index_of(&b->size);
+	uint32_t size = b->size, i = index_of(&size);
 	b->next = freed[i];
 	freed[i] = b;
 }
