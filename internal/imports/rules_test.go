@@ -87,7 +87,7 @@ var rules = map[string]rule{
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
-	"sdk/toolchain":       {may: []string{"sdk/c", "sdk/purify"}},
+	"sdk/toolchain":       {may: []string{"sdk/c", "sdk/purify", "wasmengine/binary"}},
 	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
