@@ -316,7 +316,9 @@ func TestAsLinux(t *testing.T) {
 		steps := []func(){
 			b.open, b.open, b.open, b.rename, b.stat, b.write, b.write, b.read, b.seek, b.truncate, b.close, b.list,
 			func() { b.path("path_create_directory", func(p string) error { return unix.Mkdirat(dir, p, 0o777) }) },
-			func() { b.path("path_remove_directory", func(p string) error { return unix.Unlinkat(dir, p, unix.AT_REMOVEDIR) }) },
+			func() {
+				b.path("path_remove_directory", func(p string) error { return unix.Unlinkat(dir, p, unix.AT_REMOVEDIR) })
+			},
 			func() { b.path("path_unlink_file", func(p string) error { return unix.Unlinkat(dir, p, 0) }) },
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
