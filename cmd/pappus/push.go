@@ -177,7 +177,7 @@ func (p *pushing) purified(file string, open func() (io.ReadCloser, error)) (fun
 		return nil, 0, err
 	}
 	code, err := readAll(file, r)
-	if err = errors.Join(err, r.Close()); err != nil {
+	if err := errors.Join(err, r.Close()); err != nil {
 		return nil, 0, err
 	}
 	if err := recognise(file, code); err != nil {

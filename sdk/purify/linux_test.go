@@ -299,13 +299,13 @@ func TestAsLinux(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(folder)
+		defer func() { _ = os.RemoveAll(folder) }()
 		// Where .. leads out of /out differs: the paths stay below it.
 		dir, err := unix.Open(folder, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer unix.Close(dir)
+		defer func() { _ = unix.Close(dir) }()
 		b := &both{t: t, script: newScript(f.t), dir: dir}
 		b.mine, _ = b.script.open("out", directory, allRights, 0)
 		defer func() {
