@@ -22,6 +22,7 @@ const defaultManifest = `{"inputs":["stdio","input"],"outputs":["stdio","output"
 // finishLinked gives a module that is linked with the runtime of sdk/c a manifest
 // if it has none.
 func finishLinked(module []byte, b *Build) ([]byte, error) {
+	module = onlyLines(module)
 	m, err := binary.Decode(module, binary.DefaultCaps())
 	if err != nil {
 		return module, nil //nolint:nilerr // whoever looks at the module says what is wrong with it

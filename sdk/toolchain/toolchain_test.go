@@ -316,3 +316,22 @@ func TestUnpack(t *testing.T) {
 		t.Errorf("left over: %v, %v", entries, err)
 	}
 }
+
+func TestOnlyLines(t *testing.T) {
+	header := "\x00asm\x01\x00\x00\x00"
+	custom := func(name string) string { return "\x00" + string(rune(len(name)+2)) + string(rune(len(name))) + name + "x" }
+	for name, c := range map[string]struct{ in, want string }{
+		"module":   {header + custom(".debug_info") + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name") + custom(".debug_str"), header + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name")},
+		"empty":    {"", ""},
+		"short":    {header[:5], header[:5]},
+		"header":   {header, header},
+		"cut":      {header + "\x00\x20.debug", header + "\x00\x20.debug"},
+		"no size":  {header + "\x00", header + "\x00"},
+		"no name":  {header + "\x00\x02\x05a", header + "\x00\x02\x05a"},
+		"too long": {header + "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", header + "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"},
+	} {
+		if got := onlyLines([]byte(c.in)); string(got) != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
