@@ -319,7 +319,9 @@ func TestUnpack(t *testing.T) {
 
 func TestOnlyLines(t *testing.T) {
 	header := "\x00asm\x01\x00\x00\x00"
-	custom := func(name string) string { return "\x00" + string(rune(len(name)+2)) + string(rune(len(name))) + name + "x" }
+	custom := func(name string) string {
+		return "\x00" + string(rune(len(name)+2)) + string(rune(len(name))) + name + "x"
+	}
 	for name, c := range map[string]struct{ in, want string }{
 		"module":   {header + custom(".debug_info") + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name") + custom(".debug_str"), header + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name")},
 		"empty":    {"", ""},
