@@ -43,7 +43,7 @@ var rules = map[string]rule{
 	"iofuncs/egress":             {tests: []string{"iofuncs/egress/egresstest"}},
 	"iofuncs/egress/egresstest":  {},
 	"iofuncs/httpio": {
-		may:   []string{"iofuncs", "iofuncs/egress", "data"},
+		may:   []string{"iofuncs", "iofuncs/egress", "iofuncs/httpcache", "data"},
 		tests: []string{"iofuncs/egress/egresstest"},
 	},
 

@@ -56,7 +56,7 @@ type Store struct {
 	recording int64      // bytes of bodies that are arriving, part of stats.Bytes
 	flights   map[digest]*flight
 	fetching  map[digest]map[*flight]struct{} // by resource: what may be stored later
-	served    map[*entry]bool                 // what is being validated while it is served
+	validated map[*entry]bool                 // what is being validated while it is served
 	seq       uint64
 	stats     Stats
 	closed    bool
@@ -88,7 +88,7 @@ func Open(o Options) (*Store, error) {
 		resources: make(map[digest][]*entry),
 		order:     list.New(),
 		flights:   make(map[digest]*flight),
-		served:    make(map[*entry]bool),
+		validated: make(map[*entry]bool),
 		fetching:  make(map[digest]map[*flight]struct{}),
 	}
 	if o.Dir != "" {
@@ -134,6 +134,12 @@ func (s *Store) Stats() Stats {
 func (s *Store) count(n *uint64) {
 	s.mu.Lock()
 	*n++
+	s.mu.Unlock()
+}
+
+func (s *Store) served(n int) {
+	s.mu.Lock()
+	s.stats.Served += uint64(n)
 	s.mu.Unlock()
 }
 

@@ -132,13 +132,13 @@ func (t *Transport) revalidate(q *query, e *entry) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.served[e] {
+	if s.validated[e] {
 		return true
 	}
-	if s.closed || len(s.served) >= maxBackground {
+	if s.closed || len(s.validated) >= maxBackground {
 		return false
 	}
-	s.served[e] = true
+	s.validated[e] = true
 	copied := new(query) // the caller may do with its request what it likes
 	*copied = *q
 	copied.req = q.req.Clone(context.WithoutCancel(q.req.Context()))
@@ -151,7 +151,7 @@ func (t *Transport) revalidate(q *query, e *entry) bool {
 			f.leave()
 		}
 		s.mu.Lock()
-		delete(s.served, e)
+		delete(s.validated, e)
 		s.mu.Unlock()
 	}()
 	return true
@@ -249,6 +249,7 @@ func (t *Transport) serve(q *query, e *entry, status Status) *http.Response {
 		}
 	case !q.head && len(e.body) > 0:
 		resp.Body = newKeptBody(e.body)
+		t.store.served(len(e.body))
 	}
 	resp.Status = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	mark(resp, status)

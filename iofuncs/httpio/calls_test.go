@@ -61,7 +61,7 @@ func TestTryingAgain(t *testing.T) {
 			config := config(t)
 			config.Limits.Total = 20 * time.Second
 			var status, attempts int
-			config.Ended = func(s, a int) { status, attempts = s, a }
+			config.Ended = func(e httpio.Exchange) { status, attempts = e.Status, e.Attempts }
 			sets, err := call(t.Context(), newClient(t, config), "HTTP", func(n int64) error {
 				held.Add(n)
 				return nil

@@ -17,6 +17,7 @@ import (
 
 	"pappus/iofuncs"
 	"pappus/iofuncs/egress"
+	"pappus/iofuncs/httpcache"
 )
 
 // Why a request was given up.
@@ -55,11 +56,11 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	attempts := 0
 	if c.config.Ended != nil {
 		defer func() {
-			status := 0
+			e := Exchange{Attempts: attempts}
 			if last != nil {
-				status = last.status
+				e.Status, e.Bytes, e.Cache = last.status, int64(len(last.body)), last.cache
 			}
-			c.config.Ended(status, attempts)
+			c.config.Ended(e)
 		}()
 	}
 	var refused error // by charge
@@ -162,7 +163,12 @@ func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence
 		return nil, errors.Join(err, charge(-in.charged))
 	}
 	a.charged = in.charged + int64(len(a.head))
-	if retryable(resp.StatusCode) {
+	again := retryable(resp.StatusCode)
+	if status, ok := httpcache.StatusOf(resp.Header); ok && t.cached {
+		a.cache = status.State()
+		again = again && !status.FromCache() && status.Detail != httpcache.DetailOnlyIfCached // it would say the same
+	}
+	if again {
 		return a, notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
 	return a, nil

@@ -49,7 +49,7 @@ func config(t testing.TB) httpio.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return httpio.Config{Limits: httpio.DefaultLimits(), Policy: func(string) *egress.Policy { return policy }}
+	return httpio.Config{Limits: httpio.DefaultLimits(), Rules: httpio.Rules{Policy: func(string) *egress.Policy { return policy }}}
 }
 
 func newClient(t testing.TB, config httpio.Config) *httpio.Client {
