@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -143,4 +145,64 @@ composition notify(requests, numbers) => (total) {
 	if end != "ok" || !bytes.Equal(got["total/total"], []byte("3\n")) || asked.Load() != 2 {
 		t.Errorf("%s: %q, asked %d times", end, got, asked.Load())
 	}
+}
+
+// Answers are used again, by a server that is started again too if they lie on
+// disk, and never where the rules of the moment would refuse to ask.
+func TestAnswersAreKept(t *testing.T) {
+	var asked atomic.Int64
+	_, hosts := logServers(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=1000")
+			_, _ = fmt.Fprint(w, asked.Add(1)) // the test sees what is missing
+		})
+	})
+	host := hosts[0]
+	file, dir := filepath.Join(t.TempDir(), "pappus.yaml"), t.TempDir()
+	allowed, denied := "egress-allow: ['"+host+"']\n", "egress-deny: ['"+host+"']\n"
+	if err := os.WriteFile(file, []byte(allowed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var p *process
+	get := func(want string) {
+		t.Helper()
+		status, _, body := p.do("POST", "/v1/invoke/system_HTTPGet?set=requests", "", "http://"+host)
+		if want != "" && (status != http.StatusOK || body != want) || want == "" && !strings.Contains(body, "/egress-refused") {
+			t.Errorf("%d %s, want %q", status, body, want)
+		}
+	}
+	p = serve(t, dir, "--config", file, "--io-cache-disk", "1MiB")
+	get("1")
+	get("1")
+	if hits, bytes := p.metric(`pappus_io_cache_requests_total{result="hit"}`), p.metric("pappus_io_cache_served_bytes_total"); hits != 1 || bytes != 1 {
+		t.Errorf("%v hits, %v bytes", hits, bytes)
+	}
+	const readAgain = "the configuration was read again"
+	log := p.hangUp(t, file, allowed+denied, readAgain)
+	wantLines(t, log, `setting=egress-deny old=none new=`+host)
+	get("")
+	log = p.hangUp(t, file, allowed+"ca-bundle: /nowhere/ca.pem\n", "the configuration is not changed")
+	wantLines(t, log, "/nowhere/ca.pem")
+	get("")
+	p.hangUp(t, file, "egress-allow: ['other@"+host+"']\n", readAgain)
+	get("")
+	p.hangUp(t, file, allowed, readAgain)
+	get("1") // under the rules by which it was fetched
+	p.hangUp(t, file, allowed+"egress-deny: [198.51.100.1]\n", readAgain)
+	get("2")
+	p.stop()
+
+	p = serve(t, dir, "--config", file, "--io-cache-disk", "1MiB")
+	get("2")
+	p.stop()
+	p = serve(t, dir, "--config", file, "--io-cache", "0")
+	get("3")
+	get("4")
+	p.stop()
+	if _, err := os.Stat(filepath.Join(dir, "io-cache")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was kept is still there: %v", err)
+	}
+	p = serve(t, dir, "--config", file)
+	get("5")
+	get("5")
 }

@@ -330,26 +330,31 @@ func TestFaultyServers(t *testing.T) {
 			write(conn, "HTTP/1.1 302 Found\r\nLocation: http://127.1/\r\n\r\n")
 		}, iofuncs.KindFailed, "ends like an address"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			config := config(t)
-			if c.limits != nil {
-				c.limits(&config.Limits)
-			}
-			url := raw(t, c.serve)
-			if name == "slow header" || strings.HasPrefix(name, "slow") || name == "another protocol" {
-				hang = make(chan struct{})
-				defer func() { close(hang) }()
-			}
-			var held atomic.Int64
-			_, err := call(t.Context(), newClient(t, config), "HTTP", func(n int64) error {
-				held.Add(n)
-				return nil
-			}, get(url))
-			wantFault(t, err, c.kind, c.want)
-			if held.Load() != 0 {
-				t.Errorf("%d bytes are still charged", held.Load())
-			}
-		})
+		for _, between := range []string{"", ", with a cache"} {
+			t.Run(name+between, func(t *testing.T) {
+				config := config(t)
+				if between != "" {
+					withCache(t, &config)
+				}
+				if c.limits != nil {
+					c.limits(&config.Limits)
+				}
+				url := raw(t, c.serve)
+				if strings.HasPrefix(name, "slow") || name == "another protocol" {
+					hang = make(chan struct{})
+					defer func() { close(hang) }()
+				}
+				var held atomic.Int64
+				_, err := call(t.Context(), newClient(t, config), "HTTP", func(n int64) error {
+					held.Add(n)
+					return nil
+				}, get(url))
+				wantFault(t, err, c.kind, c.want)
+				if held.Load() != 0 {
+					t.Errorf("%d bytes are still charged", held.Load())
+				}
+			})
+		}
 	}
 }
 
