@@ -49,7 +49,8 @@ type Exchange struct {
 
 // Client makes requests for I/O functions. It may be used by many goroutines.
 type Client struct {
-	config Config // but for its rules
+	config   Config // but for its rules
+	redirect func(next *http.Request, before []*http.Request) error
 
 	mu    sync.Mutex
 	rules Rules
@@ -61,7 +62,7 @@ func New(config Config) (*Client, error) {
 	if err := config.Limits.check(); err != nil {
 		return nil, err
 	}
-	return &Client{config: config, rules: config.Rules, ways: map[string]*way{}}, nil
+	return &Client{config: config, redirect: config.Limits.redirect, rules: config.Rules, ways: map[string]*way{}}, nil
 }
 
 // Functions are the I/O functions that make requests by this client.
@@ -109,7 +110,7 @@ func (c *Client) drop(tenant string, w *way) {
 
 // tenant is for whom requests are made.
 type tenant struct {
-	client *http.Client
+	client http.Client
 	cached bool // answers may come from a cache
 }
 
@@ -117,7 +118,7 @@ func (c *Client) tenant(name string) *tenant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return &tenant{
-		client: &http.Client{Transport: hops{c, name}, CheckRedirect: c.config.Limits.redirect},
+		client: http.Client{Transport: &hops{c, name}, CheckRedirect: c.redirect},
 		cached: c.rules.Through != nil,
 	}
 }
@@ -128,9 +129,9 @@ type hops struct {
 	tenant string
 }
 
-var _ http.RoundTripper = hops{}
+var _ http.RoundTripper = (*hops)(nil)
 
-func (h hops) RoundTrip(r *http.Request) (*http.Response, error) {
+func (h *hops) RoundTrip(r *http.Request) (*http.Response, error) {
 	return h.client.way(h.tenant).begin.RoundTrip(r)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pappus/iofuncs/egress"
+	"pappus/iofuncs/httpcache"
 )
 
 // way is how requests of one tenant get out under the rules of one moment. No other
@@ -114,9 +115,19 @@ func (w *way) exit() {
 	}
 }
 
-// RoundTrip makes a request by a connection, within limits of its own: a cache may
-// have taken it over from who had it made, and theirs ended with them.
+// RoundTrip makes a request by a connection: within limits of its own if a cache has
+// taken it over from who had it made, whose limits ended with them.
 func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !httpcache.Detached(r.Context()) {
+		w.enter()
+		resp, err := w.transport.RoundTrip(r)
+		if err != nil {
+			w.exit()
+			return nil, err
+		}
+		resp.Body = &used{ReadCloser: resp.Body, way: w}
+		return resp, nil
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	total := time.AfterFunc(w.limits.Total, func() { cancel(errTotal) })
 	w.enter()
@@ -139,6 +150,19 @@ func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &timed{body: resp.Body, ctx: ctx, cancel: cancel, limit: w.limits.Idle, end: end}
 	return resp, nil
+}
+
+// used is a body of a connection that the way counts until it is closed.
+type used struct {
+	io.ReadCloser
+	way  *way
+	once sync.Once
+}
+
+func (b *used) Close() error {
+	err := b.ReadCloser.Close()
+	b.once.Do(b.way.exit)
+	return err
 }
 
 // timed is a body of which each piece has to come in time.
