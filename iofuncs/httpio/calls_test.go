@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -134,8 +135,18 @@ func TestServerComesBack(t *testing.T) {
 	}
 }
 
-// Ten thousand requests of one call go on a few at a time, by as many connections.
+// Ten thousand requests of one call go on a few at a time, by as many connections and
+// as many goroutines, and hold nothing but their answers.
 func TestManyRequests(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { manyRequests(t, config(t)) })
+	t.Run("cache", func(t *testing.T) {
+		config := config(t)
+		withCache(t, &config)
+		manyRequests(t, config)
+	})
+}
+
+func manyRequests(t *testing.T, config httpio.Config) {
 	const count = 10_000
 	var going, most, connections atomic.Int64
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,10 +167,11 @@ func TestManyRequests(t *testing.T) {
 	for i := range items {
 		items[i] = s.URL + "/?" + strconv.Itoa(i)
 	}
-	var held, mostHeld atomic.Int64
-	c := newClient(t, config(t))
+	var held, mostHeld, goroutines atomic.Int64
+	c := newClient(t, config)
 	sets, err := call(t.Context(), c, "system_HTTPGet", func(n int64) error {
 		mostHeld.Store(max(mostHeld.Load(), held.Add(n)))
+		goroutines.Store(max(goroutines.Load(), int64(runtime.NumGoroutine())))
 		return nil
 	}, items...)
 	if err != nil || len(sets["bodies"]) != count {
@@ -171,8 +183,8 @@ func TestManyRequests(t *testing.T) {
 		}
 	}
 	limit := int64(httpio.DefaultLimits().AtOnce)
-	if most.Load() > limit || connections.Load() > 2*limit || mostHeld.Load() > count*300 {
-		t.Errorf("%d at once, %d connections, %d bytes", most.Load(), connections.Load(), mostHeld.Load())
+	if most.Load() > limit || connections.Load() > 2*limit || mostHeld.Load() > count*300 || goroutines.Load() > 20*limit {
+		t.Errorf("%d at once, %d connections, %d goroutines, %d bytes", most.Load(), connections.Load(), goroutines.Load(), mostHeld.Load())
 	}
 
 	// One that fails ends the others.
