@@ -89,7 +89,7 @@ var rules = map[string]rule{
 	"docs":                {},
 	"internal/contract":   {},
 	"internal/contexts":   {},
-	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
+	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/progress":   {},
 	"internal/suggest":    {},
