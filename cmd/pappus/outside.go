@@ -29,6 +29,8 @@ import (
 type outside struct {
 	allow, deny      []string // rules of tenants, see tenantRule
 	caBundle         string   // a file; "": the system's authorities only
+	proxy            string   // its URL; "": none
+	proxyCredentials string   // a file; "": it wants none
 	cache, cacheDisk int64    // bytes of answers that are kept; 0: none
 	http             httpio.Limits
 
@@ -52,6 +54,8 @@ type rules struct {
 const (
 	caBundleHint = "name a file with certificates in PEM, which this user can read, with --ca-bundle"
 
+	proxyHint = "name a file with USER:PASSWORD in it, which this user can read, with --proxy-credentials"
+
 	// leastIOCache is what could hold any answer.
 	leastIOCache = 64 << 10
 )
@@ -65,7 +69,7 @@ func (o *outside) open(folder string, metrics prometheus.Registerer, log *slog.L
 	}
 	o.running = &reach{cache: cache}
 	if o.running.rules, err = o.makeRules(cache); err != nil {
-		return fail(exitFile, err, caBundleHint)
+		return err
 	}
 	ended, err := countRequests(metrics)
 	if err != nil {
@@ -125,11 +129,15 @@ func (o *outside) makeRules(cache *httpcache.Store) (rules, error) {
 	}
 	roots, authorities, err := o.roots()
 	if err != nil {
-		return rules{}, err
+		return rules{}, fail(exitFile, err, caBundleHint)
+	}
+	proxy, credentials, err := o.makeProxy()
+	if err != nil {
+		return rules{}, fail(exitFile, err, proxyHint)
 	}
 	r := rules{
-		Rules:       httpio.Rules{Policy: policy, Roots: roots},
-		text:        strings.Join([]string{strings.Join(o.allow, ","), strings.Join(o.deny, ","), authorities}, "\n"),
+		Rules:       httpio.Rules{Policy: policy, Roots: roots, Proxy: proxy},
+		text:        strings.Join([]string{strings.Join(o.allow, ","), strings.Join(o.deny, ","), authorities, o.proxy, credentials}, "\n"),
 		authorities: authorities,
 	}
 	if cache != nil {
@@ -160,6 +168,9 @@ func (o *outside) changed() (take func() (authorities bool), err error) {
 		return before.authorities != wanted.authorities
 	}, nil
 }
+
+// hasFiles reports whether there are files that may say something else by now.
+func (o *outside) hasFiles() bool { return o.caBundle != "" || o.proxyCredentials != "" }
 
 // everyTenant stands for all tenants in rules.
 const everyTenant = "*"
@@ -265,6 +276,33 @@ func (o *outside) roots() (pool *x509.CertPool, digest string, err error) {
 	}
 	sum := sha256.Sum256(text)
 	return pool, hex.EncodeToString(sum[:]), nil
+}
+
+// makeProxy makes the proxy of the settings; nil: there is none. It comes with what
+// differs if its credentials do.
+func (o *outside) makeProxy() (proxy *egress.Proxy, credentials string, err error) {
+	if o.proxy == "" {
+		return nil, "", nil
+	}
+	if o.proxyCredentials != "" {
+		text, err := os.ReadFile(o.proxyCredentials)
+		if err != nil {
+			return nil, "", err
+		}
+		if credentials = strings.TrimRight(string(text), "\r\n"); credentials == "" {
+			return nil, "", fmt.Errorf("%s is empty", o.proxyCredentials)
+		}
+	}
+	if proxy, err = egress.NewProxy(o.proxy, credentials); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", o.proxyCredentials, err) // the URL was checked before
+	}
+	return proxy, credentials, nil
+}
+
+// checkProxy accepts the URL of a proxy.
+func checkProxy(text string) error {
+	_, err := egress.NewProxy(text, "")
+	return err
 }
 
 // checkRule accepts rules of an egress policy.

@@ -20,24 +20,24 @@ var _ prometheus.Collector = (*cacheMetrics)(nil)
 
 func newCacheMetrics(stats func() httpcache.Stats) *cacheMetrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("pappus_io_cache_"+name, help, labels, nil)
+		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &cacheMetrics{
 		stats: stats,
 
-		requests:    desc("requests_total", "Requests by what the cache of answers did: each hop of each attempt is one.", "result"),
-		served:      desc("served_bytes_total", "Bytes of bodies that were served from what is kept."),
-		bytes:       desc("bytes", "Bytes that kept answers take, by tier; in memory with those that are arriving.", "tier"),
-		entries:     desc("entries", "Answers that are kept, by tier.", "tier"),
-		flights:     desc("flights", "Requests to origins for whose answer others may wait, and revalidations."),
-		stored:      desc("stored_total", "Answers that were kept, or kept anew after a revalidation."),
-		abandoned:   desc("abandoned_total", "Answers that were not kept in the end: incomplete, too large, or without room."),
-		invalidated: desc("invalidated_total", "Answers that were removed since a request may have changed what they are of."),
-		evicted:     desc("evictions_total", "Answers that were removed for others, by tier.", "tier"),
-		diskHits:    desc("disk_hits_total", "Answers that were read from disk."),
-		diskDamaged: desc("disk_damaged_total", "Answers that were removed from disk because they were not as they were written."),
-		diskDropped: desc("disk_dropped_total", "Answers that were not written to disk since too many waited for it."),
-		diskUnwritten: desc("disk_failures_total",
+		requests:    desc("pappus_io_cache_requests_total", "Requests by what the cache of answers did: each hop of each attempt is one.", "result"),
+		served:      desc("pappus_io_cache_served_bytes_total", "Bytes of bodies that were served from what is kept."),
+		bytes:       desc("pappus_io_cache_bytes", "Bytes that kept answers take, by tier; in memory with those that are arriving.", "tier"),
+		entries:     desc("pappus_io_cache_entries", "Answers that are kept, by tier.", "tier"),
+		flights:     desc("pappus_io_cache_flights", "Requests to origins for whose answer others may wait, and revalidations."),
+		stored:      desc("pappus_io_cache_stored_total", "Answers that were kept, or kept anew after a revalidation."),
+		abandoned:   desc("pappus_io_cache_abandoned_total", "Answers that were not kept in the end: incomplete, too large, or without room."),
+		invalidated: desc("pappus_io_cache_invalidated_total", "Answers that were removed since a request may have changed what they are of."),
+		evicted:     desc("pappus_io_cache_evictions_total", "Answers that were removed for others, by tier.", "tier"),
+		diskHits:    desc("pappus_io_cache_disk_hits_total", "Answers that were read from disk."),
+		diskDamaged: desc("pappus_io_cache_disk_damaged_total", "Answers that were removed from disk because they were not as they were written."),
+		diskDropped: desc("pappus_io_cache_disk_dropped_total", "Answers that were not written to disk since too many waited for it."),
+		diskUnwritten: desc("pappus_io_cache_disk_failures_total",
 			"Files of answers that could not be written or removed."),
 	}
 }

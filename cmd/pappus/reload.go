@@ -61,7 +61,7 @@ func (r *reloader) watch(ctx context.Context, signals <-chan os.Signal) {
 // again reads the configuration and puts in force what can change. If anything
 // is wrong with it, nothing changes.
 func (r *reloader) again(ctx context.Context) {
-	if r.config.file == "" && r.running.certificate == nil && r.running.outside.caBundle == "" {
+	if r.config.file == "" && r.running.certificate == nil && !r.running.outside.hasFiles() {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "there is no configuration to read again: the server was started without --config")
 		return
 	}

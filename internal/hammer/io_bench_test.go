@@ -29,7 +29,7 @@ func BenchmarkWaitingCalls(b *testing.B) {
 		ideal            = requests * takes / atOnce
 	)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(takes)
+		<-time.After(takes)
 		_, _ = io.WriteString(w, "an answer") // the client sees what is missing
 	}))
 	defer server.Close()
@@ -47,8 +47,10 @@ func BenchmarkWaitingCalls(b *testing.B) {
 		b.Fatal(err)
 	}
 	client, err := httpio.New(httpio.Config{Limits: httpio.DefaultLimits(), Rules: httpio.Rules{
-		Policy:  func(string) *egress.Policy { return policy },
-		Through: func(tenant string, next http.RoundTripper) http.RoundTripper { return httpcache.New(next, cache, tenant) },
+		Policy: func(string) *egress.Policy { return policy },
+		Through: func(tenant string, next http.RoundTripper) http.RoundTripper {
+			return httpcache.New(next, cache, tenant)
+		},
 	}})
 	if err != nil {
 		b.Fatal(err)

@@ -3,11 +3,13 @@ package httpio_test
 import (
 	"compress/gzip"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 	"pappus/data"
 	"pappus/iofuncs"
 	"pappus/iofuncs/egress"
+	"pappus/iofuncs/egress/egresstest"
 	"pappus/iofuncs/httpcache"
 	"pappus/iofuncs/httpio"
 )
@@ -386,6 +389,63 @@ func TestPolicyOfTenant(t *testing.T) {
 	if stats := store.Stats(); stats.Hits != 1 {
 		t.Errorf("%+v", stats)
 	}
+}
+
+// Requests of both kinds go by a proxy that is told addresses, and connections by one
+// that has gone are not used any more.
+func TestProxy(t *testing.T) {
+	answer := func(w http.ResponseWriter, r *http.Request) { write(w, r.Host+" "+r.URL.String()) }
+	plain := serve(t, answer)
+	secure := httptest.NewTLSServer(http.HandlerFunc(answer))
+	t.Cleanup(secure.Close)
+	config := config(t)
+	config.Roots = x509.NewCertPool()
+	config.Roots.AddCert(secure.Certificate())
+	config.Resolver = egresstest.Resolver(func(name string) []netip.Addr {
+		if name == "example.com" { // which is in the certificate
+			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+		}
+		return []netip.Addr{netip.MustParseAddr("10.0.0.1")}
+	})
+	proxy := egresstest.NewProxy(t, nil)
+	var err error
+	if config.Proxy, err = egress.NewProxy(proxy.URL, "user:secret"); err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, config)
+	for _, url := range []string{plain.URL, secure.URL} {
+		url = strings.Replace(url, "127.0.0.1", "example.com", 1)
+		_, host, _ := strings.Cut(url, "://")
+		for range 2 { // the second one by the same connection
+			if _, body, err := do(t, c, get(url+"/x?y")); err != nil || body != host+" /x?y" {
+				t.Errorf("%s: %q, %v", url, body, err)
+			}
+		}
+	}
+	const credentials = " Basic dXNlcjpzZWNyZXQ="
+	if asked := proxy.Asked(); len(asked) != 2 || asked[0] != plain.Listener.Addr().String()+credentials || asked[1] != secure.Listener.Addr().String()+credentials {
+		t.Errorf("the proxy is asked for %q", asked)
+	}
+	_, _, err = do(t, c, get("http://inside.example/"))
+	wantFault(t, err, iofuncs.KindRefused, "private")
+	before := config.Rules
+	config.Proxy = nil
+	c.Reload(config.Rules)
+	if _, _, err := do(t, c, get(plain.URL)); err != nil || len(proxy.Asked()) != 2 {
+		t.Errorf("the proxy is asked for %q, %v", proxy.Asked(), err)
+	}
+	c.Reload(before)
+	if _, _, err := do(t, c, get(plain.URL)); err != nil || len(proxy.Asked()) != 3 {
+		t.Errorf("the proxy is asked for %q, %v", proxy.Asked(), err)
+	}
+
+	forbidding := egresstest.NewProxy(t, func(conn net.Conn, _ string) bool { return write(conn, "HTTP/1.1 403 No\r\n\r\n") })
+	if config.Proxy, err = egress.NewProxy(forbidding.URL, "user:secret"); err != nil {
+		t.Fatal(err)
+	}
+	c.Reload(config.Rules)
+	_, _, err = do(t, c, get(plain.URL))
+	wantFault(t, err, iofuncs.KindFailed, `the proxy that this server is set to use does not connect: it answers "403 No"`)
 }
 
 // BenchmarkCacheHit is a call of one request that is answered from memory.

@@ -32,6 +32,8 @@ type Rules struct {
 
 	Roots *x509.CertPool // that servers' certificates lead to; nil: the system's
 
+	Proxy *egress.Proxy // that makes all connections; nil: none
+
 	// Through puts a cache (package httpcache) between a tenant's connections and
 	// what asks for answers. It sees each hop of a redirect, and each attempt. What
 	// it asks next for ends by the client's own limits of time, so that it may

@@ -49,8 +49,9 @@ func newWay(tenant string, config *Config, rules *Rules, unused func(*way)) *way
 	}
 	limits := config.Limits
 	w := &way{limits: limits, transport: &http.Transport{
-		// No Proxy: what the environment says of one is not meant for functions.
-		DialContext:            egress.NewDialer(policy, limits.Connect, config.Resolver).DialContext,
+		// No Proxy: what the environment says of one is not meant for functions, and the
+		// one of the rules is told addresses, by the dialer.
+		DialContext:            egress.NewDialer(policy, limits.Connect, config.Resolver).By(rules.Proxy).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: rules.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    limits.TLS,
 		ResponseHeaderTimeout:  limits.Response,
