@@ -101,10 +101,10 @@ const (
 )
 
 // heapLimit is the size beyond which collecting is worth any effort: bodies,
-// programs, what is remembered, and what looking at large modules takes. Contexts
+// programs, what is remembered and kept, and what looking at large modules takes. Contexts
 // are not in it.
 func (s *serving) heapLimit() int64 {
-	return s.dispatch.MemoryBudget/4 + s.memo + 1<<30
+	return s.dispatch.MemoryBudget/4 + s.memo + s.outside.cache + 1<<30
 }
 
 // spareProcessors gives Go one processor more than there are functions that
@@ -198,12 +198,11 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		}
 	}
 
-	requests, err := s.outside.client(metrics)
-	if err != nil {
-		return fail(exitFile, err, caBundleHint)
+	defer func() { err = errors.Join(err, s.outside.close()) }()
+	if err := s.outside.open(filepath.Join(s.data, "io-cache"), metrics, log); err != nil {
+		return err
 	}
-	defer requests.Close()
-	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(requests.Functions()...); err != nil {
+	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(s.outside.running.client.Functions()...); err != nil {
 		return fmt.Errorf("list the I/O functions: %w", err)
 	}
 	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm}, metrics, log)

@@ -21,6 +21,7 @@ import (
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/iofuncs/httpcache"
 	"pappus/iofuncs/httpio"
 	"pappus/server"
 	"pappus/wasmengine"
@@ -56,7 +57,7 @@ func newServing() *serving {
 			Waiting: 1024, QueueTimeout: 5 * time.Second, CompileTimeout: 30 * time.Second, ProgramBytes: dispatcher.DefaultProgramBytes,
 		},
 		wasm:    wasmConfig(),
-		outside: outside{http: httpio.DefaultLimits()},
+		outside: outside{http: httpio.DefaultLimits(), cache: httpcache.DefaultMemory},
 	}
 	d, v, o := &s.dispatch, &s.server, &s.outside
 	s.settings = settings.New(
@@ -100,9 +101,13 @@ func newServing() *serving {
 		settings.Setting{Name: "allow-remote", Usage: "listen for other machines too, without keys", Value: settings.Bool(&v.AllowRemote)},
 		settings.Setting{Name: "shutdown", Usage: "how long what runs may take to finish when the server stops", Value: settings.Time(&v.Shutdown), Live: true},
 
-		settings.Setting{Name: "egress-allow", Usage: "HOST, address or network, and a port if it is one only, that I/O functions may connect to; see docs/io.md", Value: settings.Texts(&o.allow, checkAllowed), Example: "logs.internal:8080"},
-		settings.Setting{Name: "egress-deny", Usage: "the same of what they may not connect to; *: nothing that egress-allow does not name", Value: settings.Texts(&o.deny, checkRule), Example: "198.18.0.0/15"},
-		settings.Setting{Name: "ca-bundle", Usage: "file of authorities (PEM) whose certificates I/O functions accept, besides the system's", Value: settings.Text(&o.caBundle, "FILE", anyText), Example: "/etc/pappus/ca.pem"},
+		settings.Setting{Name: "egress-allow", Usage: "HOST, address or network, and a port if it is one only, that I/O functions may connect to; see docs/io.md", Value: settings.Texts(&o.allow, checkAllowed), Example: "logs.internal:8080", Live: true},
+		settings.Setting{Name: "egress-deny", Usage: "the same of what they may not connect to; *: nothing that egress-allow does not name", Value: settings.Texts(&o.deny, checkRule), Example: "198.18.0.0/15", Live: true},
+		settings.Setting{Name: "ca-bundle", Usage: "file of authorities (PEM) whose certificates I/O functions accept, besides the system's; SIGHUP reads it again", Value: settings.Text(&o.caBundle, "FILE", anyText), Example: "/etc/pappus/ca.pem", Live: true},
+		settings.Setting{Name: "proxy", Usage: "URL of a proxy that makes the connections of I/O functions, like http://proxy.example.org:3128", Value: settings.Text(&o.proxy, "URL", checkProxy), Example: "http://proxy.example.org:3128", Live: true},
+		settings.Setting{Name: "proxy-credentials", Usage: "file with USER:PASSWORD for it; SIGHUP reads it again", Value: settings.Text(&o.proxyCredentials, "FILE", anyText), Example: "/etc/pappus/proxy", Live: true},
+		settings.Setting{Name: "io-cache", Usage: "memory for answers that HTTP lets functions use again, besides memory-budget; 0: none are kept", Value: settings.Size(&o.cache, 0)},
+		settings.Setting{Name: "io-cache-disk", Usage: "how much is kept of such answers in the data folder, for after a restart; 0: none", Value: settings.Size(&o.cacheDisk, 0)},
 		settings.Setting{
 			Name: "io-limits", Usage: "limits of I/O functions' calls, like calls=256,tenant-calls=128", Computed: ioPage, Example: "calls=256,tenant-calls=128",
 			Value: settings.Named(func() { d.IO = dispatcher.IOLimits{} }, d.IO.Set),
@@ -240,6 +245,12 @@ func (s *serving) contradictions(wrong map[string]bool) (errs settings.Errors) {
 	if s.memo > 0 && s.memo < leastMemo && good("memo") {
 		errs = append(errs, s.mistake("memo", engine.Bytes(s.memo).String()+" is too little to remember anything", "give at least "+engine.Bytes(leastMemo).String()+", or 0 to remember nothing"))
 	}
+	if o := &s.outside; o.proxy == "" && o.proxyCredentials != "" && good("proxy", "proxy-credentials") {
+		errs = append(errs, s.mistake("proxy-credentials", "proxy-credentials needs proxy", "say which proxy they are for, as http://proxy.example.org:3128"))
+	}
+	if o := &s.outside; o.cache > 0 && o.cache < leastIOCache && good("io-cache") {
+		errs = append(errs, s.mistake("io-cache", engine.Bytes(o.cache).String()+" is too little to keep an answer", "give at least "+engine.Bytes(leastIOCache).String()+", or 0 to keep none"))
+	}
 	if good("tls-cert", "tls-key") {
 		if s.tlsCert == "" && s.tlsKey != "" {
 			errs = append(errs, s.mistake("tls-key", "tls-key needs tls-cert", certificateHint))
@@ -291,8 +302,13 @@ func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
 		}
 	}
 	if !wrong["ca-bundle"] {
-		if _, err := s.outside.roots(); err != nil {
+		if _, _, err := s.outside.roots(); err != nil {
 			errs = append(errs, s.mistake("ca-bundle", err.Error(), caBundleHint))
+		}
+	}
+	if !wrong["proxy"] && !wrong["proxy-credentials"] {
+		if _, _, err := s.outside.makeProxy(); err != nil {
+			errs = append(errs, s.mistake("proxy-credentials", err.Error(), proxyHint))
 		}
 	}
 	if wrong["data"] {

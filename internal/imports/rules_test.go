@@ -43,7 +43,7 @@ var rules = map[string]rule{
 	"iofuncs/egress":             {tests: []string{"iofuncs/egress/egresstest"}},
 	"iofuncs/egress/egresstest":  {},
 	"iofuncs/httpio": {
-		may:   []string{"iofuncs", "iofuncs/egress", "data"},
+		may:   []string{"iofuncs", "iofuncs/egress", "iofuncs/httpcache", "data"},
 		tests: []string{"iofuncs/egress/egresstest"},
 	},
 
@@ -89,7 +89,7 @@ var rules = map[string]rule{
 	"docs":                {},
 	"internal/contract":   {},
 	"internal/contexts":   {},
-	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
+	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/progress":   {},
 	"internal/suggest":    {},

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Policy says where one tenant's calls may connect to. Nobody changes it once it
@@ -39,6 +40,23 @@ func NewPolicy(allow, deny []Rule) (*Policy, error) {
 		}
 	}
 	return p, nil
+}
+
+// String is what the policy says, in one of its spellings: policies with the same
+// text allow the same. A nil one is the empty text.
+func (p *Policy) String() string {
+	if p == nil {
+		return ""
+	}
+	var parts []string
+	for _, r := range p.allow {
+		parts = append(parts, "allow "+r.String())
+	}
+	for _, r := range slices.Concat(p.deny, p.closed) {
+		parts = append(parts, "deny "+r.String())
+	}
+	slices.Sort(parts) // the order of rules means nothing
+	return strings.Join(slices.Compact(parts), ", ")
 }
 
 // Refusal is the error of a connection that the policy forbids. It does not tell

@@ -17,6 +17,7 @@ import (
 
 	"pappus/iofuncs"
 	"pappus/iofuncs/egress"
+	"pappus/iofuncs/httpcache"
 )
 
 // Why a request was given up.
@@ -42,8 +43,13 @@ const (
 func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error) (*answer, error) {
 	limits := c.config.Limits
 	outer := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, limits.Total, errTotal)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	total := time.AfterFunc(limits.Total, func() { cancel(errTotal) })
+	defer total.Stop()
+	if _, said := r.header["User-Agent"]; !said {
+		r.header["User-Agent"] = []string{"pappus"}
+	}
 	body := &fence{content: r.body}
 	defer body.fall()
 
@@ -55,17 +61,15 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	attempts := 0
 	if c.config.Ended != nil {
 		defer func() {
-			status := 0
+			e := Exchange{Attempts: attempts}
 			if last != nil {
-				status = last.status
+				e.Status, e.Bytes, e.Cache = last.status, int64(len(last.body)), last.cache
 			}
-			c.config.Ended(status, attempts)
+			c.config.Ended(e)
 		}()
 	}
 	var refused error // by charge
-	wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		var none struct{}
+	try := func() (none struct{}, err error) {
 		if last != nil {
 			if refused = charge(-last.charged); refused != nil {
 				return none, backoff.Permanent(refused)
@@ -73,8 +77,7 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			last = nil
 		}
 		attempts++
-		var err error
-		if last, err = c.attempt(ctx, t, r, body, func(n int64) error {
+		if last, err = c.attempt(ctx, cancel, t, r, body, func(n int64) error {
 			err := charge(n)
 			if err != nil {
 				refused = err
@@ -96,7 +99,17 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			err = backoff.Permanent(err)
 		}
 		return none, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxTries(most), backoff.WithMaxElapsedTime(timeLeft(ctx)))
+	}
+	_, err := try()
+	if first := err; first != nil { // otherwise there is nothing to wait for
+		wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
+		_, err = backoff.Retry(ctx, func() (none struct{}, err error) {
+			if err, first = first, nil; err != nil {
+				return none, err
+			}
+			return try()
+		}, backoff.WithBackOff(wait), backoff.WithMaxTries(most), backoff.WithMaxElapsedTime(limits.Total))
+	}
 	switch failed := (*backoff.RetryError)(nil); {
 	case refused != nil:
 		return nil, refused
@@ -112,24 +125,14 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	return nil, limits.describe(r, err)
 }
 
-// timeLeft is how long a context goes on.
-func timeLeft(ctx context.Context) time.Duration {
-	deadline, _ := ctx.Deadline()
-	return max(time.Until(deadline), 1)
-}
-
-// attempt makes a request once. With the error notYet there is an answer all the
-// same. Of what it charges nothing is left with another error.
-func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence, charge func(int64) error) (*answer, error) {
+// attempt makes a request once; cancel is that of ctx, for a body that stops. With the
+// error notYet there is an answer all the same. Of what it charges nothing is left with
+// another error.
+func (c *Client) attempt(ctx context.Context, cancel context.CancelCauseFunc, t *tenant, r *request, body *fence, charge func(int64) error) (*answer, error) {
 	limits := c.config.Limits
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	req := (&http.Request{
-		Method: r.method, URL: r.url, Host: r.url.Host, Header: r.header.Clone(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Method: r.method, URL: r.url, Host: r.url.Host, Header: r.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if _, said := req.Header["User-Agent"]; !said {
-		req.Header.Set("User-Agent", "pappus")
-	}
 	if len(r.body) > 0 {
 		req.ContentLength, req.GetBody = int64(len(r.body)), body.open
 		req.Body, _ = body.open() // it has no error
@@ -162,7 +165,12 @@ func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence
 		return nil, errors.Join(err, charge(-in.charged))
 	}
 	a.charged = in.charged + int64(len(a.head))
-	if retryable(resp.StatusCode) {
+	again := retryable(resp.StatusCode)
+	if status, ok := httpcache.StatusOf(resp.Header); ok && t.cached {
+		a.cache = status.State()
+		again = again && !status.FromCache() && status.Detail != httpcache.DetailOnlyIfCached // it would say the same
+	}
+	if again {
 		return a, notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
 	return a, nil
