@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pappus/iofuncs"
 )
 
 // answer is what comes of a request.
@@ -14,6 +16,7 @@ type answer struct {
 	status     int
 	head, body []byte
 	charged    int64 // bytes
+	cache      iofuncs.Cache
 }
 
 // perHop are fields about one connection, which say nothing to who gets the answer.

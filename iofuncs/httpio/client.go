@@ -30,6 +30,14 @@ type Config struct {
 	// called once for each tenant; nil: nothing is between.
 	Through func(tenant string, next http.RoundTripper) http.RoundTripper
 
+	// Cache reads from an answer's header what the one of Through did; nil: nothing is
+	// kept of answers.
+	Cache func(http.Header) iofuncs.Cache
+
+	// Propagate has requests say which trace they belong to, in fields that the items
+	// don't have: servers learn ids from it.
+	Propagate bool
+
 	// Ended is told of each request: the status of its answer, 0 if there is none,
 	// and how often it was made. nil: nobody is.
 	Ended func(status, attempts int)

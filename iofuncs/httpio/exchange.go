@@ -37,9 +37,9 @@ const (
 	mostWait  = 5 * time.Second
 )
 
-// exchange makes a request until there is an answer to give, and charges for it what
-// it holds. The error is an *iofuncs.Error, that of the context, or of charge.
-func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error) (*answer, error) {
+// exchange makes a request until there is an answer to give, charges for it what it
+// holds, and writes into seen what can be seen of it. The error is an *iofuncs.Error, that of the context, or of charge.
+func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error, seen *iofuncs.Exchange) (*answer, error) {
 	limits := c.config.Limits
 	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Total, errTotal)
@@ -62,6 +62,12 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			c.config.Ended(status, attempts)
 		}()
 	}
+	defer func() {
+		seen.Attempts = attempts
+		if last != nil {
+			seen.Status, seen.Received, seen.Cache = last.status, int64(len(last.body)), last.cache
+		}
+	}()
 	var refused error // by charge
 	wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
@@ -108,6 +114,9 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 		err = errTotal
 	case errors.As(err, &failed):
 		err = failed.LastErr
+	}
+	if refusal := (*egress.Refusal)(nil); errors.As(err, &refusal) {
+		seen.Refused = refusal.Kind()
 	}
 	return nil, limits.describe(r, err)
 }
@@ -162,6 +171,9 @@ func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence
 		return nil, errors.Join(err, charge(-in.charged))
 	}
 	a.charged = in.charged + int64(len(a.head))
+	if c.config.Cache != nil {
+		a.cache = c.config.Cache(resp.Header)
+	}
 	if retryable(resp.StatusCode) {
 		return a, notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
