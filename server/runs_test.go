@@ -1,12 +1,17 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"pappus/data"
+	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/iofuncs"
 	"pappus/server/api"
 	"pappus/server/problem"
 )
@@ -155,5 +160,59 @@ func TestListRuns(t *testing.T) {
 	}
 	for _, query := range []string{"?cursor=c", "?limit=0", "?limit=1001"} {
 		wantProblem(t, s.ask(t, http.MethodGet, "/v1/runs"+query, "", ""), problem.BadParameter)
+	}
+}
+
+// teller is an I/O function that tells of one exchange, and has no answer.
+type teller struct{}
+
+var _ iofuncs.Function = teller{}
+
+func (teller) Spec() iofuncs.Spec {
+	return iofuncs.Spec{Name: "HTTP", Inputs: []iofuncs.Param{{Name: "requests"}}, Outputs: []iofuncs.Param{{Name: "bodies"}}}
+}
+
+func (teller) Call(_ context.Context, r iofuncs.Request) ([]data.Set, error) {
+	now := time.Now()
+	r.Note(iofuncs.Exchange{
+		Method: "GET", Target: "http://a.example/\x1b", Began: now, Ended: now.Add(time.Second), Sent: 1, Received: 2, Status: 304, Attempts: 2,
+		Cache: iofuncs.CacheRevalidated, Failed: iofuncs.KindFailed,
+	})
+	return nil, nil
+}
+
+func withTeller(t testing.TB) func(*Config, *dispatcher.Config) {
+	return func(_ *Config, d *dispatcher.Config) {
+		var err error
+		if d.IOFunctions, err = iofuncs.NewRegistry(teller{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A record has what I/O functions had others do, and leads to the runs of calls by
+// name.
+func TestRequestsOfRuns(t *testing.T) {
+	s := newServer(t, withTeller(t))
+	w := s.ask(t, http.MethodPost, "/v1/invoke/system_Invoke?trace=1", "", "INVOKE HTTP\n0 1 requests/\nx\n")
+	outer := s.getRunRecord(t, w.Header().Get("Pappus-Run"))
+	if w.Code != http.StatusOK || len(outer.Applications) != 1 || len(outer.Applications[0].Instances[0].Requests) != 1 {
+		t.Fatalf("%d %s %+v", w.Code, w.Body, outer)
+	}
+	call := outer.Applications[0].Instances[0].Requests[0]
+	if call.Method != "invoke" || call.Target != "HTTP" || call.Attempts != 1 || call.SentBytes == 0 || call.Run == "" || call.Status != 0 || call.Cache != "" || call.Fault != "" {
+		t.Errorf("%+v", call)
+	}
+	inner := s.getRunRecord(t, call.Run)
+	got := inner.Applications[0].Instances[0].Requests[0]
+	if took := got.EndedMs - got.StartedMs; took < 999.9 || took > 1000.1 {
+		t.Errorf("it took %f ms", took)
+	}
+	got.StartedMs, got.EndedMs = 0, 0
+	want := api.RunRequest{
+		Method: "GET", Target: "http://a.example/\x1b", SentBytes: 1, ReceivedBytes: 2, Status: 304, Attempts: 2, Cache: "revalidated", Fault: "io-failed",
+	}
+	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -21,7 +21,7 @@ var rules = map[string]rule{
 
 	"server": {
 		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "engine", "data"},
-		tests: []string{"client", "internal/contract"},
+		tests: []string{"client", "internal/contract", "iofuncs"},
 	},
 	"server/api":     {may: []string{"engine", "data"}},
 	"server/problem": {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
