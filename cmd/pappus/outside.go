@@ -27,8 +27,9 @@ type outside struct {
 
 const caBundleHint = "name a file with certificates in PEM, which this user can read, with --ca-bundle"
 
-// client makes what I/O functions speak HTTP by, and metrics of it.
-func (o *outside) client(metrics prometheus.Registerer) (*httpio.Client, error) {
+// client makes what I/O functions speak HTTP by, and metrics of it. propagate has
+// servers told of traces.
+func (o *outside) client(metrics prometheus.Registerer, propagate bool) (*httpio.Client, error) {
 	var lists [2][]egress.Rule
 	for i, list := range [][]string{o.allow, o.deny} {
 		for _, text := range list {
@@ -52,7 +53,7 @@ func (o *outside) client(metrics prometheus.Registerer) (*httpio.Client, error) 
 		return nil, err
 	}
 	return httpio.New(httpio.Config{
-		Limits: o.http, Roots: roots, Ended: ended,
+		Limits: o.http, Roots: roots, Ended: ended, Propagate: propagate,
 		Policy: func(tenant string) *egress.Policy {
 			if tenant == registry.DefaultTenant {
 				return policy

@@ -198,7 +198,17 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		}
 	}
 
-	requests, err := s.outside.client(metrics)
+	exporter, err := s.openSpans(log)
+	if err != nil {
+		return err
+	}
+	defer closeSpans(ctx, exporter)
+	if err := countSpans(metrics, exporter); err != nil {
+		return err
+	}
+	serverConfig.Spans = exporter
+
+	requests, err := s.outside.client(metrics, s.traces.propagate && exporter != nil)
 	if err != nil {
 		return fail(exitFile, err, caBundleHint)
 	}
