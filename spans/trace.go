@@ -260,10 +260,14 @@ func (b *builder) instances(r *dispatcher.Record, a *dispatcher.ApplicationRecor
 // request makes the span of what an I/O function had another do, and of the run that
 // it led to.
 func (b *builder) request(r *dispatcher.Record, e *dispatcher.RequestRecord, parent iofuncs.SpanID) bool {
-	s := span{id: e.Span, parent: parent, name: e.Method, kind: client, began: r.Began.Add(e.Started), ended: r.Began.Add(e.Ended), fault: string(e.Fault)}
+	fault := string(e.Fault)
+	if fault == "" && e.Status >= 400 {
+		fault = strconv.Itoa(e.Status) // an answer to the function, and to the conventions an error
+	}
+	s := span{id: e.Span, parent: parent, name: e.Method, kind: client, began: r.Began.Add(e.Started), ended: r.Began.Add(e.Ended), fault: fault}
 	sizes := []attribute{
 		number("pappus.sent_bytes", e.Sent), number("pappus.received_bytes", e.Received),
-		text("pappus.cache", string(e.Cache)), text("error.type", string(e.Fault)), number("http.response.status_code", int64(e.Status)),
+		text("pappus.cache", string(e.Cache)), text("error.type", fault), number("http.response.status_code", int64(e.Status)),
 	}
 	if e.Attempts > 1 {
 		sizes = append(sizes, number("http.request.resend_count", int64(e.Attempts)-1))
