@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"pappus/data"
-	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/iofuncs"
 	"pappus/registry"
@@ -149,7 +148,7 @@ func (r *run) answer(ctx context.Context, depth int, request []byte, account *io
 		return content, used, account.charge(int64(len(content)))
 	}
 	defer a.Release()
-	if a.From.Source != memo.Computed && a.From.Source != "" {
+	if a.From.Source.Hit() {
 		call.Cache = iofuncs.CacheHit
 	}
 	head := okHead(a.Usage.Fuel)

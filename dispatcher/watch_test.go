@@ -82,6 +82,22 @@ func TestRequestsAreRecorded(t *testing.T) {
 	if testutil.ToFloat64(io.sent) != calls*149 || testutil.ToFloat64(io.received) != 2*calls*149 || testutil.ToFloat64(io.refusals.WithLabelValues("HTTP", "loopback")) != calls {
 		t.Error("the metrics are not those of the calls")
 	}
+	families, err := b.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := uint64(0)
+	for _, f := range families {
+		if f.GetName() != "pappus_io_wait_seconds" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			waited += m.GetHistogram().GetSampleCount()
+		}
+	}
+	if waited != calls {
+		t.Errorf("%d calls are said to have waited", waited)
+	}
 }
 
 // What a call tells after it has ended is counted and not kept.

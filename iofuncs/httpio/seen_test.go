@@ -81,12 +81,23 @@ func TestExchangesAreSeen(t *testing.T) {
 func TestTracesAreTold(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	var elsewhere string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		got = append(got, r.Header.Get("Traceparent")+"|"+r.Header.Get("Tracestate"))
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, elsewhere, http.StatusFound)
+		}
 	}))
 	defer server.Close()
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header["Traceparent"] != nil || r.Header["Tracestate"] != nil {
+			t.Errorf("another origin is told %v", r.Header)
+		}
+	}))
+	defer other.Close()
+	elsewhere = other.URL
 	item := "GET " + server.URL + "/ HTTP/1.1\ntracestate: a=b\n"
 	trace := iofuncs.TraceID{1, 2, 3}
 	cfg := config(t)
@@ -105,6 +116,10 @@ func TestTracesAreTold(t *testing.T) {
 			t.Errorf("%+v %v", other, err)
 		}
 	}
+	if away, err := watched(t, told, trace, "GET "+server.URL+"/away HTTP/1.1\n\n"); err != nil || away[0].Status != http.StatusOK {
+		t.Errorf("%+v %v", away, err)
+	}
+	got = got[:4]
 	want := []string{iofuncs.Traceparent(trace, seen[0].Span) + "|", "|a=b", "|a=b", "own|a=b"}
 	if !slices.Equal(got, want) || !strings.HasPrefix(want[0], "00-01020300000000000000000000000000-") {
 		t.Errorf("%q, want %q", got, want)
