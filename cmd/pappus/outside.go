@@ -19,6 +19,7 @@ import (
 
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/engine"
+	"pappus/iofuncs"
 	"pappus/iofuncs/egress"
 	"pappus/iofuncs/httpcache"
 	"pappus/iofuncs/httpio"
@@ -61,8 +62,8 @@ const (
 )
 
 // open makes what functions reach the world by, and metrics of it. folder is for
-// answers that are kept on disk.
-func (o *outside) open(folder string, metrics prometheus.Registerer, log *slog.Logger) error {
+// answers that are kept on disk. propagate has servers told of traces.
+func (o *outside) open(folder string, propagate bool, metrics prometheus.Registerer, log *slog.Logger) error {
 	cache, err := o.openCache(folder, log)
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func (o *outside) open(folder string, metrics prometheus.Registerer, log *slog.L
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	o.running.client, err = httpio.New(httpio.Config{Limits: o.http, Rules: o.running.rules.Rules, Ended: ended})
+	o.running.client, err = httpio.New(httpio.Config{Limits: o.http, Rules: o.running.rules.Rules, Propagate: propagate, Ended: ended})
 	return err
 }
 
@@ -231,7 +232,7 @@ func policies(allow, deny []string) (func(tenant string) *egress.Policy, error) 
 }
 
 // countRequests makes the metrics of requests that I/O functions make.
-func countRequests(metrics prometheus.Registerer) (ended func(httpio.Exchange), err error) {
+func countRequests(metrics prometheus.Registerer) (ended func(iofuncs.Exchange), err error) {
 	answers := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pappus_io_http_requests_total",
 		Help: "Requests that HTTP and system_HTTPGet made, by the class of the answer; none: there was no answer.",
@@ -247,7 +248,7 @@ func countRequests(metrics prometheus.Registerer) (ended func(httpio.Exchange), 
 	if err := errors.Join(metrics.Register(answers), metrics.Register(retries)); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	return func(e httpio.Exchange) {
+	return func(e iofuncs.Exchange) {
 		class := e.Status / 100
 		if class >= len(classes) {
 			class = 0 // no answer that HTTP knows

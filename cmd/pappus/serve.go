@@ -198,8 +198,18 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		}
 	}
 
+	exporter, err := s.openSpans(log)
+	if err != nil {
+		return err
+	}
+	defer closeSpans(ctx, exporter)
+	if err := countSpans(metrics, exporter); err != nil {
+		return err
+	}
+	serverConfig.Spans = exporter
+
 	defer func() { err = errors.Join(err, s.outside.close()) }()
-	if err := s.outside.open(filepath.Join(s.data, "io-cache"), metrics, log); err != nil {
+	if err := s.outside.open(filepath.Join(s.data, "io-cache"), s.traces.propagate && exporter != nil, metrics, log); err != nil {
 		return err
 	}
 	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(s.outside.running.client.Functions()...); err != nil {

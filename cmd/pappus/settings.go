@@ -42,6 +42,7 @@ type serving struct {
 	certificate         *certificate // what is in them, once the server has read them
 
 	outside  outside
+	traces   traces
 	server   server.Config
 	dispatch dispatcher.Config
 	wasm     wasmengine.Config
@@ -58,6 +59,7 @@ func newServing() *serving {
 		},
 		wasm:    wasmConfig(),
 		outside: outside{http: httpio.DefaultLimits(), cache: httpcache.DefaultMemory},
+		traces:  traces{every: 1},
 	}
 	d, v, o := &s.dispatch, &s.server, &s.outside
 	s.settings = settings.New(
@@ -103,7 +105,7 @@ func newServing() *serving {
 
 		settings.Setting{Name: "egress-allow", Usage: "HOST, address or network, and a port if it is one only, that I/O functions may connect to; see docs/io.md", Value: settings.Texts(&o.allow, checkAllowed), Example: "logs.internal:8080", Live: true},
 		settings.Setting{Name: "egress-deny", Usage: "the same of what they may not connect to; *: nothing that egress-allow does not name", Value: settings.Texts(&o.deny, checkRule), Example: "198.18.0.0/15", Live: true},
-		settings.Setting{Name: "ca-bundle", Usage: "file of authorities (PEM) whose certificates I/O functions accept, besides the system's; SIGHUP reads it again", Value: settings.Text(&o.caBundle, "FILE", anyText), Example: "/etc/pappus/ca.pem", Live: true},
+		settings.Setting{Name: "ca-bundle", Usage: "file of authorities (PEM) whose certificates are accepted of servers that functions call and of the one of traces, besides the system's; SIGHUP reads it again for the first", Value: settings.Text(&o.caBundle, "FILE", anyText), Example: "/etc/pappus/ca.pem", Live: true},
 		settings.Setting{Name: "proxy", Usage: "URL of a proxy that makes the connections of I/O functions, like http://proxy.example.org:3128", Value: settings.Text(&o.proxy, "URL", checkProxy), Example: "http://proxy.example.org:3128", Live: true},
 		settings.Setting{Name: "proxy-credentials", Usage: "file with USER:PASSWORD for it; SIGHUP reads it again", Value: settings.Text(&o.proxyCredentials, "FILE", anyText), Example: "/etc/pappus/proxy", Live: true},
 		settings.Setting{Name: "io-cache", Usage: "memory for answers that HTTP lets functions use again, besides memory-budget; 0: none are kept", Value: settings.Size(&o.cache, 0)},
@@ -116,6 +118,10 @@ func newServing() *serving {
 			Name: "http-limits", Usage: "limits of requests that HTTP makes, like body=64MiB,total=5m", Computed: ioPage, Example: "body=64MiB,total=5m",
 			Value: settings.Named(func() { o.http = httpio.DefaultLimits() }, httpLimitSetter(&o.http)),
 		},
+
+		settings.Setting{Name: "traces", Usage: "URL that takes spans of invocations by OTLP over HTTP; see docs/traces.md", Value: settings.Text(&s.traces.url, "URL", checkTraces), Example: "http://127.0.0.1:4318"},
+		settings.Setting{Name: "traces-every", Usage: "one of so many invocations is traced", Value: settings.Count(&s.traces.every, 1, settings.Unbounded)},
+		settings.Setting{Name: "traces-propagate", Usage: "tell servers that HTTP calls which trace a request belongs to", Value: settings.Bool(&s.traces.propagate)},
 
 		settings.Setting{Name: "access-log", Usage: "log every request", Value: settings.Bool(&v.AccessLog), Live: true},
 		settings.Setting{Name: "log-format", Usage: "text or json", Value: settings.Choice(&s.logFormat, logFormats()...)},

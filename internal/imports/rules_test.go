@@ -20,12 +20,14 @@ var rules = map[string]rule{
 	"cmd/pappus/internal/settings": {may: []string{"internal/suggest", "engine"}},
 
 	"server": {
-		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "engine", "data"},
-		tests: []string{"client", "internal/contract"},
+		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "spans", "engine", "data"},
+		tests: []string{"client", "internal/contract", "iofuncs", "spans/spanstest"},
 	},
-	"server/api":     {may: []string{"engine", "data"}},
-	"server/problem": {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
-	"server/viewer":  {},
+	"server/api":      {may: []string{"engine", "data"}},
+	"server/problem":  {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
+	"server/viewer":   {},
+	"spans":           {may: []string{"dispatcher", "iofuncs", "engine"}, tests: []string{"spans/spanstest"}},
+	"spans/spanstest": {},
 	"dispatcher": {
 		may:   []string{"dispatcher/composition", "dispatcher/shard", "dispatcher/memo", "registry", "iofuncs", "engine", "data"},
 		tests: []string{"dispatcher/shard/shardtest"},
@@ -170,7 +172,7 @@ var dependencies = map[string]dependency{
 		why:  "what may be tried again is known where the request is",
 	},
 	"net/http": {
-		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
+		only:  []string{"cmd/...", "server/...", "client/...", "spans/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},

@@ -69,6 +69,15 @@ type Refusal struct {
 	class *class
 }
 
+// Kind is the kind of the rule, of which there are few: "egress-deny", or the name
+// of a class of addresses, like "loopback".
+func (r *Refusal) Kind() string {
+	if r.class != nil {
+		return r.class.name
+	}
+	return "egress-deny"
+}
+
 func (r *Refusal) Error() string {
 	target := net.JoinHostPort(r.Host, strconv.Itoa(int(r.Port)))
 	text := fmt.Sprintf("connecting to %s is refused by the rule %q", target, r.Rule)

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pappus/iofuncs/httpcache"
+	"pappus/iofuncs"
 )
 
 // answer is what comes of a request.
@@ -16,7 +16,7 @@ type answer struct {
 	status     int
 	head, body []byte
 	charged    int64 // bytes
-	cache      httpcache.State
+	cache      iofuncs.Cache
 }
 
 // perHop are fields about one connection, which say nothing to who gets the answer.

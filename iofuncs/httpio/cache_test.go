@@ -106,8 +106,8 @@ func TestCache(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			config := config(t)
 			withCache(t, &config)
-			var seen httpio.Exchange
-			config.Ended = func(e httpio.Exchange) { seen = e }
+			var seen iofuncs.Exchange
+			config.Ended = func(e iofuncs.Exchange) { seen = e }
 			c := newClient(t, config)
 			asked.Store(0)
 			for i, step := range steps {
@@ -123,8 +123,8 @@ func TestCache(t *testing.T) {
 				if path == "/gzip" && (len(body) != 40000 || strings.Contains(head, "Content-Encoding")) {
 					t.Errorf("%d: %d bytes: %s", i, len(body), head)
 				}
-				if seen.Bytes != int64(len(body)) {
-					t.Errorf("%d: %d bytes are told of, there are %d", i, seen.Bytes, len(body))
+				if seen.Received != int64(len(body)) {
+					t.Errorf("%d: %d bytes are told of, there are %d", i, seen.Received, len(body))
 				}
 			}
 		})
@@ -138,9 +138,9 @@ func TestNoCache(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	config := config(t)
-	var seen httpio.Exchange
-	config.Ended = func(e httpio.Exchange) { seen = e }
-	if _, _, err := do(t, newClient(t, config), get(s.URL)); err != nil || seen.Cache != httpcache.StateNone || seen.Attempts != 3 {
+	var seen iofuncs.Exchange
+	config.Ended = func(e iofuncs.Exchange) { seen = e }
+	if _, _, err := do(t, newClient(t, config), get(s.URL)); err != nil || seen.Cache != iofuncs.CacheNone || seen.Attempts != 3 {
 		t.Errorf("%+v, %v", seen, err)
 	}
 }

@@ -63,7 +63,7 @@ func TestTryingAgain(t *testing.T) {
 			config := config(t)
 			config.Limits.Total = 20 * time.Second
 			var status, attempts int
-			config.Ended = func(e httpio.Exchange) { status, attempts = e.Status, e.Attempts }
+			config.Ended = func(e iofuncs.Exchange) { status, attempts = e.Status, e.Attempts }
 			sets, err := call(t.Context(), newClient(t, config), "HTTP", func(n int64) error {
 				held.Add(n)
 				return nil

@@ -10,7 +10,6 @@ import (
 
 	"pappus/iofuncs"
 	"pappus/iofuncs/egress"
-	"pappus/iofuncs/httpcache"
 )
 
 // Config is what a client is made of. Only Limits must be there.
@@ -20,8 +19,12 @@ type Config struct {
 
 	Resolver *net.Resolver // of names; nil: the system's
 
+	// Propagate has requests say which trace they belong to, in fields that the items
+	// don't have: servers learn ids from it.
+	Propagate bool
+
 	// Ended is told of each request. nil: nobody is.
-	Ended func(Exchange)
+	Ended func(iofuncs.Exchange)
 }
 
 // Rules are what can change while there are calls.
@@ -39,14 +42,6 @@ type Rules struct {
 	// it asks next for ends by the client's own limits of time, so that it may
 	// outlive the request that it is asked for. nil: nothing is between.
 	Through func(tenant string, next http.RoundTripper) http.RoundTripper
-}
-
-// Exchange is what became of a request, with all hops and attempts.
-type Exchange struct {
-	Status   int             // of its answer; 0: there is none
-	Attempts int             // how often it was made
-	Bytes    int64           // of the answer's body
-	Cache    httpcache.State // where the last hop's answer came from
 }
 
 // Client makes requests for I/O functions. It may be used by many goroutines.

@@ -38,9 +38,10 @@ const (
 	mostWait  = 5 * time.Second
 )
 
-// exchange makes a request until there is an answer to give, and charges for it what
-// it holds. The error is an *iofuncs.Error, that of the context, or of charge.
-func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error) (*answer, error) {
+// exchange makes a request until there is an answer to give, charges for it what it
+// holds, and writes into seen what can be seen of it. The error is an
+// *iofuncs.Error, that of the context, or of charge.
+func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error, seen *iofuncs.Exchange) (*answer, error) {
 	limits := c.config.Limits
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -59,15 +60,12 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	}
 	var last *answer
 	attempts := 0
-	if c.config.Ended != nil {
-		defer func() {
-			e := Exchange{Attempts: attempts}
-			if last != nil {
-				e.Status, e.Bytes, e.Cache = last.status, int64(len(last.body)), last.cache
-			}
-			c.config.Ended(e)
-		}()
-	}
+	defer func() {
+		seen.Attempts = attempts
+		if last != nil {
+			seen.Status, seen.Received, seen.Cache = last.status, int64(len(last.body)), last.cache
+		}
+	}()
 	var refused error // by charge
 	try := func() (none struct{}, err error) {
 		if last != nil {
@@ -122,6 +120,9 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	case errors.As(err, &failed):
 		err = failed.LastErr
 	}
+	if refusal := (*egress.Refusal)(nil); errors.As(err, &refusal) {
+		seen.Refused = refusal.Kind()
+	}
 	return nil, limits.describe(r, err)
 }
 
@@ -167,7 +168,7 @@ func (c *Client) attempt(ctx context.Context, cancel context.CancelCauseFunc, t 
 	a.charged = in.charged + int64(len(a.head))
 	again := retryable(resp.StatusCode)
 	if status, ok := httpcache.StatusOf(resp.Header); ok && t.cached {
-		a.cache = status.State()
+		a.cache = iofuncs.Cache(status.State())
 		again = again && !status.FromCache() && status.Detail != httpcache.DetailOnlyIfCached // it would say the same
 	}
 	if again {

@@ -3,10 +3,12 @@ package httpio
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -99,7 +101,7 @@ func (c *Client) call(ctx context.Context, r iofuncs.Request, parse func([]byte)
 		if err != nil {
 			return fail(it, err)
 		}
-		if answers[i], err = c.exchange(inner, t, request, r.Charge); err == nil || inner.Err() != nil {
+		if answers[i], err = c.seen(inner, t, request, r); err == nil || inner.Err() != nil {
 			return err
 		}
 		return fail(it, err)
@@ -136,4 +138,26 @@ func (c *Client) call(ctx context.Context, r iofuncs.Request, parse func([]byte)
 		return nil, err
 	}
 	return answers, ctx.Err()
+}
+
+// seen makes a request, and tells what came of it.
+func (c *Client) seen(ctx context.Context, t *tenant, request *request, r iofuncs.Request) (*answer, error) {
+	e := iofuncs.Exchange{Method: request.method, Target: iofuncs.TargetOf(request.url), Sent: int64(len(request.body)), Began: time.Now()}
+	if trace := r.Trace(); c.config.Propagate && trace != (iofuncs.TraceID{}) && request.header.Get("Traceparent") == "" {
+		_, _ = rand.Read(e.Span[:]) // it never fails
+		request.header.Set("Traceparent", iofuncs.Traceparent(trace, e.Span))
+		request.header.Del("Tracestate") // of a parent that it does not name
+	}
+	a, err := c.exchange(ctx, t, request, r.Charge, &e)
+	e.Ended = time.Now()
+	if said := (*iofuncs.Error)(nil); errors.As(err, &said) {
+		e.Failed = said.Kind
+	} else if err != nil {
+		e.Failed = iofuncs.KindCanceled
+	}
+	r.Note(e)
+	if c.config.Ended != nil {
+		c.config.Ended(e)
+	}
+	return a, err
 }
