@@ -106,9 +106,9 @@ func (s *Store) register(f *flight) {
 	s.work.Add(1)
 }
 
-// adopt makes a flight of a request that was made without one, since the moment that
-// seen is of; nil: something may have changed since then.
-func (s *Store) adopt(t *Transport, q *query, seen moment) *flight {
+// adopt makes a flight of a request that was made without one at the moment seen, and
+// has this answer; nil: something may have changed since then.
+func (s *Store) adopt(t *Transport, q *query, seen moment, answer io.Closer) *flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.changes != seen.changes {
@@ -116,7 +116,9 @@ func (s *Store) adopt(t *Transport, q *query, seen moment) *flight {
 	}
 	f := newFlight(t, nil, seen.seq)
 	f.q, f.leader, f.requested = q, true, q.now
-	f.cancel = func() {} // it ends with the leader's context, as nobody else is there
+	f.cancel = sync.OnceFunc(func() { // the context is the leader's, who may go on with something else
+		go func() { _ = answer.Close() }() // it may wait, and locks are held
+	})
 	s.register(f)
 	delete(s.passing, passed{q.resource, q.bare})
 	return f

@@ -25,8 +25,8 @@ var _ http.RoundTripper = (*Transport)(nil)
 // What next gets for a GET or HEAD may outlive the request that caused it, since
 // others may wait for the same: it carries the values of its context, but ends when
 // nobody wants it any more. next is to bound how long that takes; Detached tells such
-// requests from others. If it decodes what
-// an origin sent, it is to set Uncompressed, as http.Transport does.
+// requests from others. If it decodes what an origin sent, it is to set Uncompressed,
+// as http.Transport does.
 func New(next http.RoundTripper, store *Store, tenant string) *Transport {
 	return &Transport{next: next, store: store, tenant: tenant}
 }
@@ -82,8 +82,8 @@ func (t *Transport) pass(q *query, seen moment) (*http.Response, error) {
 	}
 	s.count(&s.stats.Misses)
 	status := Status{Fwd: FwdMiss}
-	if sayingMore(resp.Header) {
-		if f := s.adopt(t, q, seen); f != nil {
+	if d := parseDirectives(resp.Header["Cache-Control"]); sayingMore(resp.Header) && storable(resp.StatusCode, resp.Header, &d) {
+		if f := s.adopt(t, q, seen, resp.Body); f != nil {
 			r := f.answered(resp, status, time.Now())
 			f.settle(r)
 			if r.pending == nil {
