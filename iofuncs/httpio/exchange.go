@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,8 +47,8 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	total := time.AfterFunc(limits.Total, func() { cancel(errTotal) })
-	defer total.Stop()
+	patience := newPatience(limits, cancel)
+	defer patience.stop()
 	if _, said := r.header["User-Agent"]; !said {
 		r.header["User-Agent"] = []string{"pappus"}
 	}
@@ -74,8 +75,10 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			}
 			last = nil
 		}
-		attempts++
-		if last, err = c.attempt(ctx, cancel, t, r, body, func(n int64) error {
+		if attempts++; attempts > 1 {
+			patience.whole()
+		}
+		if last, err = c.attempt(ctx, patience, t, r, body, func(n int64) error {
 			err := charge(n)
 			if err != nil {
 				refused = err
@@ -126,10 +129,47 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	return nil, limits.describe(r, err)
 }
 
-// attempt makes a request once; cancel is that of ctx, for a body that stops. With the
-// error notYet there is an answer all the same. Of what it charges nothing is left with
+// patience ends a request for which it waits too long: for all of it, or for the next
+// piece of a body. It is one timer, as most requests need no more than one.
+type patience struct {
+	cancel  context.CancelCauseFunc
+	idle    time.Duration
+	end     time.Time
+	timer   *time.Timer
+	reading atomic.Bool // a body
+}
+
+func newPatience(limits Limits, cancel context.CancelCauseFunc) *patience {
+	p := &patience{cancel: cancel, idle: limits.Idle, end: time.Now().Add(limits.Total)}
+	p.timer = time.AfterFunc(limits.Total, p.over)
+	return p
+}
+
+func (p *patience) over() {
+	if p.reading.Load() && time.Now().Before(p.end) {
+		p.cancel(errIdle)
+		return
+	}
+	p.cancel(errTotal)
+}
+
+// piece begins to wait for a piece of a body.
+func (p *patience) piece() {
+	p.reading.Store(true)
+	p.timer.Reset(min(p.idle, time.Until(p.end)))
+}
+
+// whole waits for no more pieces.
+func (p *patience) whole() {
+	p.reading.Store(false)
+	p.timer.Reset(time.Until(p.end))
+}
+
+func (p *patience) stop() { p.timer.Stop() }
+
+// attempt makes a request once, with the patience that ends ctx. With the error notYet there is an answer all the same. Of what it charges nothing is left with
 // another error.
-func (c *Client) attempt(ctx context.Context, cancel context.CancelCauseFunc, t *tenant, r *request, body *fence, charge func(int64) error) (*answer, error) {
+func (c *Client) attempt(ctx context.Context, patience *patience, t *tenant, r *request, body *fence, charge func(int64) error) (*answer, error) {
 	limits := c.config.Limits
 	req := (&http.Request{
 		Method: r.method, URL: r.url, Host: r.url.Host, Header: r.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -147,14 +187,13 @@ func (c *Client) attempt(ctx context.Context, cancel context.CancelCauseFunc, t 
 		return nil, errors.New("the server changed the protocol, which nobody asked for")
 	}
 
-	idle := time.AfterFunc(limits.Idle, func() { cancel(errIdle) })
-	defer idle.Stop()
+	patience.piece()
 	in := collector{charge: charge, most: limits.Body}
 	length := resp.ContentLength
 	if r.method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
 		length = 0 // what it says is the length of a body that is not sent
 	}
-	err = in.collect(resp.Body, length, func() { idle.Reset(limits.Idle) })
+	err = in.collect(resp.Body, length, patience.piece)
 	a := &answer{status: resp.StatusCode, head: header(resp), body: in.buf}
 	if err == nil {
 		err = charge(int64(len(a.head)))
