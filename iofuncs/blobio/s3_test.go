@@ -1,0 +1,148 @@
+package blobio_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"pappus/iofuncs/blobio"
+)
+
+// credentials are variables as an operator sets them.
+func credentials(name string) (string, bool) {
+	v, ok := map[string]string{"TEST_ID": "an-id", "TEST_SECRET": "a-secret-nobody-may-see"}[name]
+	return v, ok
+}
+
+// s3Server is a server that speaks as S3 does, and has one bucket. before sees each
+// request, and answers it if it returns true.
+func s3Server(t testing.TB, before func(w http.ResponseWriter, r *http.Request) bool) (place string) {
+	t.Helper()
+	backend := s3mem.New()
+	if err := backend.CreateBucket("bucket"); err != nil {
+		t.Fatal(err)
+	}
+	fake := gofakes3.New(backend).Server()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if before == nil || !before(w, r) {
+			fake.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return "s3://bucket?access-key-env=TEST_ID&secret-key-env=TEST_SECRET&endpoint=" + url.QueryEscape(s.URL)
+}
+
+// What goes wrong between here and a server of S3.
+func TestFaultyS3(t *testing.T) {
+	var fail atomic.Pointer[func(w http.ResponseWriter, r *http.Request) bool]
+	release := make(chan struct{})
+	place := s3Server(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if f := fail.Load(); f != nil {
+			return (*f)(w, r)
+		}
+		return false
+	})
+	t.Cleanup(func() { close(release) })
+	limits := blobio.DefaultLimits()
+	limits.Response, limits.Idle, limits.Size, limits.Attempts = 200*time.Millisecond, 200*time.Millisecond, 1<<20, 2
+	c := client(t, map[string]string{"s": place, "refused": "s3://bucket?access-key-env=TEST_ID&secret-key-env=TEST_SECRET&endpoint=http://127.0.0.1:1", "nobucket": strings.Replace(place, "s3://bucket", "s3://other", 1)}, limits)
+	mustPut(t, c, "s/a", "content")
+
+	always := func(http.ResponseWriter, *http.Request) bool { return true }
+	for name, test := range map[string]struct {
+		ref  string
+		fail func(w http.ResponseWriter, r *http.Request) bool
+		want string
+	}{
+		"no such bucket": {"nobucket/a", nil, "the bucket nobucket: the bucket that its URL names is not there"},
+		"no server":      {"refused/a", nil, "io-failed (refs: \"r\", key 7): the bucket refused: connection refused"},
+		"forbidden": {"s/a", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusForbidden)
+			return always(w, nil)
+		}, "refuses the credentials"},
+		"broken": {"s/a", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		}, "status 500"},
+		"no answer": {"s/a", func(http.ResponseWriter, *http.Request) bool {
+			<-release
+			return true
+		}, "io-timeout"},
+		"a drip": {"s/a", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("x")) // the client may have left
+			_ = http.NewResponseController(w).Flush()
+			<-release
+			return true
+		}, "nothing moved for 200ms"},
+		"too large": {"s/a", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Length", "1048577")
+			return true
+		}, "blob-limits size"},
+		"no length": {"s/a", func(w http.ResponseWriter, _ *http.Request) bool {
+			_ = http.NewResponseController(w).Flush()
+			return true
+		}, "does not say how long"},
+		"a reset": {"s/a", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("x")) // the client may have left
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, "io-failed"},
+		"no ranges": {"s/a\nRange: bytes=0-2", func(w http.ResponseWriter, _ *http.Request) bool {
+			_, _ = w.Write([]byte("content")) // the client may have left
+			return true
+		}, "gives no ranges"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if fail.Store(nil); test.fail != nil {
+				fail.Store(&test.fail)
+			}
+			_, err := get(t, c, item("r", 7, test.ref))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+			for _, secret := range []string{"127.0.0.1", "an-id", "a-secret", "http://"} {
+				if err != nil && strings.Contains(err.Error(), secret) {
+					t.Errorf("it tells %q: %v", secret, err)
+				}
+			}
+		})
+	}
+
+	// A server that breaks once: what may be done twice is.
+	var asked atomic.Int64
+	once := func(w http.ResponseWriter, r *http.Request) bool {
+		if asked.Add(1) > 1 {
+			return false
+		}
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("x")) // the client may have left
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	fail.Store(&once)
+	if got, err := get(t, c, item("r", 7, "s/a")); err != nil || string(got[0].Bytes()) != "content" || asked.Load() != 2 {
+		t.Errorf("%v, %v after %d requests", got, err, asked.Load())
+	}
+	asked.Store(0)
+	if got, err := put(t, c, one("r", "s/b"), one("c", "x")); err != nil || len(got) != 1 || asked.Load() != 2 {
+		t.Errorf("%v, %v after %d requests", got, err, asked.Load())
+	}
+	// A condition is asked once, since an answer may have been lost.
+	asked.Store(0)
+	if _, err := put(t, c, one("r", "s/c\nIf-None-Match: *"), one("c", "x")); err == nil || !strings.Contains(err.Error(), "status 503") || asked.Load() != 1 {
+		t.Errorf("%v after %d requests", err, asked.Load())
+	}
+}
