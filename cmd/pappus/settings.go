@@ -21,6 +21,7 @@ import (
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/iofuncs/blobio"
 	"pappus/iofuncs/httpio"
 	"pappus/server"
 	"pappus/wasmengine"
@@ -41,6 +42,7 @@ type serving struct {
 	certificate         *certificate // what is in them, once the server has read them
 
 	outside  outside
+	buckets  buckets
 	server   server.Config
 	dispatch dispatcher.Config
 	wasm     wasmengine.Config
@@ -57,6 +59,7 @@ func newServing() *serving {
 		},
 		wasm:    wasmConfig(),
 		outside: outside{http: httpio.DefaultLimits()},
+		buckets: buckets{places: map[string]blobio.Place{}, limits: blobio.DefaultLimits()},
 	}
 	d, v, o := &s.dispatch, &s.server, &s.outside
 	s.settings = settings.New(
@@ -110,6 +113,16 @@ func newServing() *serving {
 		settings.Setting{
 			Name: "http-limits", Usage: "limits of requests that HTTP makes, like body=64MiB,total=5m", Computed: ioPage, Example: "body=64MiB,total=5m",
 			Value: settings.Named(func() { o.http = httpio.DefaultLimits() }, httpLimitSetter(&o.http)),
+		},
+
+		settings.Setting{
+			Name: "buckets", Usage: "URLs of buckets by the names that functions know, like results=file:///var/lib/blobs; see docs/io.md", Example: "results=file:///var/lib/blobs,logs=s3://logs?region=eu-central-1",
+			Value: settings.Named(func() { s.buckets.places = map[string]blobio.Place{} }, s.buckets.name),
+		},
+		settings.Setting{Name: "bucket-grants", Usage: "TENANT:BUCKET:ro or TENANT:BUCKET:rw, who may read a bucket, or read and write; a bucket that no grant names is the tenant default's", Value: settings.Texts(&s.buckets.grants, checkGrant), Example: "default:logs:ro"},
+		settings.Setting{
+			Name: "blob-limits", Usage: "limits of blobs, like size=64MiB,total=5m", Computed: ioPage, Example: "size=64MiB,total=5m",
+			Value: settings.Named(func() { s.buckets.limits = blobio.DefaultLimits() }, func(name, value string) error { return setLimit(blobLimits(&s.buckets.limits), name, value) }),
 		},
 
 		settings.Setting{Name: "access-log", Usage: "log every request", Value: settings.Bool(&v.AccessLog), Live: true},
@@ -173,6 +186,7 @@ func (s *serving) showFound() {
 	s.dispatch.IOLimits().Each(func(name, value string) { calls = append(calls, settings.Pair{Name: name, Value: value}) })
 	s.settings.ShowAll("io-limits", calls)
 	s.settings.ShowAll("http-limits", httpLimitPairs(s.outside.http))
+	s.settings.ShowAll("blob-limits", blobLimitPairs(s.buckets.limits))
 	s.wasm.Caps.Each(func(name string, bound *int) {
 		text := strconv.Itoa(*bound)
 		if name == "module" || name == "body" {
@@ -247,6 +261,9 @@ func (s *serving) contradictions(wrong map[string]bool) (errs settings.Errors) {
 			errs = append(errs, s.mistake("tls-cert", "tls-cert needs tls-key", certificateHint))
 		}
 	}
+	if stray := s.buckets.strayGrant(); stray != "" && good("buckets", "bucket-grants") {
+		errs = append(errs, s.mistake("bucket-grants", "there is no bucket "+stray, "name it with buckets, or leave out its grants"))
+	}
 	if addr, ok := literalAddress(s.listen); ok && good("listen", "allow-remote") {
 		if err := v.CheckListen(addr); err != nil {
 			errs = append(errs, s.mistake("listen", listenMessage(err), listenHint))
@@ -293,6 +310,11 @@ func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
 	if !wrong["ca-bundle"] {
 		if _, err := s.outside.roots(); err != nil {
 			errs = append(errs, s.mistake("ca-bundle", err.Error(), caBundleHint))
+		}
+	}
+	if !wrong["buckets"] {
+		if err := s.buckets.missingFolder(); err != nil {
+			errs = append(errs, s.mistake("buckets", err.Error(), bucketsHint))
 		}
 	}
 	if wrong["data"] {

@@ -236,11 +236,11 @@ func (c *Client) match(named []task, items []*data.Item) ([]task, error) {
 				return nil, about(contents, it, fmt.Errorf("its name is to be the end of a key: %w", err))
 			}
 		}
-		if place := [2]string{to.bucket, to.key}; places[place] {
+		place := [2]string{to.bucket, to.key}
+		if places[place] {
 			return nil, about(contents, it, fmt.Errorf("another content is put as %.200q too", to.bucket+"/"+to.key))
-		} else {
-			places[place] = true
 		}
+		places[place] = true
 		if int64(it.Len()) > c.config.Limits.Size {
 			return nil, about(contents, it, fmt.Errorf("it has %d bytes; the most is %d (blob-limits size)", it.Len(), c.config.Limits.Size))
 		}

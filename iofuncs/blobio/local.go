@@ -223,7 +223,11 @@ func (s *local) put(ctx context.Context, key string, r *ref, content *fence, w *
 		}()
 	} else if folder := path.Dir(key); folder != "." {
 		const mode = 0o777 // less what the process masks
-		if err := s.root.MkdirAll(folder, mode); err != nil {
+		err := s.root.MkdirAll(folder, mode)
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR) {
+			return "", plain("what is before a slash of its key is a blob itself, and can't be both where blobs are files")
+		}
+		if err != nil {
 			return "", s.outside(err)
 		}
 	}
@@ -309,7 +313,11 @@ func (s *local) write(ctx context.Context, key string, r *ref, content *fence, w
 		}
 		now.modTime = info.ModTime()
 	}
-	if err := w.Close(); err != nil {
+	err = w.Close()
+	if file != nil && (errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.EISDIR)) {
+		return state{}, plain("there are blobs that have a slash after it, and it can't be both where blobs are files")
+	}
+	if err != nil {
 		return state{}, err
 	}
 	if file == nil {
