@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,6 +68,22 @@ func (b *buckets) strayGrant() string {
 			if _, ok := b.places[g.bucket]; !ok {
 				return g.bucket
 			}
+		}
+	}
+	return ""
+}
+
+// inData is a bucket whose folder has to do with the server's data, which are not for
+// functions; "": there is none.
+func (b *buckets) inData(data string) (name string) {
+	data, err := filepath.Abs(data)
+	if err != nil {
+		return "" // there is no current folder; nothing is to be found in it
+	}
+	for name, place := range b.places {
+		folder := place.Folder()
+		if folder != "" && (strings.HasPrefix(data+"/", folder+"/") || strings.HasPrefix(folder+"/", data+"/")) {
+			return name
 		}
 	}
 	return ""

@@ -264,6 +264,9 @@ func (s *serving) contradictions(wrong map[string]bool) (errs settings.Errors) {
 	if stray := s.buckets.strayGrant(); stray != "" && good("buckets", "bucket-grants") {
 		errs = append(errs, s.mistake("bucket-grants", "there is no bucket "+stray, "name it with buckets, or leave out its grants"))
 	}
+	if name := s.buckets.inData(s.data); name != "" && good("buckets", "data") {
+		errs = append(errs, s.mistake("buckets", name+": its folder is the server's data folder, or one of them is in the other", "name another folder: functions could read and change all that the server keeps"))
+	}
 	if addr, ok := literalAddress(s.listen); ok && good("listen", "allow-remote") {
 		if err := v.CheckListen(addr); err != nil {
 			errs = append(errs, s.mistake("listen", listenMessage(err), listenHint))

@@ -123,6 +123,11 @@ func TestKilledPuts(t *testing.T) {
 		if err := cmd.Wait(); err == nil {
 			t.Error("it was not killed")
 		}
+		left, err := filepath.Glob(dir + "/d/*.tmp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d files that were not finished", len(left))
 		c := client(t, map[string]string{"b": "file://" + dir}, blobio.DefaultLimits())
 		refs, err := list(t, c, "b/")
 		if err != nil || len(refs) != 1 || refs[0].Name() != "d/blob" {
@@ -146,7 +151,7 @@ func TestVersionsAreWhole(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			c := client(t, map[string]string{"b": place}, blobio.DefaultLimits())
 			mustPut(t, c, "b/a", "a")
-			done := make(chan error)
+			done := make(chan error, 1)
 			const versions = 100
 			go func() {
 				for i := range versions {

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
 )
@@ -38,6 +39,7 @@ var _ store = (*remote)(nil)
 func openRemote(ctx context.Context, p Place, limits Limits, roots *x509.CertPool, lookup func(string) (string, bool)) (store, error) {
 	const mostWait = 5 * time.Second
 	options := []func(*config.LoadOptions) error{
+		config.WithLogger(logging.Nop{}),
 		config.WithHTTPClient(awshttp.NewBuildableClient()),
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = limits.Attempts, mostWait })
@@ -83,6 +85,7 @@ func openRemote(ctx context.Context, p Place, limits Limits, roots *x509.CertPoo
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	client := s3.NewFromConfig(loaded, func(o *s3.Options) {
+		o.DisableLogOutputChecksumValidationSkipped = true
 		if p.endpoint != "" {
 			o.BaseEndpoint, o.UsePathStyle = aws.String(p.endpoint), true
 			// Others than AWS may not know the newer checksums.
@@ -172,10 +175,15 @@ func (s *remote) put(ctx context.Context, key string, r *ref, content *fence, w 
 		options = append(options, func(o *s3.Options) { o.RetryMaxAttempts, o.Retryer = 1, aws.NopRetryer{} })
 	}
 	out, err := s.client.PutObject(ctx, in, options...)
-	if err != nil {
-		return "", translate(err)
+	if err == nil {
+		return quoted(aws.ToString(out.ETag)), nil
 	}
-	return quoted(aws.ToString(out.ETag)), nil
+	if err = translate(err); errors.Is(err, errMissing) {
+		if err = errNowhere; r.ifMatch != "" { // it is to replace a blob that is not there
+			err = errCondition
+		}
+	}
+	return "", err
 }
 
 func (s *remote) list(ctx context.Context, prefix, delimiter, after string, most int) ([]entry, error) {
@@ -193,7 +201,10 @@ func (s *remote) list(ctx context.Context, prefix, delimiter, after string, most
 			},
 		})
 		if err != nil {
-			return nil, translate(err)
+			if err = translate(err); errors.Is(err, errMissing) {
+				err = errNowhere
+			}
+			return nil, err
 		}
 		for _, o := range objects {
 			var raw types.Object
@@ -216,12 +227,16 @@ func (s *remote) list(ctx context.Context, prefix, delimiter, after string, most
 	}
 }
 
+// errNowhere is an answer to what can't be missing.
+var errNowhere = plain("the bucket's server says that there is no such thing (status %d)", http.StatusNotFound)
+
 // translate says what an error of S3 means, without what names servers and accounts.
 func translate(err error) error {
 	var (
-		said   smithy.APIError
-		answer *awshttp.ResponseError
-		dns    *net.DNSError
+		said        smithy.APIError
+		answer      *awshttp.ResponseError
+		dns         *net.DNSError
+		certificate *tls.CertificateVerificationError
 	)
 	status, code := 0, ""
 	if errors.As(err, &answer) {
@@ -249,6 +264,8 @@ func translate(err error) error {
 		return tell("the bucket's server refuses the credentials that the platform has for it (status %d)", status)
 	case status != 0:
 		return tell("the bucket's server answered with the status %d", status)
+	case errors.As(err, &certificate):
+		return tell("the certificate of the bucket's server is not one to trust; authorities of your own are named by ca-bundle")
 	case errors.As(err, &dns):
 		return tell("the bucket's server is not to be found")
 	}

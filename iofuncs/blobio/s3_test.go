@@ -1,6 +1,9 @@
 package blobio_test
 
 import (
+	"crypto/x509"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -25,18 +28,78 @@ func credentials(name string) (string, bool) {
 // request, and answers it if it returns true.
 func s3Server(t testing.TB, before func(w http.ResponseWriter, r *http.Request) bool) (place string) {
 	t.Helper()
+	s := httptest.NewServer(s3Handler(t, before))
+	t.Cleanup(s.Close)
+	return placeOf(s)
+}
+
+func placeOf(s *httptest.Server) string {
+	return "s3://bucket?access-key-env=TEST_ID&secret-key-env=TEST_SECRET&endpoint=" + url.QueryEscape(s.URL)
+}
+
+func s3Handler(t testing.TB, before func(w http.ResponseWriter, r *http.Request) bool) http.Handler {
+	t.Helper()
 	backend := s3mem.New()
 	if err := backend.CreateBucket("bucket"); err != nil {
 		t.Fatal(err)
 	}
 	fake := gofakes3.New(backend).Server()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if before == nil || !before(w, r) {
 			fake.ServeHTTP(w, r)
 		}
-	}))
+	})
+}
+
+// Certificates are checked, and the operator's authorities are accepted.
+func TestTLS(t *testing.T) {
+	s := httptest.NewUnstartedServer(s3Handler(t, nil))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are to fail
+	s.StartTLS()
 	t.Cleanup(s.Close)
-	return "s3://bucket?access-key-env=TEST_ID&secret-key-env=TEST_SECRET&endpoint=" + url.QueryEscape(s.URL)
+	config := blobio.Config{Limits: blobio.DefaultLimits(), Access: func(string, string) blobio.Access { return blobio.ReadWrite }}
+	config.Limits.Attempts = 1
+	_, err := get(t, clientOf(t, config, map[string]string{"b": placeOf(s)}), item("r", 0, "b/a"))
+	fails(t, "a stranger's certificate", err, "ca-bundle")
+
+	config.Roots = x509.NewCertPool()
+	config.Roots.AddCert(s.Certificate())
+	c := clientOf(t, config, map[string]string{"b": placeOf(s)})
+	mustPut(t, c, "b/a", "content")
+	got, err := get(t, c, item("r", 0, "b/a"))
+	same(t, "got", got, err, "r/0 content")
+}
+
+// What S3 says of a condition on a blob that is not there; and what nobody follows.
+func TestAnswersOfS3(t *testing.T) {
+	var elsewhere atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	t.Cleanup(other.Close)
+	c := client(t, map[string]string{"b": s3Server(t, func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Header.Get("If-Match") != "" && r.Method == http.MethodPut:
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, "<Error><Code>NoSuchKey</Code></Error>") // the client may have left
+		case r.Method == http.MethodPut:
+			w.WriteHeader(http.StatusNotFound)
+		case r.URL.Query().Get("list-type") != "":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		}
+		return true
+	})}, blobio.DefaultLimits())
+	got, err := put(t, c, one("r", "b/a\nIf-Match: \"0\""), one("c", "x"))
+	same(t, "replacing nothing", got, err, "c/0 b/a\nOutcome:condition\n")
+	_, err = put(t, c, one("r", "b/a"), one("c", "x"))
+	fails(t, "no place to put", err, `(contents: "c", key 0): the bucket b: the bucket's server says that there is no such thing`)
+	_, err = list(t, c, "b/")
+	fails(t, "nothing to list", err, `(prefixes: "p", key 0): the bucket b: the bucket's server says that there is no such thing`)
+	_, err = get(t, c, item("r", 0, "b/a"))
+	fails(t, "a redirect", err, "status 307")
+	if elsewhere.Load() != 0 {
+		t.Error("it was followed")
+	}
 }
 
 // What goes wrong between here and a server of S3.
@@ -51,8 +114,11 @@ func TestFaultyS3(t *testing.T) {
 	})
 	t.Cleanup(func() { close(release) })
 	limits := blobio.DefaultLimits()
-	limits.Response, limits.Idle, limits.Size, limits.Attempts = 200*time.Millisecond, 200*time.Millisecond, 1<<20, 2
-	c := client(t, map[string]string{"s": place, "refused": "s3://bucket?access-key-env=TEST_ID&secret-key-env=TEST_SECRET&endpoint=http://127.0.0.1:1", "nobucket": strings.Replace(place, "s3://bucket", "s3://other", 1)}, limits)
+	limits.Size, limits.Attempts = 1<<20, 2
+	buckets := map[string]string{"s": place, "refused": "s3://bucket?access-key-env=TEST_ID&secret-key-env=TEST_SECRET&endpoint=http://127.0.0.1:1", "nobucket": strings.Replace(place, "s3://bucket", "s3://other", 1)}
+	c := client(t, buckets, limits)
+	limits.Response, limits.Idle = 200*time.Millisecond, 200*time.Millisecond
+	hurried := client(t, buckets, limits)
 	mustPut(t, c, "s/a", "content")
 
 	always := func(http.ResponseWriter, *http.Request) bool { return true }
@@ -81,7 +147,7 @@ func TestFaultyS3(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			<-release
 			return true
-		}, "nothing moved for 200ms"},
+		}, "io-timeout (refs: \"r\", key 7): the bucket s: nothing moved for 200ms"},
 		"too large": {"s/a", func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Length", "1048577")
 			return true
@@ -104,6 +170,10 @@ func TestFaultyS3(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if fail.Store(nil); test.fail != nil {
 				fail.Store(&test.fail)
+			}
+			c := c
+			if strings.Contains(test.want, "io-timeout") {
+				c = hurried
 			}
 			_, err := get(t, c, item("r", 7, test.ref))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
