@@ -1,11 +1,22 @@
 package blobio
 
-// Keys are the keys and prefixes that an item has as a ref of each use.
-func Keys(content []byte) (keys []string) {
+import "strings"
+
+// Keys are what an item names as a ref of each use: keys, and what keys begin with.
+func Keys(content []byte) (keys, beginnings []string) {
 	for _, what := range []use{forGet, forPut, forList} {
-		if r, err := parseRef(content, what); err == nil {
-			keys = append(keys, r.key, r.after)
+		r, err := parseRef(content, what)
+		switch {
+		case err != nil:
+			continue
+		case what == forList, r.key == "", strings.HasSuffix(r.key, "/"):
+			beginnings = append(beginnings, r.key)
+		default:
+			keys = append(keys, r.key)
+		}
+		if r.after != "" {
+			keys = append(keys, r.after)
 		}
 	}
-	return keys
+	return keys, beginnings
 }

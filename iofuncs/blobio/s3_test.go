@@ -3,11 +3,12 @@ package blobio_test
 import (
 	"crypto/x509"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
+	"pappus/data"
 	"pappus/iofuncs/blobio"
 )
 
@@ -54,7 +56,7 @@ func s3Handler(t testing.TB, before func(w http.ResponseWriter, r *http.Request)
 // Certificates are checked, and the operator's authorities are accepted.
 func TestTLS(t *testing.T) {
 	s := httptest.NewUnstartedServer(s3Handler(t, nil))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are to fail
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of handshakes that are to fail
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	config := blobio.Config{Limits: blobio.DefaultLimits(), Access: func(string, string) blobio.Access { return blobio.ReadWrite }}
@@ -213,6 +215,50 @@ func TestFaultyS3(t *testing.T) {
 	// A condition is asked once, since an answer may have been lost.
 	asked.Store(0)
 	if _, err := put(t, c, one("r", "s/c\nIf-None-Match: *"), one("c", "x")); err == nil || !strings.Contains(err.Error(), "status 503") || asked.Load() != 1 {
+		t.Errorf("%v after %d requests", err, asked.Load())
+	}
+}
+
+// A call of many blobs asks for some at once, and no more.
+func TestAtOnce(t *testing.T) {
+	const most, refs = 4, 200
+	var now, peak, asked atomic.Int64
+	full := make(chan struct{})
+	var once sync.Once
+	limits := blobio.DefaultLimits()
+	limits.AtOnce = most
+	c := client(t, map[string]string{"b": s3Server(t, func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet {
+			return false
+		}
+		n := now.Add(1)
+		defer now.Add(-1)
+		for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
+		}
+		if asked.Add(1); n == most {
+			once.Do(func() { close(full) })
+		}
+		<-full // all that may go on at once do
+		return false
+	})}, limits)
+	mustPut(t, c, "b/a", "content")
+	var items []*data.Item
+	for i := range refs {
+		items = append(items, item("r", uint32(i), "b/a")) //nolint:gosec // few
+	}
+	got, err := get(t, c, items...)
+	if err != nil || len(got) != refs || peak.Load() != most || asked.Load() != refs {
+		t.Errorf("%d items, %v: %d requests, %d at once", len(got), err, asked.Load(), peak.Load())
+	}
+	for i, it := range got {
+		if it.Key() != uint32(i) || string(it.Bytes()) != "content" { //nolint:gosec // few
+			t.Fatalf("item %d is %d %q", i, it.Key(), it.Bytes())
+		}
+	}
+	// The first that fails ends the call.
+	asked.Store(0)
+	items[0] = item("bad", 0, "b/none")
+	if _, err := get(t, c, items...); err == nil || !strings.Contains(err.Error(), `"bad", key 0`) || asked.Load() == refs {
 		t.Errorf("%v after %d requests", err, asked.Load())
 	}
 }
