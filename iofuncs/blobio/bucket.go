@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -84,7 +85,7 @@ func ParsePlace(text string) (Place, error) {
 	p.region, p.endpoint = query.Get("region"), query.Get("endpoint")
 	p.keyIDEnv, p.secretEnv = query.Get("access-key-env"), query.Get("secret-key-env")
 	if p.prefix = query.Get("prefix"); p.prefix != "" {
-		if err := errors.Join(checkKey(strings.TrimSuffix(p.prefix, "/"))); err != nil {
+		if err := checkKey(strings.TrimSuffix(p.prefix, "/")); err != nil {
 			return Place{}, fmt.Errorf("prefix: %w", err)
 		}
 		p.prefix = strings.TrimSuffix(p.prefix, "/") + "/"
@@ -128,7 +129,7 @@ type entry struct {
 
 // opened is content that is ready to be read.
 type opened struct {
-	reader   interface{ Read([]byte) (int, error) }
+	reader   io.Reader
 	length   int64
 	believed int64 // so much of the length is believed before anything has come
 	close    func()

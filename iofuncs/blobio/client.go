@@ -88,6 +88,17 @@ type bucket struct {
 	store store
 }
 
+// whole is a key with what the bucket has before it, and so as it is kept.
+func (b *bucket) whole(key string) string { return b.place.prefix + key }
+
+// fits finds out whether a key is too long with what the bucket has before it.
+func (b *bucket) fits(key string) error {
+	if most := maxKey - len(b.place.prefix); len(key) > most {
+		return fmt.Errorf("%.80q has %d bytes; the most in the bucket %s is %d", key, len(key), b.name, most)
+	}
+	return nil
+}
+
 // Client does what I/O functions ask of buckets. It may be used by many goroutines.
 type Client struct {
 	config  Config

@@ -51,6 +51,9 @@ func (c *Client) read(r iofuncs.Request, set data.Set, what use, needed Access) 
 			return nil, about(set.Name, it, err)
 		}
 		b, err := c.find(r.Tenant, ref.bucket, needed)
+		if err == nil {
+			err = b.fits(ref.key)
+		}
 		if err != nil {
 			return nil, about(set.Name, it, err)
 		}
@@ -153,7 +156,7 @@ func broken(err error) bool {
 
 func (c *Client) attempt(ctx context.Context, t task, charge func(int64) error, w *watch) ([]byte, error) {
 	w.still()
-	o, err := t.bucket.store.open(ctx, t.bucket.place.prefix+t.ref.key, t.ref)
+	o, err := t.bucket.store.open(ctx, t.bucket.whole(t.ref.key), t.ref)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +235,11 @@ func (c *Client) match(named []task, items []*data.Item) ([]task, error) {
 		to := *t.ref
 		if folder {
 			to.key += it.Name()
-			if err := checkKey(to.key); err != nil {
+			err := checkKey(to.key)
+			if err == nil {
+				err = t.bucket.fits(to.key)
+			}
+			if err != nil {
 				return nil, about(contents, it, fmt.Errorf("its name is to be the end of a key: %w", err))
 			}
 		}
@@ -261,7 +268,7 @@ func (c *Client) put(ctx context.Context, r iofuncs.Request, t task) ([]byte, er
 	defer content.fall()
 	etag := ""
 	err := c.operate(ctx, r, t.bucket, Put, t.ref.key, func(ctx context.Context, w *watch) (n int64, err error) {
-		if etag, err = t.bucket.store.put(ctx, t.bucket.place.prefix+t.ref.key, t.ref, content, w); err == nil {
+		if etag, err = t.bucket.store.put(ctx, t.bucket.whole(t.ref.key), t.ref, content, w); err == nil {
 			n = content.size
 		}
 		return n, err
@@ -330,9 +337,9 @@ func (c *Client) list(ctx context.Context, r iofuncs.Request, t task) (items []*
 		before := t.bucket.place.prefix
 		after := t.ref.after
 		if after != "" {
-			after = before + after
+			after = t.bucket.whole(after)
 		}
-		found, err := t.bucket.store.list(ctx, before+t.ref.key, t.ref.delimiter, after, ask)
+		found, err := t.bucket.store.list(ctx, t.bucket.whole(t.ref.key), t.ref.delimiter, after, ask)
 		if err != nil {
 			return 0, err
 		}

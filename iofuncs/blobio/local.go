@@ -90,9 +90,10 @@ var temporary = regexp.MustCompile(`\.[0-9a-f]{16}\.tmp$`)
 
 const attributes = ".attrs"
 
-// reserved reports whether a key is one that the driver keeps for itself.
+// reserved reports whether a key is one that the driver keeps for itself. It would look
+// for attributes of a blob in a folder of that name, too.
 func reserved(key string) bool {
-	return strings.HasSuffix(key, attributes) || temporary.MatchString(key)
+	return strings.Contains(key+"/", attributes+"/") || temporary.MatchString(key)
 }
 
 // stat finds the version of a blob that is there.
@@ -108,7 +109,7 @@ func (s *local) stat(ctx context.Context, key string) (state, error) {
 		return state{size: a.Size, modTime: a.ModTime}, nil
 	}
 	if reserved(key) {
-		return state{}, plain("keys that end with %s or .HEX.tmp are the platform's where blobs are files", attributes)
+		return state{}, plain("names that end with %s or .HEX.tmp are the platform's where blobs are files", attributes)
 	}
 	info, err := s.root.Stat(key)
 	switch {
