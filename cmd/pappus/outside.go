@@ -321,7 +321,7 @@ func checkAllowed(text string) error {
 	return err
 }
 
-// A httpLimit is one of httpio.Limits by the name that it has in settings.
+// A httpLimit is one of httpio.Limits, or of blobio.Limits, by the name that it has in settings.
 type httpLimit struct {
 	name        string
 	number      *int
@@ -385,16 +385,18 @@ func (l httpLimit) String() string {
 
 // httpLimitSetter sets limits by their names.
 func httpLimitSetter(l *httpio.Limits) func(name, value string) error {
-	return func(name, value string) error {
-		var names []string
-		for _, limit := range httpLimits(l) {
-			if limit.name == name {
-				return limit.set(value)
-			}
-			names = append(names, limit.name)
+	return func(name, value string) error { return setLimit(httpLimits(l), name, value) }
+}
+
+func setLimit(limits []httpLimit, name, value string) error {
+	var names []string
+	for _, limit := range limits {
+		if limit.name == name {
+			return limit.set(value)
 		}
-		return fmt.Errorf("there is no such limit; there are %s", strings.Join(names, ", "))
+		names = append(names, limit.name)
 	}
+	return fmt.Errorf("there is no such limit; there are %s", strings.Join(names, ", "))
 }
 
 // httpLimitPairs are limits as the setting has them.

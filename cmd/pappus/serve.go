@@ -24,6 +24,7 @@ import (
 	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/iofuncs"
+	"pappus/iofuncs/blobio"
 	"pappus/registry"
 	"pappus/server"
 	"pappus/wasmengine"
@@ -212,7 +213,12 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	if err := s.outside.open(filepath.Join(s.data, "io-cache"), s.traces.propagate && exporter != nil, metrics, log); err != nil {
 		return err
 	}
-	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(s.outside.running.client.Functions()...); err != nil {
+	blobs, err := s.openBuckets(ctx, metrics)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, blobs.Close()) }()
+	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(append(s.outside.running.client.Functions(), blobs.Functions()...)...); err != nil {
 		return fmt.Errorf("list the I/O functions: %w", err)
 	}
 	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm}, metrics, log)
@@ -271,6 +277,19 @@ func dataFailure(dir string, err error) error {
 		return fail(exitFile, err, "restore the folder from a copy, or name another one with --data")
 	}
 	return fail(exitFile, err, "check that the folder can be written, or name another one with --data")
+}
+
+// openBuckets opens the buckets of I/O functions.
+func (s *serving) openBuckets(ctx context.Context, metrics prometheus.Registerer) (*blobio.Client, error) {
+	roots, _, err := s.outside.roots()
+	if err != nil {
+		return nil, fail(exitFile, err, caBundleHint)
+	}
+	blobs, err := s.buckets.client(ctx, roots, metrics)
+	if err != nil {
+		return nil, fail(exitFile, err, bucketsHint)
+	}
+	return blobs, nil
 }
 
 // openCodeCache opens the part of the data folder in which compiled code is

@@ -21,6 +21,7 @@ import (
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/iofuncs/blobio"
 	"pappus/iofuncs/httpcache"
 	"pappus/iofuncs/httpio"
 	"pappus/server"
@@ -43,6 +44,7 @@ type serving struct {
 
 	outside  outside
 	traces   traces
+	buckets  buckets
 	server   server.Config
 	dispatch dispatcher.Config
 	wasm     wasmengine.Config
@@ -60,6 +62,7 @@ func newServing() *serving {
 		wasm:    wasmConfig(),
 		outside: outside{http: httpio.DefaultLimits(), cache: httpcache.DefaultMemory},
 		traces:  traces{every: 1},
+		buckets: buckets{places: map[string]blobio.Place{}, limits: blobio.DefaultLimits()},
 	}
 	d, v, o := &s.dispatch, &s.server, &s.outside
 	s.settings = settings.New(
@@ -122,6 +125,15 @@ func newServing() *serving {
 		settings.Setting{Name: "traces", Usage: "URL that takes spans of invocations by OTLP over HTTP; see docs/traces.md", Value: settings.Text(&s.traces.url, "URL", checkTraces), Example: "http://127.0.0.1:4318"},
 		settings.Setting{Name: "traces-every", Usage: "one of so many invocations is traced", Value: settings.Count(&s.traces.every, 1, settings.Unbounded)},
 		settings.Setting{Name: "traces-propagate", Usage: "tell servers that HTTP calls which trace a request belongs to", Value: settings.Bool(&s.traces.propagate)},
+		settings.Setting{
+			Name: "buckets", Usage: "URLs of buckets by the names that functions know, like results=file:///var/lib/blobs; see docs/io.md", Example: "results=file:///var/lib/blobs,logs=s3://logs?region=eu-central-1",
+			Value: settings.Named(func() { s.buckets.places = map[string]blobio.Place{} }, s.buckets.name),
+		},
+		settings.Setting{Name: "bucket-grants", Usage: "TENANT:BUCKET:ro or TENANT:BUCKET:rw, who may read a bucket, or read and write; a bucket that no grant names is the tenant default's", Value: settings.Texts(&s.buckets.grants, checkGrant), Example: "default:logs:ro"},
+		settings.Setting{
+			Name: "blob-limits", Usage: "limits of blobs, like size=64MiB,total=5m", Computed: ioPage, Example: "size=64MiB,total=5m",
+			Value: settings.Named(func() { s.buckets.limits = blobio.DefaultLimits() }, func(name, value string) error { return setLimit(blobLimits(&s.buckets.limits), name, value) }),
+		},
 
 		settings.Setting{Name: "access-log", Usage: "log every request", Value: settings.Bool(&v.AccessLog), Live: true},
 		settings.Setting{Name: "log-format", Usage: "text or json", Value: settings.Choice(&s.logFormat, logFormats()...)},
@@ -184,6 +196,7 @@ func (s *serving) showFound() {
 	s.dispatch.IOLimits().Each(func(name, value string) { calls = append(calls, settings.Pair{Name: name, Value: value}) })
 	s.settings.ShowAll("io-limits", calls)
 	s.settings.ShowAll("http-limits", httpLimitPairs(s.outside.http))
+	s.settings.ShowAll("blob-limits", blobLimitPairs(s.buckets.limits))
 	s.wasm.Caps.Each(func(name string, bound *int) {
 		text := strconv.Itoa(*bound)
 		if name == "module" || name == "body" {
@@ -264,6 +277,12 @@ func (s *serving) contradictions(wrong map[string]bool) (errs settings.Errors) {
 			errs = append(errs, s.mistake("tls-cert", "tls-cert needs tls-key", certificateHint))
 		}
 	}
+	if stray := s.buckets.strayGrant(); stray != "" && good("buckets", "bucket-grants") {
+		errs = append(errs, s.mistake("bucket-grants", "there is no bucket "+stray, "name it with buckets, or leave out its grants"))
+	}
+	if name := s.buckets.inData(s.data); name != "" && good("buckets", "data") {
+		errs = append(errs, s.mistake("buckets", name+": its folder is the server's data folder, or one of them is in the other", "name another folder: functions could read and change all that the server keeps"))
+	}
 	if addr, ok := literalAddress(s.listen); ok && good("listen", "allow-remote") {
 		if err := v.CheckListen(addr); err != nil {
 			errs = append(errs, s.mistake("listen", listenMessage(err), listenHint))
@@ -315,6 +334,11 @@ func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
 	if !wrong["proxy"] && !wrong["proxy-credentials"] {
 		if _, _, err := s.outside.makeProxy(); err != nil {
 			errs = append(errs, s.mistake("proxy-credentials", err.Error(), proxyHint))
+		}
+	}
+	if !wrong["buckets"] {
+		if err := s.buckets.missingFolder(); err != nil {
+			errs = append(errs, s.mistake("buckets", err.Error(), bucketsHint))
 		}
 	}
 	if wrong["data"] {

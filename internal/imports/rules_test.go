@@ -44,6 +44,7 @@ var rules = map[string]rule{
 	"iofuncs/httpcache":          {},
 	"iofuncs/egress":             {tests: []string{"iofuncs/egress/egresstest"}},
 	"iofuncs/egress/egresstest":  {},
+	"iofuncs/blobio":             {may: []string{"iofuncs", "data"}},
 	"iofuncs/httpio": {
 		may:   []string{"iofuncs", "iofuncs/egress", "iofuncs/httpcache", "data"},
 		tests: []string{"iofuncs/egress/egresstest"},
@@ -171,6 +172,15 @@ var dependencies = map[string]dependency{
 		only: []string{"iofuncs/httpio"},
 		why:  "what may be tried again is known where the request is",
 	},
+	"gocloud.dev": {
+		only: []string{"iofuncs/blobio"},
+		why:  "buckets are reached by I/O functions only",
+	},
+	"github.com/aws": { // the SDK, and smithy below it
+		only: []string{"iofuncs/blobio"},
+		why:  "it knows credentials, which are for buckets only",
+	},
+	"github.com/johannesboyne/gofakes3": {tests: true, why: "it is a server of S3 in tests"},
 	"net/http": {
 		only:  []string{"cmd/...", "server/...", "client/...", "spans/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
 		tests: true,
