@@ -56,6 +56,11 @@ viewer: ## Take the files of /docs out of their npm package again (server/viewer
 samples: ## Rebuild the samples' .wasm files (needs clang and lld for wasm32)
 	$(MAKE) -C samples
 
+.PHONY: adapter
+adapter: ## Rebuild what purify puts into programs, and what its tests call (needs clang and lld for wasm32)
+	$(MAKE) -C sdk/purify/adapter
+	$(MAKE) -C sdk/purify/testdata
+
 .PHONY: clean
 clean: ## Remove what was built here
 	rm -rf bin .cache

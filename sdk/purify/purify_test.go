@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"pappus/engine"
 	"pappus/sdk/purify"
 	"pappus/wasmengine"
@@ -286,6 +288,57 @@ func TestNeedsIt(t *testing.T) {
 	if purify.NeedsIt(b.Encode()) {
 		t.Error("what can't be helped does")
 	}
+}
+
+// What is made of valid modules is valid: the engine compiles it, and it ends the
+// same way every time.
+func TestRandomModules(t *testing.T) {
+	t.Setenv(workerEnv, "1")
+	e, err := wasmengine.New(wasmengine.Config{Compiler: []string{"/proc/self/exe"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	rapid.Check(t, func(rt *rapid.T) {
+		m := decode(t, binarytest.Random(rt))
+		b := &binarytest.Builder{Module: *m}
+		b.ExportFunc("run", b.Type(nil, binarytest.Types(binary.I32)), nil,
+			binary.OpI32Const, binarytest.S(rapid.Int32().Draw(rt, "int")), binary.OpI64Const, binarytest.S(rapid.Int64().Draw(rt, "long")), binary.OpCall, 0, binary.OpDrop,
+			binary.OpI32Const, binarytest.S(rapid.Int32Range(0, 3).Draw(rt, "pages")), binary.OpMemoryGrow, byte(0), binary.OpMemorySize, byte(0), binary.OpI32Add)
+		code, err := purify.Purify(b.Encode(), purify.Options{Memory: 1 << 20})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		lim := engine.DefaultLimits()
+		program, err := e.Prepare(t.Context(), code, engine.Signature{Inputs: []engine.Param{}, Outputs: []engine.Param{}}, lim)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer func() { _ = program.Close() }()
+		var ends []string
+		for range 2 {
+			result, err := program.Run(t.Context(), nil, lim)
+			if err == nil {
+				result.Release()
+			}
+			var fault *engine.Fault
+			switch {
+			case err == nil:
+				ends = append(ends, "success")
+			case !asFault(err, &fault):
+				rt.Fatal(err)
+			default:
+				ends = append(ends, fault.Error())
+			}
+		}
+		if ends[0] != ends[1] {
+			rt.Errorf("%q, then %q", ends[0], ends[1])
+		}
+	})
 }
 
 // FuzzPurify gives it anything: the result is a function, the same each time, or
