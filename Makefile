@@ -140,6 +140,7 @@ prerequisites:
 	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; then missing+=' gcc libc6-dev'; fi; \
 	for tool in curl chromium clang; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
 	command -v wasm-ld >/dev/null || missing+=' lld'; \
+	[ -e /usr/lib/wasm32-wasi/libc.a ] || missing+=' wasi-libc libclang-rt-14-dev-wasm32'; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \

@@ -228,6 +228,10 @@ func (m *merger) unknown(at int, im binary.Import) error {
 		hint = "build it with a toolchain that links against " + moduleWASI
 	case im.Module == "wasi" && im.Name == "thread-spawn":
 		hint = "build it without threads"
+	case im.Module == "env" && (im.Name == "abort" || im.Name == "seed"):
+		hint = "in AssemblyScript, build it with --use " + im.Name + "= and a function of your own, or with @assemblyscript/wasi-shim"
+	case im.Module == "env" && (strings.HasPrefix(im.Name, "emscripten_") || strings.HasPrefix(im.Name, "__syscall_")):
+		hint = "build it with Emscripten's -sSTANDALONE_WASM, or with wasi-libc, which has files too"
 	case im.Module == "env":
 		hint = "the linker did not find " + im.Name + ": link the library that has it, and don't allow undefined symbols"
 	case strings.HasPrefix(im.Module, "wasi:"):

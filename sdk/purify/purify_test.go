@@ -55,6 +55,8 @@ func TestRefused(t *testing.T) {
 		hint    string
 	}{
 		{"an unknown function", func(b *binarytest.Builder) { b.ImportFunc("env", "system", b.Type(nil, nil)) }, purify.Options{}, "the module imports env.system", "did not find system"},
+		{"AssemblyScript's own", func(b *binarytest.Builder) { b.ImportFunc("env", "abort", b.Type(nil, nil)) }, purify.Options{}, "env.abort", "--use abort="},
+		{"Emscripten's own", func(b *binarytest.Builder) { b.ImportFunc("env", "__syscall_open", b.Type(nil, nil)) }, purify.Options{}, "env.__syscall_open", "STANDALONE_WASM"},
 		{"an older WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi_unstable", "fd_write", b.Type(nil, nil)) }, purify.Options{}, "wasi_unstable.fd_write", "toolchain"},
 		{"a component's WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi:cli/environment@0.2.0", "get", b.Type(nil, nil)) }, purify.Options{}, "wasi:cli", "wasip1"},
 		{"threads", func(b *binarytest.Builder) { b.ImportFunc("wasi", "thread-spawn", b.Type(nil, nil)) }, purify.Options{}, "wasi.thread-spawn", "without threads"},
