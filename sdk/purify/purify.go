@@ -59,27 +59,6 @@ func refuse(hint, format string, args ...any) *Error {
 	return &Error{Reason: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// NeedsIt reports whether a module imports functions, all of them such as the
-// adapter has: then Purify makes a pure function of it. The module's bytes may
-// be anything.
-func NeedsIt(code []byte) bool {
-	m, err := binary.Decode(code, binary.DefaultCaps())
-	if err != nil {
-		return false
-	}
-	functions := 0
-	for _, im := range m.Imports {
-		switch {
-		case im.Kind == binary.ExternMemory:
-		case im.Kind == binary.ExternFunc && (im.Module == moduleWASI || im.Module == moduleDirect):
-			functions++
-		default:
-			return false
-		}
-	}
-	return functions > 0
-}
-
 // Purify makes a pure function of a program. The result depends on nothing but
 // the arguments, and passes the decoder's checks; like that, it does not check
 // the types of operands. The error is an *Error.

@@ -126,9 +126,13 @@ func TestRefused(t *testing.T) {
 		if _, err := purify.Purify(code, purify.Options{}); !errors.As(err, &refused) || refused.Hint == "" {
 			t.Errorf("%s: %v", name, err)
 		}
-		if purify.NeedsIt(code) {
-			t.Errorf("%s needs it", name)
-		}
+	}
+}
+
+func TestPureAlready(t *testing.T) {
+	_, err := purify.Purify(purified(t, "testdata/upper.wasm", purify.Options{}), purify.Options{})
+	if !errors.Is(err, purify.ErrPure) {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -274,21 +278,6 @@ func TestShapes(t *testing.T) {
 		if !asFault(err, &fault) || fault.ExitCode != 45 {
 			t.Errorf("%s: %v, want exit code 45", name, err)
 		}
-	}
-}
-
-func TestNeedsIt(t *testing.T) {
-	if !purify.NeedsIt(read(t, "testdata/calls.wasm")) {
-		t.Error("calls.wasm does not")
-	}
-	if purify.NeedsIt(purified(t, "testdata/calls.wasm", purify.Options{})) {
-		t.Error("what was made pure does")
-	}
-	b := program()
-	b.ImportFunc("wasi_snapshot_preview1", "sched_yield", b.Type(nil, binarytest.Types(binary.I32)))
-	b.ImportFunc("env", "abort", b.Type(nil, nil))
-	if purify.NeedsIt(b.Encode()) {
-		t.Error("what can't be helped does")
 	}
 }
 
