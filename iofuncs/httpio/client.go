@@ -138,7 +138,11 @@ type redirectError struct{ reason string }
 func (e *redirectError) Error() string { return e.reason }
 
 // crossing are fields that go along to another origin. Any other may be a secret.
-var crossing = []string{"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Encoding", "Content-Language", "Content-Type", "Range", "User-Agent"}
+// Without the key of a request, making it again would not be like making it once.
+var crossing = []string{
+	"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Encoding", "Content-Language", "Content-Type",
+	idempotencyKey, "X-" + idempotencyKey, "Range", "User-Agent",
+}
 
 // redirect judges a redirect that is about to be followed, and takes from the request
 // what is not for the place where it leads. Connections are judged where they are made.

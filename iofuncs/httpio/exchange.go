@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -75,9 +76,7 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			}
 			last = nil
 		}
-		if attempts++; attempts > 1 {
-			patience.whole()
-		}
+		attempts++
 		if last, err = c.attempt(ctx, patience, t, r, body, func(n int64) error {
 			err := charge(n)
 			if err != nil {
@@ -87,6 +86,7 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 		}); err == nil {
 			return none, nil
 		}
+		patience.whole()
 		if wait := (notYet{}); errors.As(err, &wait) {
 			switch {
 			case wait.after < 0:
@@ -187,31 +187,37 @@ func (c *Client) attempt(ctx context.Context, patience *patience, t *tenant, r *
 		return nil, errors.New("the server changed the protocol, which nobody asked for")
 	}
 
-	patience.piece()
-	in := collector{charge: charge, most: limits.Body}
-	length := resp.ContentLength
-	if r.method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
-		length = 0 // what it says is the length of a body that is not sent
-	}
-	err = in.collect(resp.Body, length, patience.piece)
-	a := &answer{status: resp.StatusCode, head: header(resp), body: in.buf}
-	if err == nil {
-		err = charge(int64(len(a.head)))
-	}
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		return nil, errors.Join(err, charge(-in.charged))
-	}
-	a.charged = in.charged + int64(len(a.head))
+	// All that is wanted of the header is taken from it before the body: it takes many
+	// times the bytes that it came as, and a body may take long.
+	a := &answer{status: resp.StatusCode, head: header(resp)}
 	again := retryable(resp.StatusCode)
+	wait := notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	if status, ok := httpcache.StatusOf(resp.Header); ok && t.cached {
 		a.cache = iofuncs.Cache(status.State())
 		again = again && !status.FromCache() && status.Detail != httpcache.DetailOnlyIfCached // it would say the same
 	}
+	length := resp.ContentLength
+	if r.method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
+		length = 0 // what it says is the length of a body that is not sent
+	}
+	resp.Header = nil
+	a.charged = int64(len(a.head))
+	if err := charge(a.charged); err != nil {
+		return nil, err
+	}
+	patience.piece()
+	in := collector{charge: charge, most: limits.Body}
+	err = in.collect(resp.Body, length, patience.piece)
+	a.body = in.buf
+	a.charged += in.charged
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return nil, errors.Join(err, charge(-a.charged))
+	}
 	if again {
-		return a, notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+		return a, wait
 	}
 	return a, nil
 }
@@ -267,18 +273,34 @@ func (l Limits) describe(r *request, err error) error {
 		said.Detail = redirect.reason
 	case errors.As(err, &dns) && dns.IsNotFound:
 		said.Detail = fmt.Sprintf("there is no host %.80s", dns.Name)
-	case errors.As(err, &dns):
-		said.Detail = fmt.Sprintf("looking up %.80s failed: %s", dns.Name, dns.Err)
-		if dns.IsTimeout {
-			said.Kind = iofuncs.KindTimeout
-		}
+	case errors.As(err, &dns) && dns.IsTimeout:
+		said.Kind, said.Detail = iofuncs.KindTimeout, fmt.Sprintf("looking up %.80s took too long (http-limits connect)", dns.Name)
+	case errors.As(err, &dns): // which says where the resolver is
+		said.Detail = fmt.Sprintf("looking up %.80s failed: the resolver gave no answer", dns.Name)
 	case errors.As(err, &certificate):
 		said.Detail = certificate.Error() + "; authorities of your own are named by ca-bundle"
 	case errors.As(err, &timeout) && timeout.Timeout():
-		said.Kind, said.Detail = iofuncs.KindTimeout, err.Error()+" (http-limits connect, tls and response)"
+		said.Kind, said.Detail = iofuncs.KindTimeout, plain(err)+" (http-limits connect, tls and response)"
 	default:
-		said.Detail = err.Error()
+		said.Detail = plain(err)
 	}
 	said.Detail = r.method + " " + origin(r.url) + ": " + said.Detail
 	return said
+}
+
+// plain is the text of an error without what is not for functions: addresses of names,
+// and what a server wrote where a URI should be.
+func plain(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op):
+		doing := map[string]string{"dial": "connecting", "read": "reading the answer", "write": "sending the request"}[op.Op]
+		if doing == "" {
+			doing = op.Op
+		}
+		return doing + ": " + op.Err.Error()
+	case strings.HasPrefix(err.Error(), "failed to parse Location header"):
+		return "it was redirected by a Location that is not a URI"
+	}
+	return err.Error()
 }
