@@ -78,6 +78,8 @@ var rules = map[string]rule{
 	"wasmengine/binary":            {tests: []string{"wasmengine/binary/binarytest"}},
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
+	"chericapengine/capability": {},
+
 	"cases":               {may: []string{"engine", "data"}},
 	"client":              {may: []string{"client/api"}},
 	"client/api":          {},
