@@ -303,7 +303,7 @@ func TestSetBoundsRounding(t *testing.T) {
 		if integer(0, b.Base).Cmp(low) != 0 || integer(b.Carry, b.Top).Cmp(high) != 0 {
 			t.Fatalf("%#x+%#x became %+v, want %s to %s", base, n, b, low.Text(16), high.Text(16))
 		}
-		if want := b.Base == base && b.Length() == n; exact != want || c.SetBoundsExact(n).Tag() != want {
+		if want := integer(0, base).Cmp(low) == 0 && new(big.Int).Sub(high, low).Cmp(integer(0, n)) == 0; exact != want || c.SetBoundsExact(n).Tag() != want {
 			t.Fatalf("%#x+%#x became %+v and is said to be exact: %t", base, n, b, exact)
 		}
 		if got.Address() != base {
