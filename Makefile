@@ -75,7 +75,7 @@ demo: build ## Start a server, upload the samples, run them on real input (KEEP=
 test: prerequisites generated vet lint $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
 	@status=0; { \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
-	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
+	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./engine/... ./wasmengine/... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
 	(cd internal/browser && $(GO) test -json -count=1 -timeout $(TEST_TIMEOUT) .) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
@@ -90,7 +90,7 @@ soak: export PAPPUS_SPEC = all
 soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 64 goroutines on 1,000 functions, 20 min of fuzz, all under the race detector
 	@status=0; { \
 	$(GO) test -json -count=1 -timeout 60m ./... || status=1; \
-	$(GO) test -json -count=1 -timeout 60m -tags invariants ./wasmengine/... || status=1; \
+	$(GO) test -json -count=1 -timeout 60m -tags invariants ./engine/... ./wasmengine/... || status=1; \
 	$(GO) test -json -count=1 -timeout 60m -race ./... || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT) -v

@@ -11,7 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"pappus/engine"
-	"pappus/wasmengine/domain"
+	"pappus/engine/domain"
 )
 
 // instance is one instantiated module with its context of memory. It runs one

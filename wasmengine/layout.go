@@ -5,7 +5,7 @@ import (
 
 	"pappus/data"
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
 )
 
 // entry is where a call's inputs go and how large the memory is when the
@@ -24,7 +24,7 @@ var entryClasses = [...]int64{1, 16, 64, 256, 1024, 4096, 16384, engine.MaxPages
 // and may have most. It fails with an out-of-memory fault that names both
 // sizes when the inputs don't fit.
 func (m *facts) entryFor(pages, most uint32, in []data.Set, outputs []string) (entry, error) {
-	need := abi.Size(in, outputs)
+	need := abi.Wasm32.Size(in, outputs)
 	limit := int64(most) * engine.PageSize
 	switch m.Layout {
 	case layoutGrow:

@@ -11,9 +11,9 @@ import (
 
 	"pappus/data"
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
+	"pappus/engine/domain"
 	"pappus/wasmengine/compiler"
-	"pappus/wasmengine/domain"
 )
 
 // What a loaded program holds besides its machine code and its image, in
@@ -192,15 +192,15 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	if p.image != nil {
 		p.image.write(i.bytes())
 	}
-	abi.Place(i.bytes(), p.facts.System, at.base, at.heap, sets, p.outputs, engine.CopiedOf(ctx))
+	abi.Wasm32.Place(i.bytes(), uint64(p.facts.System), at.base, at.heap, sets, p.outputs, engine.CopiedOf(ctx))
 
 	usage, err := i.call(ctx, i.entry, lim)
 	usage.MemoryPages = int64(i.pages())
-	code := abi.ExitCode(i.bytes(), p.facts.System)
+	code := abi.ExitCode(i.bytes(), uint64(p.facts.System))
 	if err = verdict(err, code, i); err != nil {
 		return engine.Result{}, p.fault(err, usage, i, lim)
 	}
-	outputs, err := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
+	outputs, err := abi.Wasm32.Outputs(i.bytes(), uint64(p.facts.System), p.outputs, lim)
 	if err == nil {
 		err = p.sig.CheckOutputs(outputs)
 	}
@@ -225,7 +225,7 @@ func (p *Program) fault(err error, usage engine.Usage, i *instance, lim engine.L
 	if p.sig.Output(stdio) < 0 || f.Kind == engine.FaultBadOutput {
 		return err
 	}
-	outputs, readErr := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
+	outputs, readErr := abi.Wasm32.Outputs(i.bytes(), uint64(p.facts.System), p.outputs, lim)
 	if readErr != nil {
 		return err // it failed before it left anything readable
 	}

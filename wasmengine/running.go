@@ -13,7 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
 	"pappus/wasmengine/meter"
 )
 

@@ -48,20 +48,20 @@ var rules = map[string]rule{
 	},
 
 	"engine":            {may: []string{"data"}},
+	"engine/abi":        {may: []string{"engine", "data"}},
+	"engine/domain":     {},
 	"engine/enginetest": {may: []string{"engine", "data"}},
 	"data":              {},
 
 	"wasmengine": {
-		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/domain", "wasmengine/meter", "wasmengine/report", "engine", "data"},
+		may:   []string{"wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/meter", "wasmengine/report", "engine", "engine/abi", "engine/domain", "data"},
 		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
-	"wasmengine/abi":       {may: []string{"engine", "data"}},
 	"wasmengine/codecache": {},
 	"wasmengine/compiler": {
 		may:   []string{"engine"},
 		tests: []string{"wasmengine/binary/binarytest"},
 	},
-	"wasmengine/domain": {},
 	"wasmengine/canon": {
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine/binary/binarytest"},
@@ -150,7 +150,7 @@ var dependencies = map[string]dependency{
 		why:  "kin-openapi is how tests hold traffic to the description",
 	},
 	"golang.org/x/sys": {
-		only:  []string{"wasmengine/...", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
+		only:  []string{"wasmengine/...", "engine/domain", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
 		tests: true,
 		why:   "system calls belong to memory, processors, files, processes and connections",
 	},
