@@ -1,0 +1,50 @@
+package a64
+
+// first is the plain instruction that o begins with.
+func (o op) first() op {
+	switch {
+	case o < numPlain:
+		return o
+	case o >= opSubsBeq && o <= opSubsBle:
+		return opSubs
+	case o >= opSubs32Beq && o <= opSubs32Ble:
+		return opSubs32
+	default:
+		return [...]op{opAnds, opAnds32, opAddI}[o-opAndsB]
+	}
+}
+
+// fused conditions: the offset from opSubsBeq, plus 1; 0 is none.
+func fusedCondition(k uint8) op {
+	return [16]op{condEQ: 1, condNE: 2, condHS: 3, condLO: 4, condHI: 5, condLS: 6, condGE: 7, condLT: 8, condGT: 9, condLE: 10}[k&15]
+}
+
+// fuse looks for instructions that follow one another so often that one step for both
+// pays. It goes backwards, so that a third instruction is found fused with the second.
+func (c *Code) fuse() {
+	for i := len(c.words) - 2; i >= 0; i-- {
+		a, b := &c.insts[i], &c.insts[i+1]
+		switch a.op {
+		case opSubs, opSubs32:
+			if f := fusedCondition(b.k); b.op == opBcond && f != 0 {
+				if a.op == opSubs {
+					a.op = opSubsBeq + f - 1
+				} else {
+					a.op = opSubs32Beq + f - 1
+				}
+			}
+		case opAnds:
+			if b.op == opBcond && b.k < 2 {
+				a.op = opAndsB
+			}
+		case opAnds32:
+			if b.op == opBcond && b.k < 2 {
+				a.op = opAnds32B
+			}
+		case opAddI:
+			if b.op == opSubsBne {
+				a.op = opAddISubsBne
+			}
+		}
+	}
+}
