@@ -79,6 +79,7 @@ var rules = map[string]rule{
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
 	"chericapengine/capability": {},
+	"chericapengine/loader":     {may: []string{"engine", "engine/abi"}},
 
 	"cases":               {may: []string{"engine", "data"}},
 	"client":              {may: []string{"client/api"}},
