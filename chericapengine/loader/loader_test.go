@@ -207,7 +207,7 @@ func damages(t testing.TB) []damage {
 		{"nothing to load", "", func(b []byte) []byte { return put32(dataSeg, 4)(put32(codeSeg, 4)(b)) }, "nothing to load"},
 		{"interpreter", "", put32(dataSeg, segmentInterp), "dynamic linker"},
 		{"no system struct", "", rename(SystemSymbol, "__dandelion_system_dat_"), "no symbol " + SystemSymbol},
-		{"no slot", "", rename(ReturnSymbol, "__dandelion_return_addres_"), "no symbol " + ReturnSymbol},
+		{"no slot", "", rename(ReturnSymbol, "__dandelion_return_nowhere"), "no symbol " + ReturnSymbol},
 		{"stripped", "", put16(60, 0), "no symbol"},
 		{"short struct", "", symbol(SystemSymbol, 16, 71), "has 71 bytes"},
 		{"short slot", "", symbol(ReturnSymbol, 16, 15), "has 15 bytes"},
