@@ -57,16 +57,16 @@ func (s *Server) putFunction(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	contentType := x.r.Header.Get("Content-Type")
+	var implementations map[string][]byte
 	if kind, boundary, err := bodyKindOf(x.r.Header["Content-Type"]); err != nil {
 		return err
 	} else if kind == bodyMultipart {
-		if body, contentType, err = codeOfForm(body, boundary); err != nil {
+		if implementations, err = codeOfForm(body, boundary); err != nil {
 			return err
 		}
 	}
 	v, created, err := s.dispatcher.Publish(ctx, dispatcher.Publication{
-		Tenant: tenant, Name: name, Code: body, ContentType: contentType,
+		Tenant: tenant, Name: name, Code: body, ContentType: x.r.Header.Get("Content-Type"), Implementations: implementations,
 		HasSignature: query.signature, Inputs: query.inputs, Outputs: query.outputs,
 		Limits: query.limits, Memo: query.memo, Tags: query.tags, Force: query.force,
 	})
@@ -85,36 +85,36 @@ func (x *exchange) created(created bool, path string, v *registry.Version) int {
 	return http.StatusCreated
 }
 
-// codeOfForm takes the code out of a form with a part for each engine. This
-// server has one engine, so there can be one part.
-func codeOfForm(body []byte, boundary string) (code []byte, contentType string, err error) {
+// codeOfForm takes the code out of a form with a part for each engine.
+func codeOfForm(body []byte, boundary string) (code map[string][]byte, err error) {
 	if err := checkClosed(body, boundary); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	code = make(map[string][]byte)
 	for i := 0; ; i++ {
 		part, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) && i > 0 {
-			return code, contentType, nil
+			return code, nil
 		}
 		if err != nil {
-			return nil, "", located(partPath(i), "the part can't be read: "+err.Error())
+			return nil, located(partPath(i), "the part can't be read: "+err.Error())
 		}
 		form, err := formData(part.Header)
 		if err != nil {
-			return nil, "", locate(err, partPath(i))
+			return nil, locate(err, partPath(i))
 		}
-		const wasm = "wasm"
-		if form["name"] != wasm {
-			return nil, "", problem.New(problem.UnknownCode, "the form has code for the engine "+quote(form["name"])+"; this server has "+wasm)
+		name := form["name"]
+		if _, twice := code[name]; twice {
+			return nil, located(partPath(i), "there is more than one part for the engine "+quote(name))
 		}
-		if i > 0 {
-			return nil, "", located(partPath(i), "there is more than one part for the engine "+wasm)
+		const most = 8 // more engines than there are
+		if i >= most {
+			return nil, located(partPath(i), "there are more parts than engines")
 		}
-		if code, err = io.ReadAll(part); err != nil {
-			return nil, "", located(partPath(i), "the part can't be read: "+err.Error())
+		if code[name], err = io.ReadAll(part); err != nil {
+			return nil, located(partPath(i), "the part can't be read: "+err.Error())
 		}
-		contentType = part.Header.Get("Content-Type")
 	}
 }
 

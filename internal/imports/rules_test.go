@@ -50,11 +50,12 @@ var rules = map[string]rule{
 	"engine":            {may: []string{"data"}},
 	"engine/abi":        {may: []string{"engine", "data"}},
 	"engine/domain":     {},
+	"engine/slice":      {may: []string{"engine"}},
 	"engine/enginetest": {may: []string{"engine", "data"}},
 	"data":              {},
 
 	"wasmengine": {
-		may:   []string{"wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/meter", "wasmengine/report", "engine", "engine/abi", "engine/domain", "data"},
+		may:   []string{"wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/meter", "wasmengine/report", "engine", "engine/abi", "engine/domain", "engine/slice", "data"},
 		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
 	"wasmengine/codecache": {},
@@ -79,6 +80,7 @@ var rules = map[string]rule{
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
 	"chericapengine/capability": {},
+	"chericapengine/loader":     {may: []string{"engine", "engine/abi"}},
 
 	"cases":               {may: []string{"engine", "data"}},
 	"client":              {may: []string{"client/api"}},

@@ -420,6 +420,9 @@ type RunInstance struct {
 	// Fault How it failed; absent if it ended well
 	Fault string `json:"fault,omitempty"`
 
+	// Engine What ran it, as wasm or chericap; absent if nothing did, or it failed
+	Engine string `json:"engine,omitempty"`
+
 	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
 	Item string `json:"item,omitempty"`
 
