@@ -79,6 +79,7 @@ var rules = map[string]rule{
 	"wasmengine/binary":            {tests: []string{"wasmengine/binary/binarytest"}},
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
+	"chericapengine/a64":        {may: []string{"chericapengine/capability"}},
 	"chericapengine/capability": {},
 	"chericapengine/loader":     {may: []string{"engine", "engine/abi"}},
 
