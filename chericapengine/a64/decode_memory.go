@@ -240,8 +240,22 @@ func decodeRegisterAccess(w uint32, mode uint8) inst {
 
 // quick gives a load or store an instruction of its own where there is one.
 func quick(in inst) inst {
-	const ext = 3 // UXTX, which is LSL
-	if in.ra == modeRegister && in.imm != ext || in.ra == modePost && in.rn == regStack {
+	const uxtw, uxtx, sxtw = 2, 3, 6 // of an index; UXTX is LSL
+	if in.ra == modePost && in.rn == regStack {
+		return in
+	}
+	if in.ra == modeRegister && in.imm != uxtx {
+		if in.k != 0 && in.k != 2 && in.k != 3 || in.imm != uxtw && in.imm != sxtw {
+			return in
+		}
+		table := [4]op{opLdr8U, 0, opLdr32U, opLdr64U}
+		if in.op == opStore {
+			table = [4]op{opStr8U, 0, opStr32U, opStr64U}
+		}
+		in.op = table[in.k&3]
+		if in.imm == sxtw {
+			in.op += opLdr8S - opLdr8U
+		}
 		return in
 	}
 	type ops [modeRegister + 1][5]op // by mode and size; 0 is none

@@ -1,6 +1,9 @@
 package a64
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // fpu is floating point exactly as the architecture has it: results, NaNs and the
 // cumulative flags follow from the operands and the control register alone.
@@ -249,12 +252,18 @@ func (p *fpu) roundMode(f *format, negative bool, exp int, sig uint64, mode uint
 
 // add is a + b.
 func (p *fpu) add(f *format, a, b uint64) uint64 {
+	if v, ok := p.quickAdd(f, a, b); ok {
+		return v
+	}
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	return p.addNumbers(f, x, y)
 }
 
 // sub is a - b.
 func (p *fpu) sub(f *format, a, b uint64) uint64 {
+	if v, ok := p.quickAdd(f, a, b^1<<f.sign()); ok {
+		return v
+	}
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	if !y.isNaN() {
 		y.negative = !y.negative
@@ -301,7 +310,12 @@ func (p *fpu) addNumbers(f *format, x, y number) uint64 {
 }
 
 // mul is a * b.
-func (p *fpu) mul(f *format, a, b uint64) uint64 { return p.multiply(f, a, b, false) }
+func (p *fpu) mul(f *format, a, b uint64) uint64 {
+	if v, ok := p.quickMul(f, a, b); ok {
+		return v
+	}
+	return p.multiply(f, a, b, false)
+}
 
 // mulx is a * b, where infinity times zero is 2.
 func (p *fpu) mulx(f *format, a, b uint64) uint64 { return p.multiply(f, a, b, true) }
@@ -340,6 +354,9 @@ func product(x, y number) (hi, lo uint64, exp int) {
 
 // div is a / b.
 func (p *fpu) div(f *format, a, b uint64) uint64 {
+	if v, ok := p.quickDiv(f, a, b); ok {
+		return v
+	}
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	if v, ok := p.nans(f, x, y); ok {
 		return v
@@ -368,6 +385,9 @@ func (p *fpu) div(f *format, a, b uint64) uint64 {
 
 // sqrt is the square root of a.
 func (p *fpu) sqrt(f *format, a uint64) uint64 {
+	if v, ok := p.quickSqrt(f, a); ok {
+		return v
+	}
 	x := p.unpack(f, a)
 	if v, ok := p.nans(f, x); ok {
 		return v
@@ -398,6 +418,9 @@ func (p *fpu) sqrt(f *format, a uint64) uint64 {
 
 // muladd is a + b*c, rounded once.
 func (p *fpu) muladd(f *format, a, b, c uint64) uint64 {
+	if v, ok := p.quickMuladd(f, a, b, c); ok {
+		return v
+	}
 	z, x, y := p.unpack(f, a), p.unpack(f, b), p.unpack(f, c)
 	indefinite := x.class == isInfinite && y.class == isZero || x.class == isZero && y.class == isInfinite
 	if z.class == isQuiet && indefinite {
@@ -496,6 +519,16 @@ const (
 
 // compare compares; signaling says that any NaN is invalid.
 func (p *fpu) compare(f *format, a, b uint64, signaling bool) uint64 {
+	if f.size == 3 && usual64(a) && usual64(b) {
+		switch x, y := math.Float64frombits(a), math.Float64frombits(b); {
+		case x < y:
+			return flagsLess
+		case x > y:
+			return flagsGreater
+		default:
+			return flagsEqual
+		}
+	}
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	if x.isNaN() || y.isNaN() {
 		if signaling || x.class == isSignaling || y.class == isSignaling {
