@@ -113,7 +113,7 @@ func BenchmarkMatmul(b *testing.B) {
 func BenchmarkBusy(b *testing.B) {
 	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
 	for b.Loop() {
-		call(b, m, code, memory, busy, 2_000_000)
+		call(b, m, code, memory, busy, 200_000)
 	}
 	report(b, m)
 }
@@ -121,7 +121,7 @@ func BenchmarkBusy(b *testing.B) {
 func BenchmarkCollatz(b *testing.B) {
 	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
 	for b.Loop() {
-		call(b, m, code, memory, collatz, 10_000)
+		call(b, m, code, memory, collatz, 2_000)
 	}
 	report(b, m)
 }
@@ -130,7 +130,7 @@ func BenchmarkSieve(b *testing.B) {
 	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
 	for b.Loop() {
 		clear(memory[dataAt:])
-		call(b, m, code, memory, sieve, dataAt, 500_000)
+		call(b, m, code, memory, sieve, dataAt, 50_000)
 	}
 	report(b, m)
 }
@@ -138,7 +138,7 @@ func BenchmarkSieve(b *testing.B) {
 func BenchmarkFib(b *testing.B) {
 	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
 	for b.Loop() {
-		call(b, m, code, memory, fib, 22)
+		call(b, m, code, memory, fib, 18)
 	}
 	report(b, m)
 }

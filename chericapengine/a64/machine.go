@@ -94,10 +94,26 @@ func (m *Machine) Reset(code *Code, memory []byte, base uint64, pcc, ddc capabil
 		cctlr: dataBaseOffset | codeBaseOffset, fp: fpu{cr: fpcrDN}, tags: tags,
 	}
 	m.setPCC(pcc)
+	m.locate()
+	m.remap()
+}
+
+// locate finds the slot of the address that PCC has.
+func (m *Machine) locate() {
 	m.slot = -1
-	if s, ok := m.code.slot(m.pcOffset(pcc.Address())); ok {
+	if s, ok := m.code.slot(m.pcOffset(m.pcc.Address())); ok {
 		m.slot = s
 	}
+}
+
+// SetCode puts other code where PCC now points, and leaves everything else as it is: what
+// the code that was left goes on as, when it is not part of the same program. The new
+// code's addresses count from the base of PCC.
+func (m *Machine) SetCode(code *Code) {
+	pcc := m.PCC()
+	m.whole, m.codeBase = code, pcc.Bounds().Base
+	m.setPCC(pcc)
+	m.locate()
 	m.remap()
 }
 

@@ -255,6 +255,10 @@ func (p *fpu) add(f *format, a, b uint64) uint64 {
 	if v, ok := p.quickAdd(f, a, b); ok {
 		return v
 	}
+	return p.sum(f, a, b)
+}
+
+func (p *fpu) sum(f *format, a, b uint64) uint64 {
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	return p.addNumbers(f, x, y)
 }
@@ -357,6 +361,10 @@ func (p *fpu) div(f *format, a, b uint64) uint64 {
 	if v, ok := p.quickDiv(f, a, b); ok {
 		return v
 	}
+	return p.divide(f, a, b)
+}
+
+func (p *fpu) divide(f *format, a, b uint64) uint64 {
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	if v, ok := p.nans(f, x, y); ok {
 		return v
@@ -388,6 +396,10 @@ func (p *fpu) sqrt(f *format, a uint64) uint64 {
 	if v, ok := p.quickSqrt(f, a); ok {
 		return v
 	}
+	return p.squareRoot(f, a)
+}
+
+func (p *fpu) squareRoot(f *format, a uint64) uint64 {
 	x := p.unpack(f, a)
 	if v, ok := p.nans(f, x); ok {
 		return v
@@ -421,6 +433,10 @@ func (p *fpu) muladd(f *format, a, b, c uint64) uint64 {
 	if v, ok := p.quickMuladd(f, a, b, c); ok {
 		return v
 	}
+	return p.fuse(f, a, b, c)
+}
+
+func (p *fpu) fuse(f *format, a, b, c uint64) uint64 {
 	z, x, y := p.unpack(f, a), p.unpack(f, b), p.unpack(f, c)
 	indefinite := x.class == isInfinite && y.class == isZero || x.class == isZero && y.class == isInfinite
 	if z.class == isQuiet && indefinite {
