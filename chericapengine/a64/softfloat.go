@@ -232,7 +232,7 @@ func (p *fpu) roundMode(f *format, negative bool, exp int, sig uint64, mode uint
 	if alternative {
 		if e > top {
 			p.raise(invalid)
-			return f.zero(negative) | 1<<f.sign() - 1
+			return f.zero(negative) | (1<<f.sign() - 1)
 		}
 	} else if e >= top {
 		p.raise(overflow | inexact)
