@@ -29,6 +29,44 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
+// Counting the words of a book: calls, and stores to stack and heap.
+func BenchmarkWordcount(b *testing.B) {
+	code, err := os.ReadFile("../samples/wordcount/wordcount.elf")
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, err := os.ReadFile("../samples/wordcount/cases/opticks/in/text/book-1.txt")
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmark(b, code, []data.Set{{Name: "text", Items: []*data.Item{data.NewItem("book", 0, text)}}})
+}
+
+// benchmark calls a function again and again.
+func benchmark(b *testing.B, code []byte, in []data.Set) {
+	b.Helper()
+	e := newEngine(b, Config{})
+	inspected, err := e.Inspect(code)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, err := e.Prepare(b.Context(), code, inspected.Manifest.Signature(), engine.DefaultLimits())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	fuel := int64(0)
+	for b.Loop() {
+		r, err := p.Run(b.Context(), in, engine.DefaultLimits())
+		if err != nil {
+			b.Fatal(err)
+		}
+		fuel = r.Usage.Fuel
+		r.Release()
+	}
+	b.ReportMetric(float64(fuel)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Minstr/s")
+}
+
 // The product of a matrix of 128 rows and columns, as compiled C and as the same
 // algorithm in Go: how fast the machine is.
 func BenchmarkMatmul(b *testing.B) {
@@ -44,27 +82,7 @@ func BenchmarkMatmul(b *testing.B) {
 		item = binary.LittleEndian.AppendUint64(item, matrix[i])
 	}
 	b.Run("function", func(b *testing.B) {
-		e := newEngine(b, Config{})
-		inspected, err := e.Inspect(code)
-		if err != nil {
-			b.Fatal(err)
-		}
-		p, err := e.Prepare(b.Context(), code, inspected.Manifest.Signature(), engine.DefaultLimits())
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer p.Close()
-		in := []data.Set{{Name: "matrices", Items: []*data.Item{data.NewItem("a", 0, item)}}}
-		fuel := int64(0)
-		for b.Loop() {
-			r, err := p.Run(b.Context(), in, engine.DefaultLimits())
-			if err != nil {
-				b.Fatal(err)
-			}
-			fuel = r.Usage.Fuel
-			r.Release()
-		}
-		b.ReportMetric(float64(fuel)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Minstr/s")
+		benchmark(b, code, []data.Set{{Name: "matrices", Items: []*data.Item{data.NewItem("a", 0, item)}}})
 	})
 	b.Run("go", func(b *testing.B) {
 		out := make([]uint64, rows*rows)
