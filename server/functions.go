@@ -303,12 +303,12 @@ func (s *Server) getCode(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	typ := "application/wasm"
+	typ, ending := "application/wasm", "wasm"
 	if bytes.HasPrefix(code, []byte("\x7fELF")) {
-		typ = "application/x-elf"
+		typ, ending = "application/x-elf", "elf"
 	}
 	h := x.w.Header()
-	h["Content-Disposition"] = []string{`attachment; filename="` + v.Name + `.` + shown.Engine + `"`}
+	h["Content-Disposition"] = []string{`attachment; filename="` + v.Name + `.` + ending + `"`}
 	h["Etag"] = []string{`"` + shown.CodeDigest.String() + `"`}
 	return x.writePage(typ, code)
 }

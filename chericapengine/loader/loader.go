@@ -30,6 +30,9 @@ const MinStack = 4 << 10
 // MaxAddress is the end of the largest context.
 const MaxAddress = engine.MaxPages * engine.PageSize
 
+// MaxCode is the most bytes of code: decoded they take several times as much.
+const MaxCode = 8 << 20
+
 // maxSegments is more than any linker makes.
 const maxSegments = 32
 
@@ -215,6 +218,15 @@ func (p *parser) checkSegments() error {
 	segments := p.image.Segments
 	if len(segments) == 0 {
 		return reject(hintBuild, "it has nothing to load")
+	}
+	code := 0
+	for i := range segments {
+		if segments[i].Executable {
+			code += len(segments[i].Data)
+		}
+	}
+	if code > MaxCode {
+		return reject("build it with -Os, or leave out what it does not need", "it has %d bytes of code; the most is %s", code, engine.Bytes(MaxCode))
 	}
 	slices.SortStableFunc(segments, func(a, b Segment) int { return cmp.Compare(a.Address, b.Address) })
 	for i := range segments {

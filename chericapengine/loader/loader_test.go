@@ -262,6 +262,29 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Code is bounded, up to the last byte.
+func TestMuchCode(t *testing.T) {
+	small := read(t, "testdata/small.elf")
+	for _, c := range []struct {
+		size int
+		ok   bool
+	}{{MaxCode, true}, {MaxCode + 1, false}} {
+		code := append(slices.Clone(small), make([]byte, c.size)...)
+		for _, at := range []int{codeSeg + 32, codeSeg + 40} {
+			binary.LittleEndian.PutUint64(code[at:], uint64(c.size))
+		}
+		// What is data moves up, and with it what the symbols name.
+		const up = 1 << 24
+		for _, at := range []int{dataSeg + 16, symbolOf(t, code, SystemSymbol) + 8, symbolOf(t, code, ReturnSymbol) + 8} {
+			binary.LittleEndian.PutUint64(code[at:], binary.LittleEndian.Uint64(code[at:])+up)
+		}
+		_, err := Load(code)
+		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "the most is 8MiB") {
+			t.Errorf("%d bytes of code: %v", c.size, err)
+		}
+	}
+}
+
 // sectionOf is where a section's header is.
 func sectionOf(t testing.TB, b []byte, name string) int {
 	t.Helper()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pappus/chericapengine"
 	"pappus/client"
 	"pappus/data"
 	"pappus/dispatcher/composition"
@@ -330,7 +331,7 @@ func recognise(path string, code []byte) error {
 	case len(code) == 0:
 		what, hint = "it is empty", "build it again, and give the .wasm file"
 	case bytes.HasPrefix(code, []byte("\x7fELF")):
-		what = "it is a native program (ELF)"
+		what, hint = "it is native code (ELF)", "run it with: pappus run "+file+", or push it; inspect shows WebAssembly only"
 	case bytes.HasPrefix(code, []byte("#!")):
 		what = "it is a script"
 	case bytes.HasPrefix(text, []byte("(")), bytes.HasPrefix(text, []byte(";;")):
@@ -431,13 +432,36 @@ func readCode(path string) ([]byte, error) {
 	return readAll(path, f)
 }
 
-// readModule is readCode for what must be WebAssembly.
-func readModule(path string) ([]byte, error) {
-	code, err := readCode(path)
-	if err == nil {
+// readFunction is readCode for what must be code that an engine here takes, whose
+// name it tells.
+func readFunction(path string) (code []byte, name string, err error) {
+	if code, err = readCode(path); err != nil {
+		return nil, "", err
+	}
+	if name = engineOf(code); name == "" {
 		err = recognise(path, code)
 	}
-	return code, err
+	return code, name, err
+}
+
+// engineOf is the engine for code, by its beginning; "" if there is none.
+func engineOf(code []byte) string {
+	switch {
+	case bytes.HasPrefix(code, []byte(wasmMagic)):
+		return wasmengine.Name
+	case bytes.HasPrefix(code, []byte("\x7fELF")):
+		return chericapengine.Name
+	default:
+		return ""
+	}
+}
+
+// newEngine makes the engine of that name.
+func newEngine(name string) (engine.Engine, error) {
+	if name == chericapengine.Name {
+		return chericapengine.New(chericapengine.Config{})
+	}
+	return wasmengine.New(wasmConfig())
 }
 
 // readInspected is readCode, or reads standard input.

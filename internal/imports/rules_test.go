@@ -79,7 +79,11 @@ var rules = map[string]rule{
 	"wasmengine/binary":            {tests: []string{"wasmengine/binary/binarytest"}},
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
-	"chericapengine/a64":        {may: []string{"chericapengine/capability"}},
+	"chericapengine/a64": {may: []string{"chericapengine/capability"}},
+	"chericapengine": {
+		may:   []string{"chericapengine/a64", "chericapengine/capability", "chericapengine/loader", "engine", "engine/abi", "engine/domain", "engine/slice", "data"},
+		tests: []string{suite},
+	},
 	"chericapengine/capability": {},
 	"chericapengine/loader":     {may: []string{"engine", "engine/abi"}},
 
@@ -88,7 +92,7 @@ var rules = map[string]rule{
 	"client/api":          {},
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
-	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "chericapengine", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},
