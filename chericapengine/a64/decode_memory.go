@@ -176,6 +176,8 @@ func decodePair(w uint32) inst {
 		switch {
 		case in.ra == modeOffset && load:
 			in.op = opLdp64
+		case in.ra == modeOffset && rn == 31:
+			in.op = opStp64SP
 		case in.ra == modeOffset:
 			in.op = opStp64
 		case in.ra == modePost && load && rn == 31:
@@ -282,6 +284,13 @@ func quick(in inst) inst {
 	}
 	if o := table[in.ra][in.k&sizeMask]; o != 0 {
 		in.op = o
+	}
+	switch {
+	case in.rn != regStack:
+	case in.op == opStr32:
+		in.op = opStr32SP
+	case in.op == opStr64:
+		in.op = opStr64SP
 	}
 	return in
 }

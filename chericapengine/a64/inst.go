@@ -159,6 +159,8 @@ const (
 	opStr16
 	opStr32
 	opStr64
+	opStr32SP // from the stack pointer
+	opStr64SP
 	opStr8R
 	opStr16R
 	opStr32R
@@ -174,6 +176,7 @@ const (
 	opStr64P
 	opLdp64
 	opStp64
+	opStp64SP  // from the stack pointer
 	opLdp64PSP // post-index of the stack pointer
 	opStp64WSP // pre-index of the stack pointer
 	opLoad     // any load of a register: see access

@@ -34,6 +34,8 @@ const (
 // at is the n bytes of memory at offset a, which the caller has checked.
 func at(p unsafe.Pointer, a uint64) unsafe.Pointer { return unsafe.Add(p, a) }
 
+func get8(p unsafe.Pointer, a uint64) uint64 { return uint64(*(*byte)(at(p, a))) }
+
 func get16(p unsafe.Pointer, a uint64) uint64 {
 	return uint64(binary.LittleEndian.Uint16((*[2]byte)(at(p, a))[:]))
 }
@@ -45,6 +47,8 @@ func get32(p unsafe.Pointer, a uint64) uint64 {
 func get64(p unsafe.Pointer, a uint64) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(at(p, a))[:])
 }
+
+func put8(p unsafe.Pointer, a, v uint64) { *(*byte)(at(p, a)) = byte(v) }
 
 func put16(p unsafe.Pointer, a, v uint64) {
 	binary.LittleEndian.PutUint16((*[2]byte)(at(p, a))[:], uint16(v))
@@ -373,7 +377,7 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			if a >= m.reads[0] {
 				goto load
 			}
-			x[in.rd] = uint64(*(*byte)(at(mem, a)))
+			x[in.rd] = get8(mem, a)
 			continue
 		case opLdr16:
 			a := x[in.rn] + in.imm
@@ -408,7 +412,7 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			if a >= m.reads[0] {
 				goto load
 			}
-			x[in.rd] = uint64(*(*byte)(at(mem, a)))
+			x[in.rd] = get8(mem, a)
 			continue
 		case opLdr16R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
@@ -443,7 +447,7 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			if a >= m.reads[0] {
 				goto load
 			}
-			x[in.rd] = uint64(*(*byte)(at(mem, a)))
+			x[in.rd] = get8(mem, a)
 			continue
 		case opLdr32U:
 			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
@@ -464,7 +468,7 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			if a >= m.reads[0] {
 				goto load
 			}
-			x[in.rd] = uint64(*(*byte)(at(mem, a)))
+			x[in.rd] = get8(mem, a)
 			continue
 		case opLdr32S:
 			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
@@ -482,42 +486,42 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			continue
 		case opStr8U:
 			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[0] {
+			if a-m.heap.from >= m.heap.spans[0] {
 				goto store
 			}
-			*(*byte)(at(mem, a)) = byte(x[in.rd])
+			put8(mem, a, x[in.rd])
 			continue
 		case opStr32U:
 			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[2] {
+			if a-m.heap.from >= m.heap.spans[2] {
 				goto store
 			}
 			put32(mem, a, x[in.rd])
 			continue
 		case opStr64U:
 			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[3] {
+			if a-m.heap.from >= m.heap.spans[3] {
 				goto store
 			}
 			put64(mem, a, x[in.rd])
 			continue
 		case opStr8S:
 			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[0] {
+			if a-m.heap.from >= m.heap.spans[0] {
 				goto store
 			}
-			*(*byte)(at(mem, a)) = byte(x[in.rd])
+			put8(mem, a, x[in.rd])
 			continue
 		case opStr32S:
 			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[2] {
+			if a-m.heap.from >= m.heap.spans[2] {
 				goto store
 			}
 			put32(mem, a, x[in.rd])
 			continue
 		case opStr64S:
 			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[3] {
+			if a-m.heap.from >= m.heap.spans[3] {
 				goto store
 			}
 			put64(mem, a, x[in.rd])
@@ -527,7 +531,7 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			if a >= m.reads[0] {
 				goto load
 			}
-			x[in.rd] = uint64(*(*byte)(at(mem, a)))
+			x[in.rd] = get8(mem, a)
 			x[in.rn] = a + in.imm
 			continue
 		case opLdr32P:
@@ -548,71 +552,85 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			continue
 		case opStr8:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom >= m.writes[0] {
+			if a-m.heap.from >= m.heap.spans[0] {
 				goto store
 			}
-			*(*byte)(at(mem, a)) = byte(x[in.rd])
+			put8(mem, a, x[in.rd])
 			continue
 		case opStr16:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom >= m.writes[1] {
+			if a-m.heap.from >= m.heap.spans[1] {
 				goto store
 			}
 			put16(mem, a, x[in.rd])
 			continue
 		case opStr32:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom >= m.writes[2] {
+			if a-m.heap.from >= m.heap.spans[2] {
 				goto store
 			}
 			put32(mem, a, x[in.rd])
 			continue
 		case opStr64:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom >= m.writes[3] {
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
+			}
+			put64(mem, a, x[in.rd])
+			continue
+		case opStr32SP:
+			a := x[in.rn] + in.imm
+			if a-m.stack.from >= m.stack.spans[2] {
+				goto store
+			}
+			put32(mem, a, x[in.rd])
+			continue
+		case opStr64SP:
+			a := x[in.rn] + in.imm
+			if a-m.stack.from >= m.stack.spans[3] {
 				goto store
 			}
 			put64(mem, a, x[in.rd])
 			continue
 		case opStr8R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[0] {
+			if a-m.heap.from >= m.heap.spans[0] {
 				goto store
 			}
-			*(*byte)(at(mem, a)) = byte(x[in.rd])
+			put8(mem, a, x[in.rd])
 			continue
 		case opStr16R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[1] {
+			if a-m.heap.from >= m.heap.spans[1] {
 				goto store
 			}
 			put16(mem, a, x[in.rd])
 			continue
 		case opStr32R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[2] {
+			if a-m.heap.from >= m.heap.spans[2] {
 				goto store
 			}
 			put32(mem, a, x[in.rd])
 			continue
 		case opStr64R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[3] {
+			if a-m.heap.from >= m.heap.spans[3] {
 				goto store
 			}
 			put64(mem, a, x[in.rd])
 			continue
 		case opStr8P:
 			a := x[in.rn]
-			if a-m.writeFrom >= m.writes[0] {
+			if a-m.heap.from >= m.heap.spans[0] {
 				goto store
 			}
-			*(*byte)(at(mem, a)) = byte(x[in.rd])
+			put8(mem, a, x[in.rd])
 			x[in.rn] = a + in.imm
 			continue
 		case opStr32P:
 			a := x[in.rn]
-			if a-m.writeFrom >= m.writes[2] {
+			if a-m.heap.from >= m.heap.spans[2] {
 				goto store
 			}
 			put32(mem, a, x[in.rd])
@@ -620,7 +638,7 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			continue
 		case opStr64P:
 			a := x[in.rn]
-			if a-m.writeFrom >= m.writes[3] {
+			if a-m.heap.from >= m.heap.spans[3] {
 				goto store
 			}
 			put64(mem, a, x[in.rd])
@@ -635,7 +653,15 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			continue
 		case opStp64:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom >= m.writes[4] {
+			if a-m.heap.from >= m.heap.spans[4] {
+				goto pair
+			}
+			put64(mem, a, x[in.rd])
+			put64(mem, a+8, x[in.rm])
+			continue
+		case opStp64SP:
+			a := x[in.rn] + in.imm
+			if a-m.stack.from >= m.stack.spans[4] {
 				goto pair
 			}
 			put64(mem, a, x[in.rd])
@@ -652,7 +678,7 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			continue
 		case opStp64WSP:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom >= m.writes[4] {
+			if a-m.stack.from >= m.stack.spans[4] {
 				goto pair
 			}
 			put64(mem, a, x[in.rd])
@@ -704,14 +730,14 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			continue
 		case opStrD:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom >= m.writes[3] {
+			if a-m.heap.from >= m.heap.spans[3] {
 				goto store
 			}
 			put64(mem, a, m.v[in.rd&31].lo)
 			continue
 		case opStrQ:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom >= m.writes[4] {
+			if a-m.heap.from >= m.heap.spans[4] {
 				goto store
 			}
 			v := &m.v[in.rd&31]
@@ -720,14 +746,14 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			continue
 		case opStrDR:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[3] {
+			if a-m.heap.from >= m.heap.spans[3] {
 				goto store
 			}
 			put64(mem, a, m.v[in.rd&31].lo)
 			continue
 		case opStrQR:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom >= m.writes[4] {
+			if a-m.heap.from >= m.heap.spans[4] {
 				goto store
 			}
 			v := &m.v[in.rd&31]
@@ -736,7 +762,7 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			continue
 		case opStrQP:
 			a := x[in.rn]
-			if a-m.writeFrom >= m.writes[4] {
+			if a-m.heap.from >= m.heap.spans[4] {
 				goto store
 			}
 			v := &m.v[in.rd&31]

@@ -44,9 +44,8 @@ type Machine struct {
 	fp              fpu
 	memory          []byte
 	reads           [5]uint64 // how many offsets, from 0 on, a load of 1, 2, 4, 8 or 16 bytes may begin at
-	writeFrom       uint64    // the same for stores, from here on
-	writes          [5]uint64
-	fetchFrom       uint64 // the largest segment of code, that is all within PCC
+	heap, stack     window    // where stores may go
+	fetchFrom       uint64    // the largest segment of code, that is all within PCC
 	fetchSize       uint64
 	fetchSlot       int
 	slot            int // the next instruction; in a handler, the present one
@@ -160,6 +159,7 @@ func (m *Machine) SetSP(v uint64) {
 	m.x[regSP] = v
 	m.clearUpper(regSP)
 	m.syncStack()
+	m.remap()
 }
 
 // V gives the halves of vector register n of V0 to V31.
