@@ -4,7 +4,6 @@ package a64
 import (
 	"encoding/binary"
 	"math/bits"
-	"unsafe"
 )
 
 // A stop is why the loop ended.
@@ -31,47 +30,29 @@ const (
 	astray          // it is a branch to where nothing can be fetched; Machine.fault says why
 )
 
-// at is the n bytes of memory at offset a, which the caller has checked.
-func at(p unsafe.Pointer, a uint64) unsafe.Pointer { return unsafe.Add(p, a) }
+func get8(p []byte, a uint64) uint64 { return uint64(p[a]) }
 
-func get8(p unsafe.Pointer, a uint64) uint64 { return uint64(*(*byte)(at(p, a))) }
+func get16(p []byte, a uint64) uint64 { return uint64(binary.LittleEndian.Uint16(p[a:])) }
 
-func get16(p unsafe.Pointer, a uint64) uint64 {
-	return uint64(binary.LittleEndian.Uint16((*[2]byte)(at(p, a))[:]))
-}
+func get32(p []byte, a uint64) uint64 { return uint64(binary.LittleEndian.Uint32(p[a:])) }
 
-func get32(p unsafe.Pointer, a uint64) uint64 {
-	return uint64(binary.LittleEndian.Uint32((*[4]byte)(at(p, a))[:]))
-}
+func get64(p []byte, a uint64) uint64 { return binary.LittleEndian.Uint64(p[a:]) }
 
-func get64(p unsafe.Pointer, a uint64) uint64 {
-	return binary.LittleEndian.Uint64((*[8]byte)(at(p, a))[:])
-}
+func put8(p []byte, a, v uint64) { p[a] = byte(v) }
 
-func put8(p unsafe.Pointer, a, v uint64) { *(*byte)(at(p, a)) = byte(v) }
+func put16(p []byte, a, v uint64) { binary.LittleEndian.PutUint16(p[a:], uint16(v)) }
 
-func put16(p unsafe.Pointer, a, v uint64) {
-	binary.LittleEndian.PutUint16((*[2]byte)(at(p, a))[:], uint16(v))
-}
+func put32(p []byte, a, v uint64) { binary.LittleEndian.PutUint32(p[a:], uint32(v)) }
 
-func put32(p unsafe.Pointer, a, v uint64) {
-	binary.LittleEndian.PutUint32((*[4]byte)(at(p, a))[:], uint32(v))
-}
-
-func put64(p unsafe.Pointer, a, v uint64) {
-	binary.LittleEndian.PutUint64((*[8]byte)(at(p, a))[:], v)
-}
+func put64(p []byte, a, v uint64) { binary.LittleEndian.PutUint64(p[a:], v) }
 
 // loop executes code from slot pc on until a branch is taken after budget or more
 // instructions, or something happens. It returns the next slot, and the budget less the
 // instructions retired. Only taken branches look at the budget, so that one more
 // straight line of code may be executed; code may be cut off to stop within one.
-//
-// Memory is reached through a pointer after one comparison with the size of what the
-// capability allows (m.reads, m.writes): a slice costs a second one in each access.
 func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 	x := &m.x
-	mem := unsafe.Pointer(unsafe.SliceData(m.memory))
+	mem := m.memory
 	credit := budget + pc // less pc it is the budget that is left
 	for {
 		if uint(pc) >= uint(len(code)) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"unsafe"
 
 	"pappus/chericapengine/capability"
 )
@@ -184,7 +183,7 @@ func (m *Machine) StoreCapability(offset uint64, c capability.Capability) error 
 		return err
 	}
 	lo, hi := c.Bits()
-	p := unsafe.Pointer(unsafe.SliceData(m.memory))
+	p := m.memory
 	put64(p, offset, lo)
 	put64(p, offset+8, hi)
 	m.forget(offset, capability.Size)
@@ -214,14 +213,14 @@ func (m *Machine) granule(offset uint64) error {
 
 // capabilityAt reads the granule at a checked offset.
 func (m *Machine) capabilityAt(offset uint64) capability.Capability {
-	p := unsafe.Pointer(unsafe.SliceData(m.memory))
+	p := m.memory
 	_, tag := m.tags[offset/capability.Size]
 	return capability.FromBits(get64(p, offset), get64(p, offset+8), tag)
 }
 
 // read gives the 2^size bytes at a checked offset; hi of 16 alone.
 func (m *Machine) read(offset uint64, size uint8) (lo, hi uint64) {
-	p := unsafe.Pointer(unsafe.SliceData(m.memory))
+	p := m.memory
 	switch size {
 	case 0:
 		return uint64(m.memory[offset]), 0
@@ -238,7 +237,7 @@ func (m *Machine) read(offset uint64, size uint8) (lo, hi uint64) {
 
 // write sets the 2^size bytes at a checked offset.
 func (m *Machine) write(offset uint64, size uint8, lo, hi uint64) {
-	p := unsafe.Pointer(unsafe.SliceData(m.memory))
+	p := m.memory
 	switch size {
 	case 0:
 		m.memory[offset] = byte(lo)
