@@ -2,8 +2,10 @@ package a64_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"math/bits"
+	"sync"
 	"testing"
 
 	"pappus/chericapengine/a64"
@@ -92,4 +94,28 @@ func TestKernels(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Any number of machines run the same code at the same time.
+func TestSharedCode(t *testing.T) {
+	code := kernels(t, "kernels")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			m, memory := a64.NewMachine(), make([]byte, contextSize)
+			pcc, ddc := capabilities(code, fib*4, contextSize)
+			m.Reset(code, memory, contextBase, pcc, ddc)
+			m.SetX(0, 10)
+			m.SetX(30, nowhere)
+			m.SetSP(contextSize)
+			var err error
+			for err = a64.ErrFuel; errors.Is(err, a64.ErrFuel); {
+				err = m.Run(40, 7, nil) // less than the longest straight line: plain slots, made by whoever is first
+			}
+			if m.X(0) != 55 {
+				t.Errorf("it ended with %v and %d, want 55", err, m.X(0))
+			}
+		})
+	}
+	all.Wait()
 }
