@@ -556,6 +556,12 @@ type ListFunctionsParams struct {
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetCodeParams defines parameters for GetCode.
+type GetCodeParams struct {
+	// Engine The engine whose code it is, like `chericap`; without it the one that the function's document names
+	Engine string `form:"engine,omitempty" json:"engine,omitempty"`
+}
+
 // ListRunsParams defines parameters for ListRuns.
 type ListRunsParams struct {
 	// Cursor `next` of the page before, a run's id; the first page has none
