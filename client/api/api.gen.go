@@ -468,6 +468,12 @@ type RunInstance struct {
 	// Fault How it failed; absent if it ended well
 	Fault string `json:"fault,omitempty"`
 
+	// Requests What an I/O function had others do, in the order in which that ended; of a call 100 at most, of a run with all that it calls by name 5,000, and 1,000 calls by name
+	Requests []RunRequest `json:"requests,omitempty"`
+
+	// DroppedRequests How many of them are left out; absent if none are
+	DroppedRequests int `json:"dropped_requests,omitempty"`
+
 	// Engine What ran it, as wasm or chericap; absent if nothing did, or it failed
 	Engine string `json:"engine,omitempty"`
 
@@ -484,6 +490,38 @@ type RunPage struct {
 
 	// Next Cursor of the page after it; absent on the last
 	Next string `json:"next,omitempty"`
+}
+
+// RunRequest What an I/O function had another do; times are since the run began
+type RunRequest struct {
+	// Method The method of HTTP, or `invoke` of a call by name
+	Method string `json:"method"`
+
+	// Target A URI without query, fragment and credentials, or the version that was called by name, like `resize@3`; cut after 300 bytes
+	Target    string  `json:"target"`
+	StartedMs float64 `json:"started_ms"`
+	EndedMs   float64 `json:"ended_ms"`
+
+	// SentBytes Of contents, however often they were sent
+	SentBytes int64 `json:"sent_bytes"`
+
+	// ReceivedBytes Of contents that were used
+	ReceivedBytes int64 `json:"received_bytes"`
+
+	// Status Of the answer; absent if there was none, and of what has no such status
+	Status int `json:"status,omitempty"`
+
+	// Attempts How often it was begun
+	Attempts int `json:"attempts"`
+
+	// Cache Where the answer comes from: hit, revalidated, stale, or miss; absent where nothing is kept of such answers
+	Cache string `json:"cache,omitempty"`
+
+	// Fault How it failed; of a call by name also the code of its answer; absent if it did not
+	Fault string `json:"fault,omitempty"`
+
+	// Run Random
+	Run string `json:"run,omitempty"`
 }
 
 // SetName At most 255 bytes of UTF-8, without control characters and slashes, and neither `.` nor `..`
@@ -1070,7 +1108,8 @@ type ClientInterface interface {
 	// GetRun What happened in a run
 	//
 	// When each instance of each application was queued, started and ended, what went in and out of it, and how it ended.
-	// Of instances beyond 20,000 there is only their number, `dropped`.
+	// What I/O functions had others do is with their instances. Of instances beyond 20,000, with those of runs that it called
+	// by name, there is only their number, `dropped`.
 	//
 	// Corresponds with GET /v1/runs/{id} (the `GetRun` operationId).
 	GetRun(ctx context.Context, id RunID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1529,7 +1568,8 @@ func (c *Client) ListRuns(ctx context.Context, params *ListRunsParams, reqEditor
 // GetRun What happened in a run
 //
 // When each instance of each application was queued, started and ended, what went in and out of it, and how it ended.
-// Of instances beyond 20,000 there is only their number, `dropped`.
+// What I/O functions had others do is with their instances. Of instances beyond 20,000, with those of runs that it called
+// by name, there is only their number, `dropped`.
 //
 // Corresponds with GET /v1/runs/{id} (the `GetRun` operationId).
 func (c *Client) GetRun(ctx context.Context, id RunID, reqEditors ...RequestEditorFn) (*http.Response, error) {
