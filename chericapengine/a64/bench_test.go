@@ -27,6 +27,7 @@ const (
 	contextBase = 0x40000000
 	contextSize = 1 << 20
 	dataAt      = 0x10000
+	nowhere     = 0xff00000
 )
 
 func kernels(tb testing.TB, name string) *a64.Code {
@@ -54,7 +55,6 @@ func capabilities(code *a64.Code, entry, n uint64) (pcc, ddc capability.Capabili
 // call runs a kernel until it returns to an address where no code is.
 func call(tb testing.TB, m *a64.Machine, code *a64.Code, memory []byte, kernel int, args ...uint64) uint64 {
 	tb.Helper()
-	const nowhere = 0xff00000
 	pcc, ddc := capabilities(code, uint64(kernel)*4, uint64(len(memory)))
 	m.Reset(code, memory, contextBase, pcc, ddc)
 	for i, a := range args {
@@ -62,12 +62,18 @@ func call(tb testing.TB, m *a64.Machine, code *a64.Code, memory []byte, kernel i
 	}
 	m.SetX(30, nowhere)
 	m.SetSP(uint64(len(memory)))
+	finish(tb, m)
+	return m.X(0)
+}
+
+// finish runs until the code returns to nowhere.
+func finish(tb testing.TB, m *a64.Machine) {
+	tb.Helper()
 	err := m.Run(math.MaxUint64, 1<<20, nil)
 	var fault *a64.Fault
 	if !errors.As(err, &fault) || fault.PC != nowhere {
-		tb.Fatalf("kernel %d ended with %v", kernel, err)
+		tb.Fatalf("it ended with %v", err)
 	}
-	return m.X(0)
 }
 
 // What native Go takes for the multiplication that BenchmarkMatmul interprets.
@@ -107,7 +113,7 @@ func BenchmarkMatmul(b *testing.B) {
 func BenchmarkBusy(b *testing.B) {
 	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
 	for b.Loop() {
-		call(b, m, code, memory, busy, 2_000_000)
+		call(b, m, code, memory, busy, 200_000)
 	}
 	report(b, m)
 }
@@ -115,7 +121,7 @@ func BenchmarkBusy(b *testing.B) {
 func BenchmarkCollatz(b *testing.B) {
 	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
 	for b.Loop() {
-		call(b, m, code, memory, collatz, 10_000)
+		call(b, m, code, memory, collatz, 2_000)
 	}
 	report(b, m)
 }
@@ -124,7 +130,7 @@ func BenchmarkSieve(b *testing.B) {
 	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
 	for b.Loop() {
 		clear(memory[dataAt:])
-		call(b, m, code, memory, sieve, dataAt, 500_000)
+		call(b, m, code, memory, sieve, dataAt, 50_000)
 	}
 	report(b, m)
 }
@@ -132,7 +138,64 @@ func BenchmarkSieve(b *testing.B) {
 func BenchmarkFib(b *testing.B) {
 	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
 	for b.Loop() {
-		call(b, m, code, memory, fib, 22)
+		call(b, m, code, memory, fib, 18)
 	}
 	report(b, m)
+}
+
+func BenchmarkDaxpy(b *testing.B) {
+	const n = 10_000
+	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
+	for i := range 2 * n {
+		binary.LittleEndian.PutUint64(memory[dataAt+8*i:], math.Float64bits(float64(i)/3))
+	}
+	pcc, ddc := capabilities(code, daxpy*4, contextSize)
+	for b.Loop() {
+		m.Reset(code, memory, contextBase, pcc, ddc)
+		for i, v := range []uint64{dataAt, dataAt + 8*n, n} {
+			m.SetX(i, v)
+		}
+		m.SetV(0, math.Float64bits(1e-9), 0)
+		m.SetX(30, nowhere)
+		finish(b, m)
+	}
+	report(b, m)
+}
+
+func BenchmarkByteCopy(b *testing.B) {
+	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
+	for b.Loop() {
+		call(b, m, code, memory, byteCopy, dataAt, dataAt+400_000, 300_000)
+	}
+	report(b, m)
+}
+
+// The same with what gcc makes of it for vectors.
+func BenchmarkByteCopyVectorised(b *testing.B) {
+	code, m, memory := kernels(b, "vectorised"), a64.NewMachine(), make([]byte, contextSize)
+	for b.Loop() {
+		call(b, m, code, memory, byteCopy, dataAt, dataAt+400_000, 300_000)
+	}
+	report(b, m)
+}
+
+// What it takes to begin: a machine that is used again.
+func BenchmarkStart(b *testing.B) {
+	code, m, memory := kernels(b, "kernels"), a64.NewMachine(), make([]byte, contextSize)
+	for b.Loop() {
+		call(b, m, code, memory, busy, 0)
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	text, err := os.ReadFile("testdata/kernels.bin")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := a64.Decode([]a64.Segment{{Bytes: text}}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

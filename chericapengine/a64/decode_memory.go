@@ -176,6 +176,8 @@ func decodePair(w uint32) inst {
 		switch {
 		case in.ra == modeOffset && load:
 			in.op = opLdp64
+		case in.ra == modeOffset && rn == 31:
+			in.op = opStp64SP
 		case in.ra == modeOffset:
 			in.op = opStp64
 		case in.ra == modePost && load && rn == 31:
@@ -240,8 +242,22 @@ func decodeRegisterAccess(w uint32, mode uint8) inst {
 
 // quick gives a load or store an instruction of its own where there is one.
 func quick(in inst) inst {
-	const ext = 3 // UXTX, which is LSL
-	if in.ra == modeRegister && in.imm != ext || in.ra == modePost && in.rn == regStack {
+	const uxtw, uxtx, sxtw = 2, 3, 6 // of an index; UXTX is LSL
+	if in.ra == modePost && in.rn == regStack {
+		return in
+	}
+	if in.ra == modeRegister && in.imm != uxtx {
+		if in.k != 0 && in.k != 2 && in.k != 3 || in.imm != uxtw && in.imm != sxtw {
+			return in
+		}
+		table := [4]op{opLdr8U, 0, opLdr32U, opLdr64U}
+		if in.op == opStore {
+			table = [4]op{opStr8U, 0, opStr32U, opStr64U}
+		}
+		in.op = table[in.k&3]
+		if in.imm == sxtw {
+			in.op += opLdr8S - opLdr8U
+		}
 		return in
 	}
 	type ops [modeRegister + 1][5]op // by mode and size; 0 is none
@@ -268,6 +284,13 @@ func quick(in inst) inst {
 	}
 	if o := table[in.ra][in.k&sizeMask]; o != 0 {
 		in.op = o
+	}
+	switch {
+	case in.rn != regStack:
+	case in.op == opStr32:
+		in.op = opStr32SP
+	case in.op == opStr64:
+		in.op = opStr64SP
 	}
 	return in
 }

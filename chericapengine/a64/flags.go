@@ -90,6 +90,9 @@ func (m *Machine) holds(cond uint8) bool {
 			return int64(a) <= int64(b)
 		}
 	}
+	if m.flagKind == flagsAdd && cond&14 == condEQ {
+		return (m.flagA+m.flagB == 0) != (cond&1 != 0)
+	}
 	f := m.nzcv()
 	var r bool
 	switch cond >> 1 & 7 {

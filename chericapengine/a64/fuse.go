@@ -10,8 +10,33 @@ func (o op) first() op {
 	case o >= opSubs32Beq && o <= opSubs32Ble:
 		return opSubs32
 	default:
-		return [...]op{opAnds, opAnds32, opAddI}[o-opAndsB]
+		return [...]op{
+			opAnds, opAnds32, opAddI, opLdr64, opLdr64, opLdr64P, opAddI, opLdr64R, opAddI, opEorLsl, opAddLsl,
+		}[o-opAndsB]
 	}
+}
+
+// pair is what two instructions become together; opUndefined is nothing.
+func pair(a, b op) op {
+	switch [2]op{a, b} {
+	case [2]op{opLdr64, opAdd}:
+		return opLdr64Add
+	case [2]op{opLdr64, opAddI}:
+		return opLdr64AddI
+	case [2]op{opLdr64P, opMadd}:
+		return opLdr64PMadd
+	case [2]op{opAddI, opMadd}:
+		return opAddIMadd
+	case [2]op{opLdr64R, opLdr64R}:
+		return opLdr64RLdr64R
+	case [2]op{opAddI, opAddI}:
+		return opAddIAddI
+	case [2]op{opEorLsl, opEorLsr}:
+		return opEorLslEorLsr
+	case [2]op{opAddLsl, opUbfx}:
+		return opAddLslUbfx
+	}
+	return opUndefined
 }
 
 // fused conditions: the offset from opSubsBeq, plus 1; 0 is none.
@@ -46,5 +71,11 @@ func (c *Code) fuse() {
 				a.op = opAddISubsBne
 			}
 		}
+		if f := pair(a.op, b.op.first()); f != opUndefined && !b.op.branches() {
+			a.op = f
+		}
 	}
 }
+
+// branches reports whether o is fused with a branch, which is better left so.
+func (o op) branches() bool { return o >= opSubsBeq && o <= opAddISubsBne }

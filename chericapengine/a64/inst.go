@@ -146,6 +146,12 @@ const (
 	opLdr32R
 	opLdr64R
 	opLdrswR
+	opLdr8U // rn + the lower word of rm << sh
+	opLdr32U
+	opLdr64U
+	opLdr8S // the same, sign extended
+	opLdr32S
+	opLdr64S
 	opLdr8P // post-index
 	opLdr32P
 	opLdr64P
@@ -153,15 +159,24 @@ const (
 	opStr16
 	opStr32
 	opStr64
+	opStr32SP // from the stack pointer
+	opStr64SP
 	opStr8R
 	opStr16R
 	opStr32R
 	opStr64R
+	opStr8U
+	opStr32U
+	opStr64U
+	opStr8S
+	opStr32S
+	opStr64S
 	opStr8P
 	opStr32P
 	opStr64P
 	opLdp64
 	opStp64
+	opStp64SP  // from the stack pointer
 	opLdp64PSP // post-index of the stack pointer
 	opStp64WSP // pre-index of the stack pointer
 	opLoad     // any load of a register: see access
@@ -207,4 +222,12 @@ const (
 	opAndsB // ANDS or TST, then B.EQ or B.NE
 	opAnds32B
 	opAddISubsBne // ADD #, then CMP, then B.NE
+	opLdr64Add
+	opLdr64AddI
+	opLdr64PMadd
+	opAddIMadd
+	opLdr64RLdr64R
+	opAddIAddI
+	opEorLslEorLsr
+	opAddLslUbfx
 )

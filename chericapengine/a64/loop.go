@@ -34,6 +34,8 @@ const (
 // at is the n bytes of memory at offset a, which the caller has checked.
 func at(p unsafe.Pointer, a uint64) unsafe.Pointer { return unsafe.Add(p, a) }
 
+func get8(p unsafe.Pointer, a uint64) uint64 { return uint64(*(*byte)(at(p, a))) }
+
 func get16(p unsafe.Pointer, a uint64) uint64 {
 	return uint64(binary.LittleEndian.Uint16((*[2]byte)(at(p, a))[:]))
 }
@@ -45,6 +47,8 @@ func get32(p unsafe.Pointer, a uint64) uint64 {
 func get64(p unsafe.Pointer, a uint64) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(at(p, a))[:])
 }
+
+func put8(p unsafe.Pointer, a, v uint64) { *(*byte)(at(p, a)) = byte(v) }
 
 func put16(p unsafe.Pointer, a, v uint64) {
 	binary.LittleEndian.PutUint16((*[2]byte)(at(p, a))[:], uint16(v))
@@ -370,341 +374,400 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 
 		case opLdr8:
 			a := x[in.rn] + in.imm
-			if a < m.reads[0] {
-				x[in.rd] = uint64(*(*byte)(at(mem, a)))
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[0] {
+				goto load
 			}
+			x[in.rd] = get8(mem, a)
 			continue
 		case opLdr16:
 			a := x[in.rn] + in.imm
-			if a < m.reads[1] {
-				x[in.rd] = get16(mem, a)
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[1] {
+				goto load
 			}
+			x[in.rd] = get16(mem, a)
 			continue
 		case opLdr32:
 			a := x[in.rn] + in.imm
-			if a < m.reads[2] {
-				x[in.rd] = get32(mem, a)
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[2] {
+				goto load
 			}
+			x[in.rd] = get32(mem, a)
 			continue
 		case opLdr64:
 			a := x[in.rn] + in.imm
-			if a < m.reads[3] {
-				x[in.rd] = get64(mem, a)
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[3] {
+				goto load
 			}
+			x[in.rd] = get64(mem, a)
 			continue
 		case opLdrsw:
 			a := x[in.rn] + in.imm
-			if a < m.reads[2] {
-				x[in.rd] = uint64(int64(int32(get32(mem, a))))
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[2] {
+				goto load
 			}
+			x[in.rd] = uint64(int64(int32(get32(mem, a))))
 			continue
 		case opLdr8R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a < m.reads[0] {
-				x[in.rd] = uint64(*(*byte)(at(mem, a)))
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[0] {
+				goto load
 			}
+			x[in.rd] = get8(mem, a)
 			continue
 		case opLdr16R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a < m.reads[1] {
-				x[in.rd] = get16(mem, a)
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[1] {
+				goto load
 			}
+			x[in.rd] = get16(mem, a)
 			continue
 		case opLdr32R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a < m.reads[2] {
-				x[in.rd] = get32(mem, a)
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[2] {
+				goto load
 			}
+			x[in.rd] = get32(mem, a)
 			continue
 		case opLdr64R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a < m.reads[3] {
-				x[in.rd] = get64(mem, a)
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[3] {
+				goto load
 			}
+			x[in.rd] = get64(mem, a)
 			continue
 		case opLdrswR:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a < m.reads[2] {
-				x[in.rd] = uint64(int64(int32(get32(mem, a))))
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[2] {
+				goto load
 			}
+			x[in.rd] = uint64(int64(int32(get32(mem, a))))
+			continue
+		case opLdr8U:
+			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
+			if a >= m.reads[0] {
+				goto load
+			}
+			x[in.rd] = get8(mem, a)
+			continue
+		case opLdr32U:
+			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
+			if a >= m.reads[2] {
+				goto load
+			}
+			x[in.rd] = get32(mem, a)
+			continue
+		case opLdr64U:
+			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			continue
+		case opLdr8S:
+			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
+			if a >= m.reads[0] {
+				goto load
+			}
+			x[in.rd] = get8(mem, a)
+			continue
+		case opLdr32S:
+			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
+			if a >= m.reads[2] {
+				goto load
+			}
+			x[in.rd] = get32(mem, a)
+			continue
+		case opLdr64S:
+			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			continue
+		case opStr8U:
+			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
+			if a-m.heap.from >= m.heap.spans[0] {
+				goto store
+			}
+			put8(mem, a, x[in.rd])
+			continue
+		case opStr32U:
+			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
+			if a-m.heap.from >= m.heap.spans[2] {
+				goto store
+			}
+			put32(mem, a, x[in.rd])
+			continue
+		case opStr64U:
+			a := x[in.rn] + x[in.rm]&lowWord<<(in.sh&63)
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
+			}
+			put64(mem, a, x[in.rd])
+			continue
+		case opStr8S:
+			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
+			if a-m.heap.from >= m.heap.spans[0] {
+				goto store
+			}
+			put8(mem, a, x[in.rd])
+			continue
+		case opStr32S:
+			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
+			if a-m.heap.from >= m.heap.spans[2] {
+				goto store
+			}
+			put32(mem, a, x[in.rd])
+			continue
+		case opStr64S:
+			a := x[in.rn] + uint64(int64(int32(x[in.rm])))<<(in.sh&63)
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
+			}
+			put64(mem, a, x[in.rd])
 			continue
 		case opLdr8P:
 			a := x[in.rn]
-			if a < m.reads[0] {
-				x[in.rd] = uint64(*(*byte)(at(mem, a)))
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[0] {
+				goto load
 			}
+			x[in.rd] = get8(mem, a)
 			x[in.rn] = a + in.imm
 			continue
 		case opLdr32P:
 			a := x[in.rn]
-			if a < m.reads[2] {
-				x[in.rd] = get32(mem, a)
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[2] {
+				goto load
 			}
+			x[in.rd] = get32(mem, a)
 			x[in.rn] = a + in.imm
 			continue
 		case opLdr64P:
 			a := x[in.rn]
-			if a < m.reads[3] {
-				x[in.rd] = get64(mem, a)
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[3] {
+				goto load
 			}
+			x[in.rd] = get64(mem, a)
 			x[in.rn] = a + in.imm
 			continue
 		case opStr8:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom < m.writes[0] {
-				*(*byte)(at(mem, a)) = byte(x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[0] {
+				goto store
 			}
+			put8(mem, a, x[in.rd])
 			continue
 		case opStr16:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom < m.writes[1] {
-				put16(mem, a, x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[1] {
+				goto store
 			}
+			put16(mem, a, x[in.rd])
 			continue
 		case opStr32:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom < m.writes[2] {
-				put32(mem, a, x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[2] {
+				goto store
 			}
+			put32(mem, a, x[in.rd])
 			continue
 		case opStr64:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom < m.writes[3] {
-				put64(mem, a, x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
 			}
+			put64(mem, a, x[in.rd])
+			continue
+		case opStr32SP:
+			a := x[in.rn] + in.imm
+			if a-m.stack.from >= m.stack.spans[2] {
+				goto store
+			}
+			put32(mem, a, x[in.rd])
+			continue
+		case opStr64SP:
+			a := x[in.rn] + in.imm
+			if a-m.stack.from >= m.stack.spans[3] {
+				goto store
+			}
+			put64(mem, a, x[in.rd])
 			continue
 		case opStr8R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom < m.writes[0] {
-				*(*byte)(at(mem, a)) = byte(x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[0] {
+				goto store
 			}
+			put8(mem, a, x[in.rd])
 			continue
 		case opStr16R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom < m.writes[1] {
-				put16(mem, a, x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[1] {
+				goto store
 			}
+			put16(mem, a, x[in.rd])
 			continue
 		case opStr32R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom < m.writes[2] {
-				put32(mem, a, x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[2] {
+				goto store
 			}
+			put32(mem, a, x[in.rd])
 			continue
 		case opStr64R:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom < m.writes[3] {
-				put64(mem, a, x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
 			}
+			put64(mem, a, x[in.rd])
 			continue
 		case opStr8P:
 			a := x[in.rn]
-			if a-m.writeFrom < m.writes[0] {
-				*(*byte)(at(mem, a)) = byte(x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[0] {
+				goto store
 			}
+			put8(mem, a, x[in.rd])
 			x[in.rn] = a + in.imm
 			continue
 		case opStr32P:
 			a := x[in.rn]
-			if a-m.writeFrom < m.writes[2] {
-				put32(mem, a, x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[2] {
+				goto store
 			}
+			put32(mem, a, x[in.rd])
 			x[in.rn] = a + in.imm
 			continue
 		case opStr64P:
 			a := x[in.rn]
-			if a-m.writeFrom < m.writes[3] {
-				put64(mem, a, x[in.rd])
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
 			}
+			put64(mem, a, x[in.rd])
 			x[in.rn] = a + in.imm
 			continue
 		case opLdp64:
 			a := x[in.rn] + in.imm
-			if a < m.reads[4] {
-				x[in.rd], x[in.rm] = get64(mem, a), get64(mem, a+8)
-			} else if !m.pairSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[4] {
+				goto pair
 			}
+			x[in.rd], x[in.rm] = get64(mem, a), get64(mem, a+8)
 			continue
 		case opStp64:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom < m.writes[4] {
-				put64(mem, a, x[in.rd])
-				put64(mem, a+8, x[in.rm])
-			} else if !m.pairSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[4] {
+				goto pair
 			}
+			put64(mem, a, x[in.rd])
+			put64(mem, a+8, x[in.rm])
+			continue
+		case opStp64SP:
+			a := x[in.rn] + in.imm
+			if a-m.stack.from >= m.stack.spans[4] {
+				goto pair
+			}
+			put64(mem, a, x[in.rd])
+			put64(mem, a+8, x[in.rm])
 			continue
 		case opLdp64PSP:
 			a := x[in.rn]
-			if a < m.reads[4] {
-				x[in.rd], x[in.rm] = get64(mem, a), get64(mem, a+8)
-			} else if !m.pairSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[4] {
+				goto pair
 			}
+			x[in.rd], x[in.rm] = get64(mem, a), get64(mem, a+8)
 			x[regSP] = a + in.imm
 			m.syncStack()
 			continue
 		case opStp64WSP:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom < m.writes[4] {
-				put64(mem, a, x[in.rd])
-				put64(mem, a+8, x[in.rm])
-			} else if !m.pairSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.stack.from >= m.stack.spans[4] {
+				goto pair
 			}
+			put64(mem, a, x[in.rd])
+			put64(mem, a+8, x[in.rm])
 			x[regSP] = a
 			m.syncStack()
 			continue
 		case opLoad:
-			if !m.load(in) {
-				return pc - 1, credit - pc + 1, stopFault
-			}
-			continue
+			goto load
 		case opStore:
-			if !m.store(in) {
-				return pc - 1, credit - pc + 1, stopFault
-			}
-			continue
+			goto store
 		case opPair:
-			if !m.pair(in) {
-				return pc - 1, credit - pc + 1, stopFault
-			}
-			continue
+			goto pair
 		case opLdrD:
 			a := x[in.rn] + in.imm
-			if a < m.reads[3] {
-				m.v[in.rd&31] = vector{get64(mem, a), 0}
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[3] {
+				goto load
 			}
+			m.v[in.rd&31] = vector{get64(mem, a), 0}
 			continue
 		case opLdrQ:
 			a := x[in.rn] + in.imm
-			if a < m.reads[4] {
-				m.v[in.rd&31] = vector{get64(mem, a), get64(mem, a+8)}
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[4] {
+				goto load
 			}
+			m.v[in.rd&31] = vector{get64(mem, a), get64(mem, a+8)}
 			continue
 		case opLdrDR:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a < m.reads[3] {
-				m.v[in.rd&31] = vector{get64(mem, a), 0}
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[3] {
+				goto load
 			}
+			m.v[in.rd&31] = vector{get64(mem, a), 0}
 			continue
 		case opLdrQR:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a < m.reads[4] {
-				m.v[in.rd&31] = vector{get64(mem, a), get64(mem, a+8)}
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[4] {
+				goto load
 			}
+			m.v[in.rd&31] = vector{get64(mem, a), get64(mem, a+8)}
 			continue
 		case opLdrQP:
 			a := x[in.rn]
-			if a < m.reads[4] {
-				m.v[in.rd&31] = vector{get64(mem, a), get64(mem, a+8)}
-			} else if !m.loadSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a >= m.reads[4] {
+				goto load
 			}
+			m.v[in.rd&31] = vector{get64(mem, a), get64(mem, a+8)}
 			x[in.rn] = a + in.imm
 			continue
 		case opStrD:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom < m.writes[3] {
-				put64(mem, a, m.v[in.rd&31].lo)
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
 			}
+			put64(mem, a, m.v[in.rd&31].lo)
 			continue
 		case opStrQ:
 			a := x[in.rn] + in.imm
-			if a-m.writeFrom < m.writes[4] {
-				v := &m.v[in.rd&31]
-				put64(mem, a, v.lo)
-				put64(mem, a+8, v.hi)
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[4] {
+				goto store
 			}
+			v := &m.v[in.rd&31]
+			put64(mem, a, v.lo)
+			put64(mem, a+8, v.hi)
 			continue
 		case opStrDR:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom < m.writes[3] {
-				put64(mem, a, m.v[in.rd&31].lo)
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
 			}
+			put64(mem, a, m.v[in.rd&31].lo)
 			continue
 		case opStrQR:
 			a := x[in.rn] + x[in.rm]<<(in.sh&63)
-			if a-m.writeFrom < m.writes[4] {
-				v := &m.v[in.rd&31]
-				put64(mem, a, v.lo)
-				put64(mem, a+8, v.hi)
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[4] {
+				goto store
 			}
+			v := &m.v[in.rd&31]
+			put64(mem, a, v.lo)
+			put64(mem, a+8, v.hi)
 			continue
 		case opStrQP:
 			a := x[in.rn]
-			if a-m.writeFrom < m.writes[4] {
-				v := &m.v[in.rd&31]
-				put64(mem, a, v.lo)
-				put64(mem, a+8, v.hi)
-			} else if !m.storeSlow(in, a) {
-				return pc - 1, credit - pc + 1, stopFault
+			if a-m.heap.from >= m.heap.spans[4] {
+				goto store
 			}
+			v := &m.v[in.rd&31]
+			put64(mem, a, v.lo)
+			put64(mem, a+8, v.hi)
 			x[in.rn] = a + in.imm
 			continue
 
@@ -917,6 +980,75 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 				continue
 			}
 			in = &code[pc-1]
+		case opLdr64Add:
+			a := x[in.rn] + in.imm
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.rn] + x[in.rm]
+			continue
+		case opLdr64AddI:
+			a := x[in.rn] + in.imm
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.rn] + in.imm
+			continue
+		case opLdr64PMadd:
+			a := x[in.rn]
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			x[in.rn] = a + in.imm
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.ra] + x[in.rn]*x[in.rm]
+			continue
+		case opAddIMadd:
+			x[in.rd] = x[in.rn] + in.imm
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.ra] + x[in.rn]*x[in.rm]
+			continue
+		case opLdr64RLdr64R:
+			a := x[in.rn] + x[in.rm]<<(in.sh&63)
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			in = &code[pc]
+			pc++
+			a = x[in.rn] + x[in.rm]<<(in.sh&63)
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			continue
+		case opAddIAddI:
+			x[in.rd] = x[in.rn] + in.imm
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.rn] + in.imm
+			continue
+		case opEorLslEorLsr:
+			x[in.rd] = x[in.rn] ^ x[in.rm]<<(in.sh&63)
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.rn] ^ x[in.rm]>>(in.sh&63)
+			continue
+		case opAddLslUbfx:
+			x[in.rd] = x[in.rn] + x[in.rm]<<(in.sh&63)
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.rn] >> (in.sh & 63) & in.imm
+			continue
 
 		default:
 			m.refuse(FaultUndefined, pc-1)
@@ -929,6 +1061,23 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			return pc, left, stopBranch
 		}
 		credit = left + pc
+		continue
+
+		// Accesses that are not among the quick ones, or not where those may go.
+	load:
+		if !m.load(in) {
+			return pc - 1, credit - pc + 1, stopFault
+		}
+		continue
+	store:
+		if !m.store(in) {
+			return pc - 1, credit - pc + 1, stopFault
+		}
+		continue
+	pair:
+		if !m.pair(in) {
+			return pc - 1, credit - pc + 1, stopFault
+		}
 	}
 }
 

@@ -44,9 +44,8 @@ type Machine struct {
 	fp              fpu
 	memory          []byte
 	reads           [5]uint64 // how many offsets, from 0 on, a load of 1, 2, 4, 8 or 16 bytes may begin at
-	writeFrom       uint64    // the same for stores, from here on
-	writes          [5]uint64
-	fetchFrom       uint64 // the largest segment of code, that is all within PCC
+	heap, stack     window    // where stores may go
+	fetchFrom       uint64    // the largest segment of code, that is all within PCC
 	fetchSize       uint64
 	fetchSlot       int
 	slot            int // the next instruction; in a handler, the present one
@@ -94,10 +93,26 @@ func (m *Machine) Reset(code *Code, memory []byte, base uint64, pcc, ddc capabil
 		cctlr: dataBaseOffset | codeBaseOffset, fp: fpu{cr: fpcrDN}, tags: tags,
 	}
 	m.setPCC(pcc)
+	m.locate()
+	m.remap()
+}
+
+// locate finds the slot of the address that PCC has.
+func (m *Machine) locate() {
 	m.slot = -1
-	if s, ok := m.code.slot(m.pcOffset(pcc.Address())); ok {
+	if s, ok := m.code.slot(m.pcOffset(m.pcc.Address())); ok {
 		m.slot = s
 	}
+}
+
+// SetCode puts other code where PCC now points, and leaves everything else as it is: what
+// the code that was left goes on as, when it is not part of the same program. The new
+// code's addresses count from the base of PCC.
+func (m *Machine) SetCode(code *Code) {
+	pcc := m.PCC()
+	m.whole, m.codeBase = code, pcc.Bounds().Base
+	m.setPCC(pcc)
+	m.locate()
 	m.remap()
 }
 
@@ -144,6 +159,7 @@ func (m *Machine) SetSP(v uint64) {
 	m.x[regSP] = v
 	m.clearUpper(regSP)
 	m.syncStack()
+	m.remap()
 }
 
 // V gives the halves of vector register n of V0 to V31.

@@ -11,9 +11,10 @@ import (
 
 // remap works out, from the data capability, what the loop may load and store without
 // looking further. Everything else goes through reach, which knows all the rules. Stores
-// have one window, the largest that holds neither code nor a capability.
+// have two windows that hold neither code nor a capability: the largest, and the one
+// where the stack is.
 func (m *Machine) remap() {
-	m.reads, m.writes, m.writeFrom = [5]uint64{}, [5]uint64{}, 0
+	m.reads, m.heap, m.stack = [5]uint64{}, window{}, window{}
 	b := m.ddc.Bounds()
 	bias := uint64(0) // what is added to an offset
 	if m.cctlr&dataBaseOffset != 0 {
@@ -29,19 +30,27 @@ func (m *Machine) remap() {
 	if m.ddc.Perms()&capability.Store == 0 {
 		return
 	}
-	from := uint64(0)
 	best := uint64(0)
-	consider := func(lo, hi uint64) {
-		if hi > lo && hi-lo > best {
-			best, m.writeFrom = hi-lo, lo
-		}
-	}
-	for from < span {
+	for from := uint64(0); from < span; {
 		lo, hi := m.obstacle(from, span)
-		consider(from, lo)
+		if lo > from {
+			w := window{from, starts(lo - from)}
+			if lo-from > best {
+				best, m.heap = lo-from, w
+			}
+			if sp := m.x[regSP]; sp > from && sp <= lo {
+				m.stack = w
+			}
+		}
 		from = hi
 	}
-	m.writes = starts(best)
+}
+
+// A window is where stores need no further look: so many offsets, from one on, may
+// stores of 1, 2, 4, 8 or 16 bytes begin at.
+type window struct {
+	from  uint64
+	spans [5]uint64
 }
 
 // obstacle finds the first range of offsets, from an offset on, that has code or
@@ -248,9 +257,11 @@ func (m *Machine) write(offset uint64, size uint8, lo, hi uint64) {
 // loadSlow does an opLoad whose address is a.
 func (m *Machine) loadSlow(in *inst, a uint64) bool {
 	size := in.k & sizeMask
-	offset, ok := m.reach(in.rn, a, 1<<size, false)
+	offset, ok := a, a < m.reads[size%5]
 	if !ok {
-		return false
+		if offset, ok = m.reach(in.rn, a, 1<<size, false); !ok {
+			return false
+		}
 	}
 	lo, hi := m.read(offset, size)
 	if in.k&vectorKind != 0 {
@@ -277,9 +288,11 @@ func widen(v uint64, k uint8) uint64 {
 // storeSlow does an opStore whose address is a.
 func (m *Machine) storeSlow(in *inst, a uint64) bool {
 	size := in.k & sizeMask
-	offset, ok := m.reach(in.rn, a, 1<<size, true)
+	offset, ok := a, a-m.stack.from < m.stack.spans[size%5]
 	if !ok {
-		return false
+		if offset, ok = m.reach(in.rn, a, 1<<size, true); !ok {
+			return false
+		}
 	}
 	if in.k&vectorKind != 0 {
 		v := m.v[in.rd&31]
@@ -295,9 +308,11 @@ func (m *Machine) pairSlow(in *inst, a uint64) bool {
 	size := in.k & sizeMask
 	n := uint64(1) << size
 	load := in.k&loadKind != 0
-	offset, ok := m.reach(in.rn, a, 2*n, !load)
+	offset, ok := a, load && a < m.reads[(size+1)%5] && size < 4 || !load && size < 4 && a-m.stack.from < m.stack.spans[(size+1)%5]
 	if !ok {
-		return false
+		if offset, ok = m.reach(in.rn, a, 2*n, !load); !ok {
+			return false
+		}
 	}
 	switch {
 	case load:

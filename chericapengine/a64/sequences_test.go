@@ -118,6 +118,7 @@ func begin(seed uint64) (s state) {
 	s.x[31] = windowAt + 256
 	s.nzcv = r.Uint64N(16) << 28
 	s.fpcr = [...]uint64{0, 0, 0, 1 << 25, 1 << 25, 1 << 24, 1 << 26, 1 << 19}[r.IntN(8)] | [...]uint64{0, 0, 0, 1, 2, 3}[r.IntN(6)]<<22
+	s.fpsr = [...]uint64{0, 0, 1 << 4, 0x9f}[r.IntN(4)]
 	for i := range s.v {
 		s.v[i] = value(r)
 	}

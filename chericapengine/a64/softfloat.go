@@ -249,12 +249,22 @@ func (p *fpu) roundMode(f *format, negative bool, exp int, sig uint64, mode uint
 
 // add is a + b.
 func (p *fpu) add(f *format, a, b uint64) uint64 {
+	if v, ok := p.quickAdd(f, a, b); ok {
+		return v
+	}
+	return p.sum(f, a, b)
+}
+
+func (p *fpu) sum(f *format, a, b uint64) uint64 {
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	return p.addNumbers(f, x, y)
 }
 
 // sub is a - b.
 func (p *fpu) sub(f *format, a, b uint64) uint64 {
+	if v, ok := p.quickAdd(f, a, b^1<<f.sign()); ok {
+		return v
+	}
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	if !y.isNaN() {
 		y.negative = !y.negative
@@ -301,7 +311,12 @@ func (p *fpu) addNumbers(f *format, x, y number) uint64 {
 }
 
 // mul is a * b.
-func (p *fpu) mul(f *format, a, b uint64) uint64 { return p.multiply(f, a, b, false) }
+func (p *fpu) mul(f *format, a, b uint64) uint64 {
+	if v, ok := p.quickMul(f, a, b); ok {
+		return v
+	}
+	return p.multiply(f, a, b, false)
+}
 
 // mulx is a * b, where infinity times zero is 2.
 func (p *fpu) mulx(f *format, a, b uint64) uint64 { return p.multiply(f, a, b, true) }
@@ -340,6 +355,13 @@ func product(x, y number) (hi, lo uint64, exp int) {
 
 // div is a / b.
 func (p *fpu) div(f *format, a, b uint64) uint64 {
+	if v, ok := p.quickDiv(f, a, b); ok {
+		return v
+	}
+	return p.divide(f, a, b)
+}
+
+func (p *fpu) divide(f *format, a, b uint64) uint64 {
 	x, y := p.unpack(f, a), p.unpack(f, b)
 	if v, ok := p.nans(f, x, y); ok {
 		return v
@@ -368,6 +390,13 @@ func (p *fpu) div(f *format, a, b uint64) uint64 {
 
 // sqrt is the square root of a.
 func (p *fpu) sqrt(f *format, a uint64) uint64 {
+	if v, ok := p.quickSqrt(f, a); ok {
+		return v
+	}
+	return p.squareRoot(f, a)
+}
+
+func (p *fpu) squareRoot(f *format, a uint64) uint64 {
 	x := p.unpack(f, a)
 	if v, ok := p.nans(f, x); ok {
 		return v
@@ -398,6 +427,13 @@ func (p *fpu) sqrt(f *format, a uint64) uint64 {
 
 // muladd is a + b*c, rounded once.
 func (p *fpu) muladd(f *format, a, b, c uint64) uint64 {
+	if v, ok := p.quickMuladd(f, a, b, c); ok {
+		return v
+	}
+	return p.fuse(f, a, b, c)
+}
+
+func (p *fpu) fuse(f *format, a, b, c uint64) uint64 {
 	z, x, y := p.unpack(f, a), p.unpack(f, b), p.unpack(f, c)
 	indefinite := x.class == isInfinite && y.class == isZero || x.class == isZero && y.class == isInfinite
 	if z.class == isQuiet && indefinite {
@@ -484,75 +520,4 @@ func (p *fpu) addProduct(f *format, negative bool, exp int, product wide, z numb
 		s = wide{s.hi<<zeros | s.lo>>(64-zeros), s.lo << zeros}
 	}
 	return p.round(f, negative, exp+1-zeros, s.hi|b2u(s.lo != 0))
-}
-
-// Results of a comparison, as flags.
-const (
-	flagsLess      = flagN
-	flagsEqual     = flagZ | flagC
-	flagsGreater   = flagC
-	flagsUnordered = flagC | flagV
-)
-
-// compare compares; signaling says that any NaN is invalid.
-func (p *fpu) compare(f *format, a, b uint64, signaling bool) uint64 {
-	x, y := p.unpack(f, a), p.unpack(f, b)
-	if x.isNaN() || y.isNaN() {
-		if signaling || x.class == isSignaling || y.class == isSignaling {
-			p.raise(invalid)
-		}
-		return flagsUnordered
-	}
-	switch o := order(f, x, y); {
-	case o < 0:
-		return flagsLess
-	case o > 0:
-		return flagsGreater
-	default:
-		return flagsEqual
-	}
-}
-
-// order compares two that are no NaNs.
-func order(f *format, x, y number) int {
-	key := func(n number) int64 {
-		v := int64(n.bits &^ (1 << f.sign()))
-		if n.negative {
-			return -v
-		}
-		return v
-	}
-	switch a, b := key(x), key(y); {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
-}
-
-// extreme is the greater of two if sign is 1, the lesser if it is -1. Number says that
-// a quiet NaN gives way to a number.
-func (p *fpu) extreme(f *format, a, b uint64, sign int, num bool) uint64 {
-	x, y := p.unpack(f, a), p.unpack(f, b)
-	if num && x.class == isQuiet && !y.isNaN() {
-		return y.bits
-	}
-	if num && y.class == isQuiet && !x.isNaN() {
-		return x.bits
-	}
-	if v, ok := p.nans(f, x, y); ok {
-		return v
-	}
-	if x.class == isZero && y.class == isZero {
-		if sign > 0 {
-			return f.zero(x.negative && y.negative)
-		}
-		return f.zero(x.negative || y.negative)
-	}
-	if order(f, x, y)*sign > 0 {
-		return x.bits
-	}
-	return y.bits
 }
