@@ -1,6 +1,7 @@
 package chericapengine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,8 +74,7 @@ func (e *Engine) Inspect(code []byte) (engine.Inspection, error) {
 	}, nil
 }
 
-// Prepare reads a function and decodes its instructions. Code must stay as it is
-// until the program is closed.
+// Prepare reads a function and decodes its instructions.
 func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature, _ engine.Limits) (engine.Program, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -87,7 +87,12 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 	if err != nil {
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "build it with a compiler for aarch64", Err: err}
 	}
-	p := &Program{engine: e, image: image, code: prepared, sig: sig, size: prepared.size() + int64(len(code))}
+	p := &Program{engine: e, image: image, code: prepared, sig: sig, size: prepared.size() + programOverhead}
+	for i := range image.Segments {
+		s := &image.Segments[i]
+		s.Data = bytes.Clone(s.Data) // code is the caller's
+		p.size += int64(len(s.Data))
+	}
 	for _, o := range sig.Outputs {
 		p.outputs = append(p.outputs, o.Name)
 	}
@@ -99,6 +104,9 @@ func (e *Engine) Stats() domain.Stats { return e.pool.Stats() }
 
 // Close gives the memory domain back.
 func (e *Engine) Close() error { return e.pool.Close() }
+
+// programOverhead is about what a program holds besides its code and data, in bytes.
+const programOverhead = 4 << 10
 
 // errClosed is returned by Run after Close.
 var errClosed = errors.New("the program is closed")

@@ -177,3 +177,25 @@ func TestStderr(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// What a program was made of is the caller's again, and runs leave nothing in it.
+func TestCodeIsCopied(t *testing.T) {
+	code := function(t, "echo")
+	p, err := newEngine(t, Config{}).Prepare(t.Context(), code, enginetest.Signature(), enginetest.Limits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	clear(code)
+	in := []data.Set{{Name: "in", Items: []*data.Item{data.NewItem("a", 1, []byte("hello"))}}}
+	for range 2 {
+		r, err := p.Run(t.Context(), in, enginetest.Limits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !data.Equal(r.Outputs, []data.Set{{Name: "out", Items: in[0].Items}}) {
+			t.Errorf("outputs %v", r.Outputs)
+		}
+		r.Release()
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"pappus/data"
 	"pappus/dispatcher/memo"
 	"pappus/engine"
+	"pappus/iofuncs"
 	"pappus/registry"
 )
 
@@ -46,6 +47,15 @@ type Invocation struct {
 	// Trace keeps a record of a composition's run, which Answer.RunID names.
 	Trace bool
 
+	// Recorded, if it is not nil, is given the record of a composition's run when it
+	// ends, whether that is kept or not; nobody writes to it any more. Nothing is
+	// recorded of a run that the invocation did not begin. Where several wait for one
+	// run it may be called after Invoke has returned.
+	Recorded func(*Record)
+
+	// TraceID is the trace that I/O functions are told of; zero: none.
+	TraceID iofuncs.TraceID
+
 	// Pure has the invocation end with ErrNotPure if it would apply I/O functions.
 	Pure bool
 
@@ -63,6 +73,9 @@ type Invocation struct {
 	depth   int           // compositions around it, where a call by name made it
 	tree    *callTree     // of the run that made it, or nil
 }
+
+// recorded reports whether a record of its run is wanted.
+func (inv *Invocation) recorded() bool { return inv.Trace || inv.Recorded != nil }
 
 // Answer is what an invocation left.
 type Answer struct {

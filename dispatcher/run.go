@@ -14,6 +14,7 @@ import (
 	"pappus/data"
 	"pappus/dispatcher/shard"
 	"pappus/engine"
+	"pappus/iofuncs"
 	"pappus/registry"
 )
 
@@ -66,6 +67,7 @@ type run struct {
 	small     int64                  // bytes that all others are charged
 	unread    []*Answer              // that nobody reads any more, to be released
 	record    *recorder              // nil if nobody wants to see what happened
+	trace     iofuncs.TraceID        // zero: none
 	spare     []*Answer              // room for the next of them
 	params    []shard.Param          // room for describing an application
 	calling   calling                // I/O functions
@@ -108,7 +110,7 @@ func (d *Dispatcher) newRun(ctx context.Context, tenant string, parallelism int,
 		share: s, began: time.Now(), caller: ctx,
 	}
 	r.wake.L = &r.mu
-	r.calling.tree, r.calling.ticket.tenant, r.calling.ticket.granted = new(callTree), tenant, r.slotted
+	r.calling.tree, r.calling.ticket.tenant, r.calling.ticket.granted = newCallTree(), tenant, r.slotted
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.serial = d.permits.enter(s, r.cancel)
 	return r

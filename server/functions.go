@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -167,11 +169,16 @@ func (s *Server) resolve(x *exchange) (*registry.Version, error) {
 // resolveKind finds the version of that kind that the path names, on routes
 // without parameters.
 func (s *Server) resolveKind(x *exchange, kind registry.Kind) (*registry.Version, error) {
-	ref, err := x.ref()
-	if err != nil {
+	if err := noQuery(x.r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	if err := noQuery(x.r.URL.RawQuery); err != nil {
+	return s.resolveName(x, kind)
+}
+
+// resolveName finds the version of that kind that the path names.
+func (s *Server) resolveName(x *exchange, kind registry.Kind) (*registry.Version, error) {
+	ref, err := x.ref()
+	if err != nil {
 		return nil, err
 	}
 	v, err := s.dispatcher.Resolve(x.r.Context(), tenant, ref)
@@ -290,11 +297,22 @@ func (s *Server) listVersions(x *exchange, kind registry.Kind) error {
 
 // getCode answers with the bytes of a version's code, as they were sent.
 func (s *Server) getCode(x *exchange) error {
-	v, err := s.resolve(x)
+	name, err := parseEngine(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	v, err := s.resolveName(x, registry.KindFunction)
 	if err != nil {
 		return err
 	}
 	shown := describe(v, nil)
+	if name != "" {
+		ref, ok := v.Code[name]
+		if !ok {
+			return badParameter(engineParameter, quote(name)+" is no engine that this version has code for; it has "+strings.Join(slices.Sorted(maps.Keys(v.Code)), ", "))
+		}
+		shown.CodeDigest, shown.Size = ref.Digest, ref.Size
+	}
 	// A client that reads slowly holds it in memory.
 	if x.memory, err = s.memory.Reserve(x.r.Context(), shown.Size); err != nil {
 		return err

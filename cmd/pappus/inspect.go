@@ -87,7 +87,7 @@ type inspection struct {
 // isFile reports whether an argument means a file: no reference has a slash or
 // begins with a dot, and ".wasm" is no end of one that anybody would choose.
 func isFile(arg string) bool {
-	return arg == "-" || strings.HasPrefix(arg, ".") || strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".wasm") || strings.HasSuffix(arg, ".wat")
+	return arg == "-" || strings.HasPrefix(arg, ".") || strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".wasm") || strings.HasSuffix(arg, ".elf") || strings.HasSuffix(arg, ".wat")
 }
 
 func (c *commandLine) inspectFile(ctx context.Context, path string, show inspection) error {
@@ -271,24 +271,33 @@ func compositionRows(c *client.Composition, versions string) []row {
 	return rows
 }
 
+// fetchCode fetches a function's code for an engine, and holds it to its digest.
+func fetchCode(ctx context.Context, cl *client.Client, f *client.Function, name string) (code []byte, err error) {
+	ref := f.Code[name]
+	body, err := cl.CodeFor(ctx, f.Name+"@"+strconv.FormatInt(f.Version, 10), name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	if code, err = io.ReadAll(io.LimitReader(body, ref.Size+1)); err != nil {
+		return nil, err
+	}
+	if digest := data.Sum(code).String(); digest != ref.Digest {
+		return nil, fail(exitInternal, fmt.Errorf("the code of %s that came has the digest %s, and not %s", f.Name, digest, ref.Digest),
+			"something between here and the server changes it; see the record alone with --no-code")
+	}
+	return code, nil
+}
+
 // reportOnFunction fetches a function's code and looks at it under the
 // signature and limits that the function was registered with.
 func reportOnFunction(ctx context.Context, cl *client.Client, f *client.Function, show inspection) (r *wasmengine.Report, err error) {
 	if f.Size > codeLimit {
 		return nil, fail(exitFile, fmt.Errorf("the code of %s has %d bytes, more than %s", f.Name, f.Size, engine.Bytes(codeLimit)), "see its record alone with --no-code")
 	}
-	body, err := cl.Code(ctx, f.Name+"@"+strconv.FormatInt(f.Version, 10))
+	code, err := fetchCode(ctx, cl, f, f.Engine)
 	if err != nil {
 		return nil, err
-	}
-	defer func() { err = errors.Join(err, body.Close()) }()
-	code, err := io.ReadAll(io.LimitReader(body, f.Size+1))
-	if err != nil {
-		return nil, err
-	}
-	if digest := data.Sum(code).String(); digest != f.CodeDigest {
-		return nil, fail(exitInternal, fmt.Errorf("the code of %s that came has the digest %s, and not %s", f.Name, digest, f.CodeDigest),
-			"something between here and the server changes it; see the record alone with --no-code")
 	}
 	opts := wasmengine.ReportOptions{NoRun: show.noRun, Signature: &engine.Signature{Open: f.Open}}
 	for _, p := range f.Inputs {

@@ -26,7 +26,7 @@ const casesFolder = "cases"
 func (c *commandLine) verifyCommand() *cobra.Command {
 	var folder string
 	cmd := &cobra.Command{
-		Use:   "verify FILE [OTHER]",
+		Use:   "verify FILE|NAME [OTHER]",
 		Short: "Run a function's cases on several engines and compare what they give",
 		Long: `Runs every case of the function in FILE twice: as compiled code, as a server
 does, and in an interpreter. Outputs and faults must be what the case says, and
@@ -38,17 +38,21 @@ WebAssembly and one native (ELF). Outputs must be equal on both; fuel is each
 engine's own, and so is how a case fails at a limit. A native FILE alone is run
 on its engine only.
 
+NAME is a function on the server, like name@3: all the code that the version has
+is fetched and run here, on the cases that --cases names.
+
 A case is a folder cases/NAME beside FILE, with inputs in/SET/ITEM, outputs
 out/SET/ITEM, and case.json if it must fail or has keys or limits of its own.
 The interpreter is slow, and can't follow calls that nest 2,000 deep: such cases
 are "not comparable", and run compiled only.`,
 		Example: `  pappus verify samples/wordcount/wordcount.wasm
   pappus verify samples/wordcount/wordcount.wasm samples/wordcount/wordcount.elf
-  pappus verify new.wasm --cases tests --json`,
+  pappus verify new.wasm --cases tests --json
+  pappus verify wordcount --cases samples/wordcount/cases`,
 		Args:              takes(1, 2),
 		ValidArgsFunction: completeCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			code, first, err := readImplementations(args)
+			code, first, err := c.implementations(cmd.Context(), args, folder)
 			if err != nil {
 				return err
 			}
@@ -70,6 +74,40 @@ are "not comparable", and run compiled only.`,
 	c.bindForm(cmd.Flags(), plainForms)
 	c.bindQuiet(cmd.Flags(), "show only cases that fail, in every form, and no progress")
 	return cmd
+}
+
+// implementations reads files, or fetches the code of a function on the server.
+func (c *commandLine) implementations(ctx context.Context, args []string, folder string) (code map[string][]byte, first string, err error) {
+	if isFile(args[0]) || len(args) > 1 {
+		return readImplementations(args)
+	}
+	if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() {
+		return readImplementations(args)
+	}
+	if err := c.reference(args[0]); err != nil {
+		return nil, "", err
+	}
+	if folder == "" {
+		return nil, "", usage("name their folder with --cases", "the cases of a function on a server are not known")
+	}
+	cl, err := c.client()
+	if err != nil {
+		return nil, "", err
+	}
+	f, err := cl.GetFunction(ctx, args[0])
+	if err != nil {
+		return nil, "", err
+	}
+	code = make(map[string][]byte)
+	for name := range f.Code {
+		if size := f.Code[name].Size; size > codeLimit {
+			return nil, "", fail(exitFile, fmt.Errorf("the code of %s has %d bytes, more than %s", f.Name, size, engine.Bytes(codeLimit)), "verify its files")
+		}
+		if code[name], err = fetchCode(ctx, cl, f, name); err != nil {
+			return nil, "", err
+		}
+	}
+	return code, f.Engine, nil
 }
 
 // readImplementations reads one function's code for different engines, and tells

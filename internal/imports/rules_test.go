@@ -20,12 +20,14 @@ var rules = map[string]rule{
 	"cmd/pappus/internal/settings": {may: []string{"internal/suggest", "engine"}},
 
 	"server": {
-		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "engine", "data"},
-		tests: []string{"client", "internal/contract"},
+		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "spans", "engine", "data"},
+		tests: []string{"client", "internal/contract", "iofuncs", "spans/spanstest"},
 	},
-	"server/api":     {may: []string{"engine", "data"}},
-	"server/problem": {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
-	"server/viewer":  {},
+	"server/api":      {may: []string{"engine", "data"}},
+	"server/problem":  {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
+	"server/viewer":   {},
+	"spans":           {may: []string{"dispatcher", "iofuncs", "engine"}, tests: []string{"spans/spanstest"}},
+	"spans/spanstest": {},
 	"dispatcher": {
 		may:   []string{"dispatcher/composition", "dispatcher/shard", "dispatcher/memo", "registry", "iofuncs", "engine", "data"},
 		tests: []string{"dispatcher/shard/shardtest"},
@@ -42,8 +44,9 @@ var rules = map[string]rule{
 	"iofuncs/httpcache":          {},
 	"iofuncs/egress":             {tests: []string{"iofuncs/egress/egresstest"}},
 	"iofuncs/egress/egresstest":  {},
+	"iofuncs/blobio":             {may: []string{"iofuncs", "data"}},
 	"iofuncs/httpio": {
-		may:   []string{"iofuncs", "iofuncs/egress", "data"},
+		may:   []string{"iofuncs", "iofuncs/egress", "iofuncs/httpcache", "data"},
 		tests: []string{"iofuncs/egress/egresstest"},
 	},
 
@@ -98,7 +101,7 @@ var rules = map[string]rule{
 	"docs":                {},
 	"internal/contract":   {},
 	"internal/contexts":   {},
-	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
+	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/progress":   {},
 	"internal/suggest":    {},
@@ -178,8 +181,17 @@ var dependencies = map[string]dependency{
 		only: []string{"iofuncs/httpio"},
 		why:  "what may be tried again is known where the request is",
 	},
+	"gocloud.dev": {
+		only: []string{"iofuncs/blobio"},
+		why:  "buckets are reached by I/O functions only",
+	},
+	"github.com/aws": { // the SDK, and smithy below it
+		only: []string{"iofuncs/blobio"},
+		why:  "it knows credentials, which are for buckets only",
+	},
+	"github.com/johannesboyne/gofakes3": {tests: true, why: "it is a server of S3 in tests"},
 	"net/http": {
-		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
+		only:  []string{"cmd/...", "server/...", "client/...", "spans/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},
