@@ -15,13 +15,13 @@ func Shapes() map[op][]Shape {
 		pair  = 0x7c1f     // two registers that are moved
 		imm   = 0x00fc03ff // small immediates too
 	)
-	ldr, ldrP, ldrR := Shape{0xf9400000, 0x3c1f}, Shape{0xf8408400, 0x1f}, Shape{0xf8606800, three}
+	ldr, ldrP, ldrR := Shape{0xf9400000, 0x3c1f}, Shape{0xf8408400, 0x1f}, Shape{0xf87f6800, 0x1f}
 	add, addI, madd := Shape{0x8b000000, three}, Shape{0x91000000, 0xfc01ff}, Shape{0x9b000000, four}
 	addI32 := Shape{0x11000000, 0xfc01ff}
 	all := map[op][]Shape{
 		opAndsB:           {{0xea00001f, 0x1f03e0}, {0x54000040, 1}},
 		opAnds32B:         {{0x6a00001f, 0x1f03e0}, {0x54000040, 1}},
-		opAddISubsBne:     {addI, {0xf100001f, 0xfc01e0}, {0x54000041, 0}},
+		opAddISubsBne:     {addI, {0xf1000000, 0xfc01ff}, {0x54000041, 0}},
 		opLdr64Add:        {ldr, add},
 		opLdr64AddI:       {ldr, addI},
 		opLdr64PMadd:      {ldrP, madd},
@@ -34,10 +34,10 @@ func Shapes() map[op][]Shape {
 		opLdr64Ldr64:      {ldr, ldr},
 		opLdr64Ldr64Add:   {ldr, ldr, add},
 		opMaddStr64P:      {madd, {0xf8008400, 0x1f}},
-		opLdp64Ldp64:      {{0xa9400000, 0x1f}, {0xa9400800, 0x1f}},
+		opLdp64Ldp64:      {{0xa9402820, 0x1f}, {0xa9402c20, 0x1f}},
 		opStp64SPStp64SP:  {{0xa90003e0, pair}, {0xa90103e0, pair}},
-		opAddI32Subs32Bhi: {addI32, {0x7100001f, 0xfc01e0}, {0x54000048, 0}},
-		opAddI32Subs32Bls: {addI32, {0x7100001f, 0xfc01e0}, {0x54000049, 0}},
+		opAddI32Subs32Bhi: {addI32, {0x71000000, 0xfc01ff}, {0x54000048, 0}},
+		opAddI32Subs32Bls: {addI32, {0x71000000, 0xfc01ff}, {0x54000049, 0}},
 	}
 	for k := range uint8(16) {
 		if f := fusedCondition(k); f != 0 {
