@@ -101,7 +101,7 @@ soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 64 goroutines on
 .PHONY: arm64
 arm64: emulator $(REPORT) ## The tests of determinism on an emulated arm64 (needs qemu-user-static)
 	@status=0; { \
-	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -json -count=1 -timeout 30m -exec $(QEMU) ./wasmengine/canon ./wasmengine/meter ./chericapengine ./chericapengine/capability ./chericapengine/loader ./samples || status=1; \
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -json -count=1 -timeout 30m -exec $(QEMU) ./wasmengine/canon ./wasmengine/meter ./chericapengine ./chericapengine/a64 ./chericapengine/capability ./chericapengine/loader ./samples || status=1; \
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -json -count=1 -timeout 30m -exec $(QEMU) -run '^(TestConformance|TestNaNs)$$/^(defaults|images|no_images)$$' ./wasmengine || status=1; \
 	exit $$status; } | $(REPORT)
 

@@ -25,6 +25,8 @@ type Code struct {
 	areas []area // where the segments are, by address
 	words []uint32
 
+	longest uint64 // no straight line has more instructions: a branch is taken after so many
+
 	unfused func() []inst // the same without fused instructions
 }
 
@@ -88,6 +90,7 @@ func Decode(segments []Segment) (*Code, error) {
 	}
 	c.insts = append(c.insts, inst{op: opOut, imm: c.End()})
 	c.resolve()
+	c.measure()
 	c.unfused = sync.OnceValue(c.plain)
 	c.fuse()
 	return c, nil
@@ -114,6 +117,20 @@ func (c *Code) resolve() {
 		in.imm = uint64(slot)
 		if in.op == opBL {
 			in.imm |= (c.address(i) + wordBytes) << 32
+		}
+	}
+}
+
+// measure finds the longest straight line: from behind one instruction that always
+// branches or faults to the next.
+func (c *Code) measure() {
+	line := uint64(0)
+	for i := range c.insts {
+		line++
+		c.longest = max(c.longest, line)
+		switch c.insts[i].op {
+		case opB, opBL, opBr, opBlr, opOut, opUndefined:
+			line = 0
 		}
 	}
 }
@@ -176,7 +193,7 @@ func (c *Code) within(b capability.Bounds, base uint64) *Code {
 	if !slices.ContainsFunc(c.areas, func(a area) bool { return !inside(a.lo, a.hi) }) {
 		return c
 	}
-	cut := &Code{insts: slices.Clone(c.unfused()), words: c.words}
+	cut := &Code{insts: slices.Clone(c.unfused()), words: c.words, longest: c.longest}
 	for _, a := range c.areas {
 		kept := area{a.hi, a.hi, a.slot}
 		for at := a.lo; at < a.hi; at += wordBytes {

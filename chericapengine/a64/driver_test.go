@@ -43,7 +43,7 @@ func layOut(sequences []sequence) (text []byte, begins []uint64) {
 		}
 		text = le.AppendUint32(text, branch(stubsAt+uint64(len(text)), epilogueAt))
 	}
-	return append(text, make([]byte, 64)...), begins // so that there is something to load after the last
+	return append(text, make([]byte, 256)...), begins // so that there is something to load after the last
 }
 
 // program is the ELF file that runs sequences and writes down what they leave.

@@ -12,6 +12,7 @@ func (o op) first() op {
 	default:
 		return [...]op{
 			opAnds, opAnds32, opAddI, opLdr64, opLdr64, opLdr64P, opAddI, opLdr64R, opAddI, opEorLsl, opAddLsl,
+			opMov, opLdr64, opLdr64, opMadd, opLdp64, opStp64SP, opAddI32, opAddI32,
 		}[o-opAndsB]
 	}
 }
@@ -33,6 +34,16 @@ func pair(a, b op) op {
 		return opAddIAddI
 	case [2]op{opEorLsl, opEorLsr}:
 		return opEorLslEorLsr
+	case [2]op{opMov, opMov}:
+		return opMovMov
+	case [2]op{opLdr64, opLdr64}:
+		return opLdr64Ldr64
+	case [2]op{opMadd, opStr64P}:
+		return opMaddStr64P
+	case [2]op{opLdp64, opLdp64}:
+		return opLdp64Ldp64
+	case [2]op{opStp64SP, opStp64SP}:
+		return opStp64SPStp64SP
 	case [2]op{opAddLsl, opUbfx}:
 		return opAddLslUbfx
 	}
@@ -69,6 +80,17 @@ func (c *Code) fuse() {
 		case opAddI:
 			if b.op == opSubsBne {
 				a.op = opAddISubsBne
+			}
+		case opAddI32:
+			switch b.op {
+			case opSubs32Bhi:
+				a.op = opAddI32Subs32Bhi
+			case opSubs32Bls:
+				a.op = opAddI32Subs32Bls
+			}
+		case opLdr64:
+			if b.op == opLdr64Add {
+				a.op = opLdr64Ldr64Add
 			}
 		}
 		if f := pair(a.op, b.op.first()); f != opUndefined && !b.op.branches() {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pappus/chericapengine/a64"
@@ -151,6 +153,11 @@ func TestRandomCode(t *testing.T) {
 // randomCode is n instructions, among them short branches and what is fused with them.
 func randomCode(r *rand.Rand, n int) []byte {
 	var b []byte
+	all := a64.Shapes()
+	var shapes [][]a64.Shape
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		shapes = append(shapes, all[k])
+	}
 	for range n {
 		var w uint32
 		target := r.Uint32N(5) + 1
@@ -158,7 +165,13 @@ func randomCode(r *rand.Rand, n int) []byte {
 			target = -(r.Uint32N(6) + 1)
 		}
 		reg := r.Uint32N(32)
-		switch r.IntN(12) {
+		switch r.IntN(14) {
+		case 12, 13: // what is fused
+			shape := shapes[r.IntN(len(shapes))]
+			for _, s := range shape {
+				b = binary.LittleEndian.AppendUint32(b, s.Word|r.Uint32()&s.Free)
+			}
+			continue
 		case 0: // B.cond
 			w = 0x54000000 | target&0x7ffff<<5 | r.Uint32N(16)
 		case 1: // CBZ, CBNZ

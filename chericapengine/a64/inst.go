@@ -230,4 +230,14 @@ const (
 	opAddIAddI
 	opEorLslEorLsr
 	opAddLslUbfx
+	opMovMov
+	opLdr64Ldr64
+	opLdr64Ldr64Add
+	opMaddStr64P
+	opLdp64Ldp64
+	opStp64SPStp64SP
+	opAddI32Subs32Bhi
+	opAddI32Subs32Bls
+
+	endOfOps
 )

@@ -1031,6 +1031,106 @@ func (m *Machine) loop(code []inst, pc, budget int) (next, left int, why stop) {
 			x[in.rd] = x[in.rn] >> (in.sh & 63) & in.imm
 			continue
 
+		case opMovMov:
+			x[in.rd] = x[in.rm]
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.rm]
+			continue
+		case opLdr64Ldr64:
+			a := x[in.rn] + in.imm
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			in = &code[pc]
+			pc++
+			a = x[in.rn] + in.imm
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			continue
+		case opLdr64Ldr64Add:
+			a := x[in.rn] + in.imm
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			in = &code[pc]
+			pc++
+			a = x[in.rn] + in.imm
+			if a >= m.reads[3] {
+				goto load
+			}
+			x[in.rd] = get64(mem, a)
+			in = &code[pc]
+			pc++
+			x[in.rd] = x[in.rn] + x[in.rm]
+			continue
+		case opMaddStr64P:
+			x[in.rd] = x[in.ra] + x[in.rn]*x[in.rm]
+			in = &code[pc]
+			pc++
+			a := x[in.rn]
+			if a-m.heap.from >= m.heap.spans[3] {
+				goto store
+			}
+			put64(mem, a, x[in.rd])
+			x[in.rn] = a + in.imm
+			continue
+		case opLdp64Ldp64:
+			a := x[in.rn] + in.imm
+			if a >= m.reads[4] {
+				goto pair
+			}
+			x[in.rd], x[in.rm] = get64(mem, a), get64(mem, a+8)
+			in = &code[pc]
+			pc++
+			a = x[in.rn] + in.imm
+			if a >= m.reads[4] {
+				goto pair
+			}
+			x[in.rd], x[in.rm] = get64(mem, a), get64(mem, a+8)
+			continue
+		case opStp64SPStp64SP:
+			a := x[in.rn] + in.imm
+			if a-m.stack.from >= m.stack.spans[4] {
+				goto pair
+			}
+			put64(mem, a, x[in.rd])
+			put64(mem, a+8, x[in.rm])
+			in = &code[pc]
+			pc++
+			a = x[in.rn] + in.imm
+			if a-m.stack.from >= m.stack.spans[4] {
+				goto pair
+			}
+			put64(mem, a, x[in.rd])
+			put64(mem, a+8, x[in.rm])
+			continue
+		case opAddI32Subs32Bhi:
+			x[in.rd] = (x[in.rn] + in.imm) & lowWord
+			in = &code[pc]
+			a, b := x[in.rn]<<32, (x[in.rm]+in.imm)<<32
+			m.setFlags(flagsSub, a, b)
+			x[in.rd] = (a - b) >> 32
+			pc += 2
+			if a <= b {
+				continue
+			}
+			in = &code[pc-1]
+		case opAddI32Subs32Bls:
+			x[in.rd] = (x[in.rn] + in.imm) & lowWord
+			in = &code[pc]
+			a, b := x[in.rn]<<32, (x[in.rm]+in.imm)<<32
+			m.setFlags(flagsSub, a, b)
+			x[in.rd] = (a - b) >> 32
+			pc += 2
+			if a > b {
+				continue
+			}
+			in = &code[pc-1]
 		default:
 			m.refuse(FaultUndefined, pc-1)
 			return pc - 1, credit - pc + 1, stopFault

@@ -63,9 +63,9 @@ func (m *Machine) Run(fuel, every uint64, slice func() error) error {
 // and no upper half of a register to look after, otherwise along one straight line.
 func (m *Machine) step(fuel, slice uint64) (retired uint64, why stop) {
 	insts := m.code.insts
-	length := uint64(len(insts)) // no straight line of code is longer
-	if fuel > length && m.upper == 0 {
-		budget := int(min(fuel-length, slice))
+	length := uint64(len(insts))
+	if fuel > m.code.longest && m.upper == 0 {
+		budget := int(min(fuel-m.code.longest, slice))
 		pc, left, why := m.loop(insts, m.slot, budget)
 		m.slot = pc
 		return uint64(budget - left), why
