@@ -44,6 +44,7 @@ type InstanceRecord struct {
 	Ended   time.Duration
 	In, Out int64 // bytes of its inputs and outputs
 	Fuel    int64
+	Engine  string           // that ran it; "" if none did
 	Item    string           // which items it is about, or which key; "" if it gets whole sets
 	Fault   engine.FaultKind // "" if it ended well
 	From    memo.Source      // where its result comes from, if it was not computed for it; else ""
@@ -66,7 +67,7 @@ const (
 const (
 	recordBytes      = 1 << 10
 	applicationBytes = 64
-	instanceBytes    = 112
+	instanceBytes    = 128
 	requestsBytes    = 32
 	requestBytes     = 128
 	belowBytes       = 64 // for finding one that a call by name led to
@@ -167,8 +168,11 @@ func (rec *recorder) label(app *application) string {
 func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) InstanceRecord {
 	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in), Item: app.items(in)}
 	i.Started = i.Ended
-	if a != nil && a.From.Source != memo.Computed {
-		i.From = a.From.Source
+	if a != nil {
+		i.Engine = a.Engine
+		if a.From.Source != memo.Computed {
+			i.From = a.From.Source
+		}
 	}
 	if err != nil {
 		i.Fault = engine.KindOf(err)

@@ -66,7 +66,7 @@ func (s *Server) getRun(x *exchange) error {
 		for j, in := range a.Instances {
 			instances[j] = api.RunInstance{
 				Number: in.Number, QueuedMs: milliseconds(in.Queued), StartedMs: milliseconds(in.Started), EndedMs: milliseconds(in.Ended),
-				InBytes: in.In, OutBytes: in.Out, Fuel: in.Fuel, Item: in.Item, Fault: string(in.Fault), Remembered: string(in.From),
+				InBytes: in.In, OutBytes: in.Out, Fuel: in.Fuel, Item: in.Item, Fault: string(in.Fault), Engine: in.Engine, Remembered: string(in.From),
 			}
 			if in.Requests != nil {
 				instances[j].Requests, instances[j].DroppedRequests = describeRequests(in.Requests.List), in.Requests.Dropped

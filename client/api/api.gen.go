@@ -474,6 +474,9 @@ type RunInstance struct {
 	// DroppedRequests How many of them are left out; absent if none are
 	DroppedRequests int `json:"dropped_requests,omitempty"`
 
+	// Engine What ran it, as wasm or chericap; absent if nothing did, or it failed
+	Engine string `json:"engine,omitempty"`
+
 	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
 	Item string `json:"item,omitempty"`
 
@@ -762,6 +765,12 @@ type PutFunctionParams struct {
 	Force *Force `form:"force,omitempty" json:"force,omitempty"`
 }
 
+// GetCodeParams defines parameters for GetCode.
+type GetCodeParams struct {
+	// Engine The engine whose code it is, like `chericap`; without it the one that the function's document names
+	Engine string `form:"engine,omitempty" json:"engine,omitempty"`
+}
+
 // DeleteTagParams defines parameters for DeleteTag.
 type DeleteTagParams struct {
 	// Force Whether to do it also where compositions are left with what they can't apply
@@ -1018,7 +1027,7 @@ type ClientInterface interface {
 	// GetCode The code of a version, as it was sent
 	//
 	// Corresponds with GET /v1/functions/{ref}/code (the `GetCode` operationId).
-	GetCode(ctx context.Context, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetCode(ctx context.Context, ref Ref, params *GetCodeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteTag Remove a tag
 	//
@@ -1388,8 +1397,8 @@ func (c *Client) PutFunctionWithBody(ctx context.Context, ref Name, params *PutF
 // GetCode The code of a version, as it was sent
 //
 // Corresponds with GET /v1/functions/{ref}/code (the `GetCode` operationId).
-func (c *Client) GetCode(ctx context.Context, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetCodeRequest(c.Server, ref)
+func (c *Client) GetCode(ctx context.Context, ref Ref, params *GetCodeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCodeRequest(c.Server, ref, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2534,7 +2543,7 @@ func NewPutFunctionRequestWithBody(server string, ref Name, params *PutFunctionP
 }
 
 // NewGetCodeRequest constructs an http.Request for the GetCode method
-func NewGetCodeRequest(server string, ref Ref) (*http.Request, error) {
+func NewGetCodeRequest(server string, ref Ref, params *GetCodeParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2557,6 +2566,29 @@ func NewGetCodeRequest(server string, ref Ref) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "engine", params.Engine, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

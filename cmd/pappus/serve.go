@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"pappus/chericapengine"
 	"pappus/dispatcher"
 	"pappus/dispatcher/memo"
 	"pappus/engine"
@@ -183,6 +184,12 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	}
 	defer func() { err = errors.Join(err, wasm.Close()) }()
 
+	native, err := chericapengine.New(chericapengine.Config{})
+	if err != nil {
+		return fmt.Errorf("make the engine for native functions: %w", err)
+	}
+	defer func() { err = errors.Join(err, native.Close()) }()
+
 	if dispatcherConfig.Memo, err = s.openMemo(log); err != nil {
 		return err
 	}
@@ -221,7 +228,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(append(s.outside.running.client.Functions(), blobs.Functions()...)...); err != nil {
 		return fmt.Errorf("list the I/O functions: %w", err)
 	}
-	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm}, metrics, log)
+	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm, native}, metrics, log)
 	if err != nil {
 		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")
 	}

@@ -51,20 +51,21 @@ var rules = map[string]rule{
 	},
 
 	"engine":            {may: []string{"data"}},
+	"engine/abi":        {may: []string{"engine", "data"}},
+	"engine/domain":     {},
+	"engine/slice":      {may: []string{"engine"}},
 	"engine/enginetest": {may: []string{"engine", "data"}},
 	"data":              {},
 
 	"wasmengine": {
-		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/domain", "wasmengine/meter", "wasmengine/report", "engine", "data"},
+		may:   []string{"wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/meter", "wasmengine/report", "engine", "engine/abi", "engine/domain", "engine/slice", "data"},
 		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
-	"wasmengine/abi":       {may: []string{"engine", "data"}},
 	"wasmengine/codecache": {},
 	"wasmengine/compiler": {
 		may:   []string{"engine"},
 		tests: []string{"wasmengine/binary/binarytest"},
 	},
-	"wasmengine/domain": {},
 	"wasmengine/canon": {
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine/binary/binarytest"},
@@ -81,6 +82,14 @@ var rules = map[string]rule{
 	"wasmengine/binary":            {tests: []string{"wasmengine/binary/binarytest"}},
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
+	"chericapengine/a64": {may: []string{"chericapengine/capability"}},
+	"chericapengine": {
+		may:   []string{"chericapengine/a64", "chericapengine/capability", "chericapengine/loader", "engine", "engine/abi", "engine/domain", "engine/slice", "data"},
+		tests: []string{suite},
+	},
+	"chericapengine/capability": {},
+	"chericapengine/loader":     {may: []string{"engine", "engine/abi"}},
+
 	"cases":      {may: []string{"engine", "data"}},
 	"client":     {may: []string{"client/api"}},
 	"client/api": {},
@@ -89,7 +98,7 @@ var rules = map[string]rule{
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
-	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "chericapengine", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},
@@ -154,7 +163,7 @@ var dependencies = map[string]dependency{
 		why:  "kin-openapi is how tests hold traffic to the description",
 	},
 	"golang.org/x/sys": {
-		only:  []string{"wasmengine/...", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
+		only:  []string{"wasmengine/...", "engine/domain", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
 		tests: true,
 		why:   "system calls belong to memory, processors, files, processes and connections",
 	},

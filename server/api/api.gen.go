@@ -423,6 +423,9 @@ type RunInstance struct {
 	// DroppedRequests How many of them are left out; absent if none are
 	DroppedRequests int `json:"dropped_requests,omitempty"`
 
+	// Engine What ran it, as wasm or chericap; absent if nothing did, or it failed
+	Engine string `json:"engine,omitempty"`
+
 	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
 	Item string `json:"item,omitempty"`
 
@@ -589,6 +592,12 @@ type ListFunctionsParams struct {
 
 	// Limit Most entries of a page
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetCodeParams defines parameters for GetCode.
+type GetCodeParams struct {
+	// Engine The engine whose code it is, like `chericap`; without it the one that the function's document names
+	Engine string `form:"engine,omitempty" json:"engine,omitempty"`
 }
 
 // ListRunsParams defines parameters for ListRuns.
