@@ -56,6 +56,11 @@ viewer: ## Take the files of /docs out of their npm package again (server/viewer
 samples: ## Rebuild the samples' .wasm and .elf files (needs clang and lld for wasm32, and gcc for aarch64)
 	$(MAKE) -C samples all native
 
+.PHONY: adapter
+adapter: ## Rebuild what purify puts into programs, and what its tests call (needs clang and lld for wasm32)
+	$(MAKE) -C sdk/purify/adapter
+	$(MAKE) -C sdk/purify/testdata
+
 .PHONY: clean
 clean: ## Remove what was built here
 	rm -rf bin .cache
@@ -136,6 +141,7 @@ prerequisites:
 	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; then missing+=' gcc libc6-dev'; fi; \
 	for tool in curl chromium clang; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
 	command -v wasm-ld >/dev/null || missing+=' lld'; \
+	[ -e /usr/lib/wasm32-wasi/libc.a ] || missing+=' wasi-libc libclang-rt-14-dev-wasm32'; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \

@@ -185,7 +185,7 @@ func (c *commandLine) inspectFunction(ctx context.Context, ref string, show insp
 	}
 	f := &one.Function
 	var r *wasmengine.Report
-	if !show.noCode && f.Engine == wasmengine.Name {
+	if _, wasm := f.Code[wasmengine.Name]; wasm && !show.noCode {
 		if r, err = reportOnFunction(ctx, cl, f, show); err != nil {
 			return err
 		}
@@ -292,10 +292,10 @@ func fetchCode(ctx context.Context, cl *client.Client, f *client.Function, name 
 // reportOnFunction fetches a function's code and looks at it under the
 // signature and limits that the function was registered with.
 func reportOnFunction(ctx context.Context, cl *client.Client, f *client.Function, show inspection) (r *wasmengine.Report, err error) {
-	if f.Size > codeLimit {
-		return nil, fail(exitFile, fmt.Errorf("the code of %s has %d bytes, more than %s", f.Name, f.Size, engine.Bytes(codeLimit)), "see its record alone with --no-code")
+	if size := f.Code[wasmengine.Name].Size; size > codeLimit {
+		return nil, fail(exitFile, fmt.Errorf("the code of %s has %d bytes, more than %s", f.Name, size, engine.Bytes(codeLimit)), "see its record alone with --no-code")
 	}
-	code, err := fetchCode(ctx, cl, f, f.Engine)
+	code, err := fetchCode(ctx, cl, f, wasmengine.Name)
 	if err != nil {
 		return nil, err
 	}

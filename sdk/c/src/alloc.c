@@ -132,8 +132,9 @@ static void release(struct block *b)
 }
 
 /* Makes the heap longer so that a free block of at least size bytes is at its
- * end: the fence becomes its header, and a new fence follows. */
-static int extend(size_t size)
+ * end: the fence becomes its header, and a new fence follows. Inlined where it
+ * is called, whoever else calls it. */
+static inline __attribute__((always_inline)) int extend(size_t size)
 {
 	if (fence != NULL && (char *)fence + HEADER == end_of_heap) {
 		/* A free last block is smaller than size, or it would have been found. */
@@ -229,4 +230,39 @@ void dandelion_free(void *memory)
 	if ((size_t)memory % GRAIN != 0 || (b->size_and_state & STATE) != USED || size_of(b) == 0)
 		__dandelion_fail(DANDELION_DOUBLE_FREE);
 	release(b);
+}
+
+size_t __dandelion_size(const void *memory)
+{
+	return size_of((const struct block *)((const char *)memory - HEADER)) - HEADER;
+}
+
+int __dandelion_extend(void *memory, size_t size)
+{
+	struct block *b = (struct block *)((char *)memory - HEADER);
+	if ((b->size_and_state & STATE) != USED || size > SIZE_MAX - HEADER - GRAIN)
+		return 0;
+	size_t need = (size + HEADER + GRAIN - 1) & ~(GRAIN - 1);
+	if (need <= size_of(b))
+		return 1;
+	check_sizes(b);
+	struct block *next = after(b);
+	size_t more = need - size_of(b);
+	if (next == fence || (is_free(next) && size_of(next) < more && after(next) == fence)) {
+		/* The last block of the heap: what is missing comes from a longer one. */
+		if (!extend(more))
+			return 0;
+		next = after(b);
+	}
+	if (!is_free(next) || size_of(next) < more)
+		return 0;
+	check_sizes(next);
+	unlist(next);
+	size_t rest = size_of(next) - more;
+	b->size_and_state = need | USED;
+	if (rest != 0)
+		make_free(after(b), rest, need);
+	else
+		after(b)->before = need;
+	return 1;
 }
