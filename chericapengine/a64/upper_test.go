@@ -3,9 +3,11 @@ package a64_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"testing"
 
+	"pappus/chericapengine/a64"
 	"pappus/chericapengine/capability"
 )
 
@@ -67,5 +69,38 @@ func TestNothingChangedKeepsItsTag(t *testing.T) {
 	}
 	if changed < len(all)/4 {
 		t.Errorf("only %d registers changed in %d sequences", changed, len(all))
+	}
+}
+
+// Calls by a capability leave one to return by, and pairs without a hint for caches move
+// as others do.
+func TestCapabilityCalls(t *testing.T) {
+	code := decoded(t,
+		0xc2c5b000, // cvtp c0, x0
+		0xc2c23000, // blr c0
+		0x62400462, // ldnp c2, c1, [x3]
+		0x62010462, // stnp c2, c1, [x3, #32]
+		0xd4200020, // brk #1
+		addX1,
+		0xc2c253c0, // ret c30
+	)
+	m, memory, _ := function(t, code, codeAt)
+	m.SetX(0, codeAt+5*4)
+	m.SetX(3, 0x9000)
+	for i := range 32 {
+		memory[0x9000+i] = byte(i ^ 0x3c)
+	}
+	var f *a64.Fault
+	if err := m.Run(100, 100, nil); !errors.As(err, &f) || f.Kind != a64.FaultBRK {
+		t.Fatalf("it ended with %v", err)
+	}
+	if !bytes.Equal(memory[0x9000:0x9020], memory[0x9020:0x9040]) {
+		t.Errorf("copied %x, want %x", memory[0x9020:0x9040], memory[0x9000:0x9020])
+	}
+	if link := m.C(30); !link.Tag() || link.Sealed() || link.Address() != contextBase+codeAt+8 {
+		t.Errorf("the return capability is %v", link)
+	}
+	if m.Retired() != 6 {
+		t.Errorf("%d instructions have been retired, want 6", m.Retired())
 	}
 }
