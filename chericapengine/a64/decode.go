@@ -80,14 +80,14 @@ func decodeImmediate(w uint32, pc uint64) inst {
 		case 2:
 			return inst{op: opMovI, rd: zw(rd), imm: v}
 		case 3:
-			keep := ^(uint64(0xffff) << shift)
-			if !wide {
-				keep &= lowWord
-			}
 			if rd == 31 {
 				return inst{op: opNop}
 			}
-			return movk(uint8(rd), keep, v, shift)
+			in := inst{op: opMovK, rd: uint8(rd), imm: v, sh: uint8(shift)}
+			if !wide {
+				in.k = 32
+			}
+			return in
 		}
 	case 6: // SBFM, BFM, UBFM
 		return bitfield(w)
@@ -102,15 +102,6 @@ func decodeImmediate(w uint32, pc uint64) inst {
 		return inst{op: opExtr, rd: zw(rd), rn: zr(rn), rm: zr(w >> 16 & 31), sh: uint8(lsb)}
 	}
 	return inst{}
-}
-
-// movk packs MOVK: the 16 bits in imm, where they go in sh, and k tells that the result is of 32 bits.
-func movk(rd uint8, keep, v uint64, shift uint32) inst {
-	in := inst{op: opMovK, rd: rd, imm: v, sh: uint8(shift)}
-	if keep <= lowWord {
-		in.k = 32
-	}
-	return in
 }
 
 func addImmediate(w uint32, imm uint64) inst {

@@ -62,8 +62,11 @@ func decodeMorello(w uint32) inst {
 		in := capabilityAccess(w, modeRegister)
 		in.rm = zr(w >> 16 & 31)
 		return in
-	case w&0x9f800000 == 0x02800000 && w>>29&3 != 0: // LDP, STP
+	case w&0x9f800000 == 0x02800000 && w>>29&3 != 0, w&0xff800000 == 0x62000000: // LDP, STP; LDNP, STNP
 		mode := [4]uint8{0, modePost, modeOffset, modePre}[w>>29&3]
+		if !bit(w, 23) {
+			mode = modeOffset
+		}
 		if bit(w, 22) && w&31 == w>>10&31 {
 			return inst{}
 		}

@@ -23,7 +23,7 @@
 //     below.
 //   - System: NZCV, FPCR, FPSR, TPIDR_EL0, TPIDRRO_EL0 (0), CTR_EL0, DCZID_EL0, DC ZVA;
 //     barriers, hints and cache maintenance do nothing.
-//   - Of Morello, in A64: LDR, STR, LDUR, STUR, LDP and STP of capabilities; ADD, SUB, CPY,
+//   - Of Morello, in A64: LDR, STR, LDUR, STUR, LDP, STP, LDNP and STNP of capabilities; ADD, SUB, CPY,
 //     CLRTAG, CLRPERM, SCBNDS, SCBNDSE, SCVALUE, SCOFF, SEAL (#RB, #LPB, #LB), CVTD, CVTP,
 //     GCBASE to GCTYPE, CHKTGD, CHKEQ, RRLEN, RRMASK; BR, BLR, RET, BRR, BLRR, RETR, LDPBR,
 //     LDPBLR; MRS and MSR of DDC, RDDC, RCSP, CTPIDR, RCTPIDR, CID and CCTLR. The Executive
@@ -38,7 +38,7 @@
 //   - The instruction set C64 (BX, and branches to odd addresses); of Morello what is not
 //     listed above: loads through capability registers (alternate base), LDCT, STCT,
 //     CAS and SWP of capabilities, sealing with object types, UNSEAL, BUILD, CSEL, SUBS,
-//     flags of addresses, LDNP and STNP of capabilities.
+//     flags of addresses, LDTR and STTR of capabilities, branches to sealed pairs (BRS).
 //   - CNTVCT_EL0, PMCCNTR_EL0 and other registers by which time or the machine could be told.
 //   - What the architecture calls constrained unpredictable: writeback to a register that is
 //     moved, pairs of the same register, a status register that is also an operand.

@@ -178,8 +178,8 @@ func newBed(tb testing.TB, sequences []sequence) *bed {
 	return b
 }
 
-// run runs sequence i.
-func (b *bed) run(i int, s sequence) state {
+// start prepares the machine for sequence i.
+func (b *bed) start(i int, s sequence) {
 	first := begin(s.seed)
 	root := capability.Root()
 	pcc, _ := root.SetBounds(b.code.End())
@@ -197,6 +197,11 @@ func (b *bed) run(i int, s sequence) state {
 	for r := range 32 {
 		b.m.SetV(r, first.v[2*r], first.v[2*r+1])
 	}
+}
+
+// run runs sequence i.
+func (b *bed) run(i int, s sequence) state {
+	b.start(i, s)
 	err := b.m.Run(1000, 1000, nil)
 	last := state{nzcv: uint64(b.m.NZCV()), fpcr: uint64(b.m.FPCR()), fpsr: uint64(b.m.FPSR())}
 	var f *a64.Fault

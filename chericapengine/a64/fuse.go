@@ -50,7 +50,7 @@ func pair(a, b op) op {
 	return opUndefined
 }
 
-// fused conditions: the offset from opSubsBeq, plus 1; 0 is none.
+// fusedCondition is, for a condition, the offset from opSubsBeq, plus 1; 0 is none.
 func fusedCondition(k uint8) op {
 	return [16]op{condEQ: 1, condNE: 2, condHS: 3, condLO: 4, condHI: 5, condLS: 6, condGE: 7, condLT: 8, condGT: 9, condLE: 10}[k&15]
 }

@@ -190,7 +190,9 @@ func (in *inst) handlerWrites() uint64 {
 	switch h := handler(in.imm >> 32); {
 	case h == hLiteral && bit(w, 26):
 		return 0
-	case h < lastResult, h == hAddI32SP, h == hLogicalISP:
+	case h == hAddI32SP, h == hLogicalISP:
+		return 1 << regSP
+	case h < lastResult:
 		return rd
 	case h == hStoreExclusive, h == hStoreExclusivePair, h == hCAS:
 		return rs

@@ -14,7 +14,7 @@ func execMorello(m *Machine, in *inst) outcome {
 	return o
 }
 
-// source is capability register n; 31 is the null capability.
+// sourceC is capability register n; 31 is the null capability.
 func (m *Machine) sourceC(n uint32) capability.Capability {
 	if n&31 == 31 {
 		return capability.Capability{}
@@ -69,7 +69,7 @@ func (m *Machine) morello(in *inst) outcome {
 	case cClearPerms:
 		m.SetC(int(d), cn.ClearPerms(capability.Perms(r)))
 	case cSeal:
-		m.setResult(d, m.sourceC(n).SealAs(capability.Type(w>>13&3)))
+		m.SetC(int(d), cn.SealAs(capability.Type(w>>13&3)))
 	case cAdd:
 		imm := uint64(field(w, 21, 10))
 		if bit(w, 22) {
@@ -224,9 +224,10 @@ func (m *Machine) branchCapability(w uint32, c capability.Capability) outcome {
 	return o
 }
 
-// link is the return address of the present instruction, sealed.
+// link is the return address of the present instruction. It is not sealed, since
+// CCTLR_EL0.SBL is always 0.
 func (m *Machine) link() capability.Capability {
-	return m.pcc.WithAddress(m.codeBase + m.code.address(m.slot) + wordBytes).SealAs(capability.RB)
+	return m.pcc.WithAddress(m.codeBase + m.code.address(m.slot) + wordBytes)
 }
 
 func (m *Machine) executive() bool { return m.pcc.Perms()&capability.Executive != 0 }

@@ -84,3 +84,44 @@ func TestRestrictedState(t *testing.T) {
 		t.Errorf("back in the host DDC is %v, the stack pointer %#x, C29 %v, after %d instructions", m.C(0), m.SP(), m.C(29), m.Retired())
 	}
 }
+
+// Code that narrows its own PCC is held to that: in a straight line, by branches that were
+// resolved before, and by those that were not.
+func TestNarrowedPCC(t *testing.T) {
+	const end = codeAt + 7*4 // of the narrowed PCC
+	for name, last := range map[string]uint32{
+		"straight":        addX1,
+		"direct branch":   0x14000002, // b .+8
+		"conditional":     0xb5000041, // cbnz x1, .+8
+		"indirect branch": 0xd61f0060, // br x3
+		"call":            0xd63f0060, // blr x3
+	} {
+		t.Run(name, func(t *testing.T) {
+			code := decoded(t,
+				0xc2c5b3e0, // cvtp c0, xzr
+				0xc2c10000, // scbnds c0, c0, x1
+				0xc2c24000, // scvalue c0, c0, x2
+				0xc2c21000, // br c0
+				nop,
+				addX1,
+				last,
+				addX1, addX1, addX1,
+			)
+			m, _, _ := function(t, code, codeAt)
+			m.SetX(1, end)
+			m.SetX(2, contextBase+codeAt+16)
+			m.SetX(3, end)
+			var f *a64.Fault
+			err := m.Run(100, 100, nil)
+			if !errors.As(err, &f) || f.Kind != a64.FaultBounds || !f.Fetch || f.PC < end {
+				t.Fatalf("it ended with %v", err)
+			}
+			if want := uint64(7); m.Retired() != want {
+				t.Errorf("%d instructions have been retired, want %d", m.Retired(), want)
+			}
+			if got := m.PCC().Bounds().Length(); got != end {
+				t.Errorf("PCC has %#x bytes, want %#x", got, end)
+			}
+		})
+	}
+}

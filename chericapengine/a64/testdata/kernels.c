@@ -1,5 +1,5 @@
 // Kernels of the benchmarks and tests. The table comes first, so that kernel n begins at
-// 4*n. Made by: go generate ./chericapengine/a64
+// 4*n. Made by: sh make.sh
 #include <stddef.h>
 #include <stdint.h>
 
