@@ -21,16 +21,18 @@ func TestRecordsAreBounded(t *testing.T) {
 		d := new(Dispatcher)
 		var all []*Record
 		sizes := []int{1, 10, 1000, MaxRecorded, len(shared)}[:rapid.IntRange(1, 5).Draw(t, "sizes")]
+		size := make(map[*Record]int) // once for each: they are walked to be known
 		for i := range rapid.SampledFrom([]int{3, 50, maxRecords + 50}).Draw(t, "runs") {
 			n := rapid.SampledFrom(sizes).Draw(t, "instances")
 			r := &Record{ID: fmt.Sprint(i), Applications: []ApplicationRecord{{Name: "app", Instances: shared[:n:n]}}}
 			all = append(all, r)
+			size[r] = r.bytes()
 			d.records.keep("default", r)
 
 			keeps := d.Runs("default")
 			bytes := 0
 			for _, r := range keeps {
-				bytes += r.bytes()
+				bytes += size[r]
 			}
 			if len(keeps) > maxRecords || bytes > maxRecordBytes && len(keeps) > 1 || bytes != d.records.bytes {
 				t.Fatalf("%d records of %d bytes are kept, and %d counted", len(keeps), bytes, d.records.bytes)
@@ -40,7 +42,7 @@ func TestRecordsAreBounded(t *testing.T) {
 					t.Fatalf("record %s is kept; want %s", r.ID, all[len(all)-1-k].ID)
 				}
 			}
-			if dropped := len(all) - len(keeps); dropped > 0 && len(keeps) < maxRecords && bytes+all[dropped-1].bytes() <= maxRecordBytes {
+			if dropped := len(all) - len(keeps); dropped > 0 && len(keeps) < maxRecords && bytes+size[all[dropped-1]] <= maxRecordBytes {
 				t.Fatalf("there is room for record %d, which was dropped", dropped-1)
 			}
 		}
@@ -53,18 +55,29 @@ func TestRecordBytes(t *testing.T) {
 		reflect.TypeFor[Record]():            recordBytes - int(reflect.TypeFor[engine.Fault]().Size()),
 		reflect.TypeFor[ApplicationRecord](): applicationBytes,
 		reflect.TypeFor[InstanceRecord]():    instanceBytes,
+		reflect.TypeFor[Requests]():          requestsBytes,
+		reflect.TypeFor[RequestRecord]():     requestBytes,
 	} {
 		if int(typ.Size()) > bound {
 			t.Errorf("%s has %d bytes; the estimate allows %d", typ, typ.Size(), bound)
 		}
 	}
 	var before, after runtime.MemStats
-	for _, r := range []struct{ applications, instances int }{{1, MaxRecorded}, {10_000, MaxRecorded}, {100, 100}} {
+	for _, r := range []struct{ applications, instances, requests int }{{1, MaxRecorded, 0}, {10_000, MaxRecorded, 0}, {100, 100, 0}, {1, 50, maxCallRequests}, {1, 1000, 1}} {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		record := &Record{Applications: make([]ApplicationRecord, r.applications)}
 		for i := range record.Applications {
 			record.Applications[i] = ApplicationRecord{Name: strings.Repeat("n", 20), Instances: make([]InstanceRecord, r.instances/r.applications)}
+			for k := range record.Applications[i].Instances {
+				if r.requests > 0 {
+					list := make([]RequestRecord, r.requests)
+					for l := range list {
+						list[l].Target = strings.Repeat("t", 20)
+					}
+					record.Applications[i].Instances[k].Requests = &Requests{List: list}
+				}
+			}
 		}
 		runtime.ReadMemStats(&after)
 		took := int(after.TotalAlloc - before.TotalAlloc)

@@ -84,11 +84,19 @@ func TestMeteringOverflows(t *testing.T) {
 		b.ExportFunc("_start", b.Type(nil, nil), nil, body(n))
 		return b.Encode()
 	}
-	e := newEngine(t, Config{})
-	e.config.Compiler = nil     // nothing is compiled: what is not too large is too costly
+	// Without compile processes nothing is compiled: what is not too large is too costly.
+	e, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	n := 8 << 20 / len(body(1)) // as many as the cap on bodies allows
 	code := module(n - 1)
-	_, err := e.Prepare(t.Context(), code, enginetest.Signature(), enginetest.Limits())
+	_, err = e.Prepare(t.Context(), code, enginetest.Signature(), enginetest.Limits())
 	var r *engine.RejectedError
 	if !errors.As(err, &r) || r.Costly || !errors.Is(err, meter.ErrTooLarge) {
 		t.Errorf("a module of %d KB: %v", len(code)>>10, err)

@@ -97,6 +97,9 @@ func agree(t failer, tt testing.TB, e *Engine, code []byte, lim engine.Limits) *
 // What a report refuses, registration refuses, for the same reason, and nothing
 // else.
 func TestReportAgreesWithRegistration(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it shares nothing, and takes ten times as long under the race detector")
+	}
 	e := newEngine(t, Config{})
 	for _, c := range hostileCases(t) {
 		t.Run(c.name, func(t *testing.T) {
