@@ -21,9 +21,9 @@ import (
 	"pappus/server/problem"
 )
 
-// describe makes a version's JSON. The engine shown first is the one whose name
-// comes first; there is one but for functions with several implementations.
-func describe(v *registry.Version, tags map[string]int64) api.Function {
+// describe makes a version's JSON. Of several engines the one shown is the first in
+// the order of preference.
+func describe(v *registry.Version, tags map[string]int64, engines []string) api.Function {
 	b := api.Function{
 		Name: v.Name, Version: v.Number, Digest: v.Digest, Code: make(map[string]api.Code, len(v.Code)),
 		Inputs: v.Signature.Inputs, Outputs: v.Signature.Outputs, Open: v.Signature.Open,
@@ -31,8 +31,12 @@ func describe(v *registry.Version, tags map[string]int64) api.Function {
 	}
 	for name, ref := range v.Code {
 		b.Code[name] = api.Code(ref)
-		if b.Engine == "" || name < b.Engine {
+	}
+	// Behind them what an engine may have left that is not there any more.
+	for _, name := range append(engines, slices.Sorted(maps.Keys(v.Code))...) {
+		if ref, ok := v.Code[name]; ok {
 			b.Engine, b.CodeDigest, b.Size = name, ref.Digest, ref.Size
+			break
 		}
 	}
 	return b
@@ -149,7 +153,7 @@ func (s *Server) document(x *exchange, v *registry.Version, tags map[string]int6
 		}
 		return c
 	}
-	return describe(v, tags)
+	return describe(v, tags, s.dispatcher.Engines())
 }
 
 func (s *Server) getFunction(x *exchange) error {
@@ -305,7 +309,7 @@ func (s *Server) getCode(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	shown := describe(v, nil)
+	shown := describe(v, nil, s.dispatcher.Engines())
 	if name != "" {
 		ref, ok := v.Code[name]
 		if !ok {

@@ -33,6 +33,7 @@ type Dispatcher interface {
 	PublishComposition(ctx context.Context, p dispatcher.CompositionPublication) (v *registry.Version, created bool, warnings []composition.Diagnostic, err error)
 	CheckComposition(ctx context.Context, tenant, name, source string) (engine.Signature, []composition.Diagnostic, error)
 	Broken(ctx context.Context, v *registry.Version) *registry.UsesError
+	Engines() []string // names, in the order of preference
 	Resolve(ctx context.Context, tenant string, ref registry.Ref) (*registry.Version, error)
 	Invoke(ctx context.Context, inv dispatcher.Invocation) (*dispatcher.Answer, error)
 	Run(tenant, id string) *dispatcher.Record

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pappus/chericapengine"
 	"pappus/engine"
 	"pappus/sdk/purify"
 	"pappus/sdk/toolchain"
@@ -21,29 +22,35 @@ import (
 
 func (c *commandLine) buildCommand() *cobra.Command {
 	var (
-		out  string
-		opts toolchain.Options
+		out, forEngine string
+		opts           toolchain.Options
 	)
 	cmd := &cobra.Command{
 		Use:   "build [FOLDER|FILE]",
 		Short: "Build a function from its source code",
 		Long: `Builds the function whose source code is in FOLDER (default: this one), or in
 one FILE, and writes FOLDER/NAME.wasm, or a file beside FILE. The language is that
-of the files. What it needs is looked for in PATH; what is missing is named, with
+of the files. --engine chericap makes NAME.elf of the same sources instead, native
+code for Morello, of functions in C without a libc. What it needs is looked for in PATH; what is missing is named, with
 the command that installs it.
 
 The module has the source's lines for stack traces, unless --strip leaves them out.
 ` + languageHelp(),
 		Example: `  pappus build hello
-  pappus build hello/main.c -o new.wasm --strip`,
+  pappus build hello/main.c -o new.wasm --strip
+  pappus build hello --engine chericap`,
 		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if forEngine != wasmengine.Name && forEngine != chericapengine.Name {
+				return usage("use wasm or chericap", "--engine %s: there is no such engine", forEngine)
+			}
+			opts.Native = forEngine == chericapengine.Name
 			p, err := openProject(folderOf(args))
 			if err != nil {
 				return err
 			}
 			if out == "" {
-				out = filepath.Join(p.Dir, p.Name+".wasm")
+				out = filepath.Join(p.Dir, p.Name+suffixOf(forEngine))
 			}
 			b, err := c.newBuilder()
 			if err != nil {
@@ -61,9 +68,18 @@ The module has the source's lines for stack traces, unless --strip leaves them o
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&out, "out", "o", "", "`FILE` to write the module into")
+	flags.StringVar(&forEngine, "engine", wasmengine.Name, "the engine to build for: `wasm|chericap`")
 	flags.BoolVar(&opts.Strip, "strip", false, "leave out what stack traces take from the source's lines")
 	c.bindQuiet(flags, "print the name of the module's file only, and no progress")
 	return cmd
+}
+
+// suffixOf is how files of code for an engine are named.
+func suffixOf(name string) string {
+	if name == chericapengine.Name {
+		return ".elf"
+	}
+	return ".wasm"
 }
 
 // languageHelp lists the languages there are.
@@ -119,8 +135,12 @@ func (c *commandLine) build(ctx context.Context, b *toolchain.Builder, p *toolch
 	if err != nil {
 		return nil, buildFailure(err, stderr)
 	}
-	_, _ = io.WriteString(stderr, r.Output)  // warnings; nobody is left to tell
-	eng, err := wasmengine.New(wasmConfig()) //nolint:contextcheck // what it does takes no time that anybody would stop
+	_, _ = io.WriteString(stderr, r.Output) // warnings; nobody is left to tell
+	name := wasmengine.Name
+	if opts.Native {
+		name = chericapengine.Name
+	}
+	eng, err := newEngine(name) //nolint:contextcheck // what it does takes no time that anybody would stop
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +155,13 @@ func buildFailure(err error, stderr io.Writer) error {
 		refused *toolchain.ToolError
 		unknown *toolchain.UnknownError
 		impure  *purify.Error
+		other   *toolchain.NotNativeError
 	)
 	switch {
 	case errors.As(err, &impure):
 		return impureFailure(impure)
+	case errors.As(err, &other):
+		return fail(exitRejected, err, "leave --engine out, or write it in C on sdk/c, without a libc")
 	case errors.As(err, &missing):
 		return &failure{Exit: exitRejected, Message: err.Error(), Hint: "install it: " + missing.Install(), err: err}
 	case errors.As(err, &refused):

@@ -41,13 +41,15 @@ Of a file that a server would refuse, all reasons are shown, each with what to d
 and the exit code is 5. One that would not be refused is compiled, initialised and
 called once on empty inputs, isolated like any function; with --no-run it is only
 compiled.
-docs/inspect.md says how to read the rest. Of a composition its source is shown, and
+docs/inspect.md says how to read the rest. Of native code the entry, segments and
+symbols are shown, and nothing is run. Of a composition its source is shown, and
 what it applies.
 
-What has a / in it, begins with a dot, ends in .wasm or .wat, or is - (standard
+What has a / in it, begins with a dot, ends in .wasm, .elf or .wat, or is - (standard
 input) is a file.`,
 		Example: `  pappus inspect wordcount@2
   pappus inspect ./wordcount.wasm
+  pappus inspect ./wordcount.elf
   pappus inspect wordcount.wasm --functions 50 --no-run
   pappus inspect wordcount -o json`,
 		Args:              takes(1, 1),
@@ -94,6 +96,9 @@ func (c *commandLine) inspectFile(ctx context.Context, path string, show inspect
 	code, err := c.readInspected(path)
 	if err != nil {
 		return err
+	}
+	if engineOf(code) == chericapengine.Name {
+		return c.inspectNative(path, code)
 	}
 	if err := recognise(path, code); err != nil {
 		return err
@@ -184,18 +189,26 @@ func (c *commandLine) inspectFunction(ctx context.Context, ref string, show insp
 		return showOne(c, compositionView(count), inspectedComposition{*one.composition, one.Kind, len(versions.items), versions.next != ""})
 	}
 	f := &one.Function
-	var r *wasmengine.Report
+	var (
+		r      *wasmengine.Report
+		native *nativeReport
+	)
 	if _, wasm := f.Code[wasmengine.Name]; wasm && !show.noCode {
 		if r, err = reportOnFunction(ctx, cl, f, show); err != nil {
 			return err
 		}
 	}
-	out := inspectedFunction{Kind: one.Kind, Function: *f, Versions: len(versions.items), More: versions.next != ""}
+	if !show.noCode {
+		if native, err = nativeOf(ctx, cl, f); err != nil {
+			return err
+		}
+	}
+	out := inspectedFunction{Kind: one.Kind, Function: *f, Versions: len(versions.items), More: versions.next != "", Native: native}
 	if r != nil {
 		report := reportOf(r)
 		out.Report = &report
 	}
-	return showOne(c, functionView(r, count, show), out)
+	return showOne(c, functionView(r, native, count, show), out)
 }
 
 // inspectedFunction is what inspect prints of a function.
@@ -205,17 +218,24 @@ type inspectedFunction struct {
 	Versions int           `json:"versions"`
 	More     bool          `json:"more_versions,omitempty"` // than were counted
 	Report   *moduleReport `json:"report,omitempty"`
+	Native   *nativeReport `json:"native,omitempty"`
 }
 
-func functionView(r *wasmengine.Report, count string, show inspection) *view[inspectedFunction] {
+func functionView(r *wasmengine.Report, native *nativeReport, count string, show inspection) *view[inspectedFunction] {
 	of := versionView()
 	v := &view[inspectedFunction]{
 		name: func(f inspectedFunction) string { return of.name(functionEntry(&f.Function)) },
 		text: func(w io.Writer, f inspectedFunction) error {
+			var err error
 			if r == nil {
-				return printRows(w, functionRows(&f.Function, count))
+				err = printRows(w, functionRows(&f.Function, count))
+			} else {
+				err = printReport(w, functionRows(&f.Function, count), r, show)
 			}
-			return printReport(w, functionRows(&f.Function, count), r, show)
+			if err != nil || native == nil {
+				return err
+			}
+			return printNative(w, &f.Function, native)
 		},
 	}
 	for _, col := range of.columns {
@@ -340,7 +360,7 @@ func recognise(path string, code []byte) error {
 	case len(code) == 0:
 		what, hint = "it is empty", "build it again, and give the .wasm file"
 	case bytes.HasPrefix(code, []byte("\x7fELF")):
-		what, hint = "it is native code (ELF)", "run it with: pappus run "+file+", or push it; inspect shows WebAssembly only"
+		what, hint = "it is native code (ELF)", "run it with: pappus run "+file+", or push it as it is; this is for WebAssembly only"
 	case bytes.HasPrefix(code, []byte("#!")):
 		what = "it is a script"
 	case bytes.HasPrefix(text, []byte("(")), bytes.HasPrefix(text, []byte(";;")):

@@ -35,7 +35,8 @@ type Builder struct {
 
 // Options say how a project is built.
 type Options struct {
-	Strip bool // without debug information
+	Strip  bool // without debug information
+	Native bool // for Morello, instead of WebAssembly
 }
 
 // Result is what came of a build.
@@ -131,15 +132,19 @@ func (e *ToolError) Error() string { return fmt.Sprintf("%s: %v", e.Tool, e.Err)
 // Unwrap gives the cause.
 func (e *ToolError) Unwrap() error { return e.Err }
 
-// Build builds a project. Errors are a *MissingError, a *ToolError, ctx's, or of
-// files.
-func (b *Builder) Build(ctx context.Context, p *Project, opts Options) (r *Result, err error) {
-	begun := time.Now()
+// Build builds a project. Errors are a *MissingError, a *NotNativeError, a
+// *ToolError, ctx's, or of files.
+func (b *Builder) Build(ctx context.Context, p *Project, opts Options) (*Result, error) {
 	l, err := LanguageOf(p)
 	if err != nil {
 		return nil, err
 	}
-	tools, err := b.find(l)
+	return b.build(ctx, p, l, opts)
+}
+
+func (b *Builder) build(ctx context.Context, p *Project, l *Language, opts Options) (r *Result, err error) {
+	begun := time.Now()
+	l, tools, err := b.choose(l, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +158,7 @@ func (b *Builder) Build(ctx context.Context, p *Project, opts Options) (r *Resul
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(one.temp)) }()
-	one.Out = filepath.Join(one.temp, "module.wasm")
+	one.Out = filepath.Join(one.temp, "function")
 	stages, err := l.Plan(one)
 	if err != nil {
 		return nil, err
@@ -181,6 +186,32 @@ func (b *Builder) Build(ctx context.Context, p *Project, opts Options) (r *Resul
 		return nil, err
 	}
 	return &Result{Language: l, Module: module, Output: output.String(), Took: time.Since(begun)}, nil
+}
+
+// NotNativeError says that a language is not built for Morello.
+type NotNativeError struct{ Language string }
+
+func (e *NotNativeError) Error() string {
+	return fmt.Sprintf("functions in %s are built for WebAssembly only", e.Language)
+}
+
+// choose finds the way to build a language, and the tools for it.
+func (b *Builder) choose(l *Language, opts Options) (*Language, map[string]string, error) {
+	ways := []*Language{l}
+	if opts.Native {
+		ways = l.Native
+	}
+	first := error(&NotNativeError{l.Name})
+	for i, way := range ways {
+		tools, err := b.find(way)
+		if err == nil {
+			return way, tools, nil
+		}
+		if i == 0 {
+			first = err
+		}
+	}
+	return nil, nil, first
 }
 
 // find looks for the tools of a language.

@@ -49,6 +49,7 @@ func cLanguage() *Language {
 		SDK:      sdkC(),
 		Plan:     func(b *Build) ([]Stage, error) { return planC(b, clangName) },
 		Finish:   finishLinked,
+		Native:   cNative(),
 		Template: []Part{{".", templateOf("c")}},
 	}
 }

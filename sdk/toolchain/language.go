@@ -28,6 +28,10 @@ type Language struct {
 	// Finish turns what the tools left into the function; nil: it is one.
 	Finish func(module []byte, b *Build) ([]byte, error)
 
+	// Native are ways to build the same sources for Morello, of which the first is
+	// taken whose tools are there; nil: there is none.
+	Native []*Language
+
 	// Template is what a new project is made of.
 	Template []Part
 }

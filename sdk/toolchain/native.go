@@ -1,0 +1,79 @@
+package toolchain
+
+import (
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+
+	c "pappus/sdk/c"
+)
+
+const (
+	crossName   = "aarch64-linux-gnu-gcc"
+	lldName     = "ld.lld"
+	nativeHint  = "apt-get install -y --no-install-recommends gcc-aarch64-linux-gnu"
+	nativeStack = "0x100000" // where the program begins: below it is its stack
+)
+
+// cNative are the ways to build C for Morello. No compiler that knows capabilities
+// is needed: a function is a static program of plain A64.
+func cNative() []*Language {
+	freestanding := []string{
+		"-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-mno-outline-atomics",
+	}
+	const target = "--target=aarch64-none-elf"
+	return []*Language{
+		{
+			Name:  "c",
+			Tools: []Tool{{Name: crossName, Programs: []string{crossName}, Install: nativeHint}},
+			SDK:   sdkC(),
+			Plan:  func(b *Build) ([]Stage, error) { return planNative(b, crossName, freestanding, []string{"-Wl,-Ttext-segment=" + nativeStack}) },
+		},
+		{
+			Name: "c",
+			Tools: []Tool{
+				{Name: clangName, Programs: newest("clang"), Install: clangInstall},
+				{Name: lldName, Programs: newest(lldName), Install: clangInstall},
+			},
+			SDK: sdkC(),
+			Plan: func(b *Build) ([]Stage, error) {
+				return planNative(b, clangName, append([]string{target}, freestanding...), []string{target, "-fuse-ld=" + b.tools[lldName], "-Wl,--image-base=" + nativeStack})
+			},
+		},
+	}
+}
+
+// planNative compiles the project and the SDK's runtime and links them into a
+// static program. Its symbols stay, since by two of them the platform finds the
+// function's data.
+func planNative(b *Build, cc string, compiling, linking []string) ([]Stage, error) {
+	common := append([]string{"-I" + filepath.Join(b.SDK, "include"), "-ffile-prefix-map=" + b.SDK + "=sdk", "-ffile-prefix-map=" + b.Dir + "=."}, compiling...)
+	var (
+		compile Stage
+		objects []string
+	)
+	runtime, err := fs.Glob(c.Files, "src/*.c")
+	if err != nil {
+		return nil, err
+	}
+	for _, source := range runtime {
+		args := append(append([]string{}, common...), "-c", filepath.Join(b.SDK, filepath.FromSlash(source)), "-o")
+		object := b.Cached(cc, args, ".o")
+		compile = append(compile, Step{Tool: cc, Args: append(args, MakesHere), Makes: object})
+		objects = append(objects, object)
+	}
+	for _, source := range cSources(b.Project) {
+		object := b.Temp(strings.TrimSuffix(path.Base(source), ".c") + ".o")
+		args := append(append(append([]string{"-Wall", "-Wextra"}, common...), b.Flags("CFLAGS")...), "-c", source, "-o", object)
+		compile = append(compile, Step{Tool: cc, Args: args})
+		objects = append(objects, object)
+	}
+	link := append(append([]string{}, linking...), "-nostdlib", "-static",
+		"-Wl,-e,_start,--build-id=none,-z,max-page-size=0x1000")
+	if b.Strip {
+		link = append(link, "-Wl,--strip-debug")
+	}
+	link = append(link, b.Flags("LDFLAGS")...)
+	return []Stage{compile, {{Tool: cc, Args: append(append(link, "-o", b.Out), objects...)}}}, nil
+}
