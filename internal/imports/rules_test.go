@@ -100,7 +100,7 @@ var rules = map[string]rule{
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
 	"sdk/toolchain":       {may: []string{"sdk/c", "sdk/purify", "wasmengine/binary"}},
-	"samples":             {tests: []string{"cases", "chericapengine", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "chericapengine", "dispatcher", "registry", "sdk/toolchain", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},

@@ -28,7 +28,9 @@ func cNative() []*Language {
 			Name:  "c",
 			Tools: []Tool{{Name: crossName, Programs: []string{crossName}, Install: nativeHint}},
 			SDK:   sdkC(),
-			Plan:  func(b *Build) ([]Stage, error) { return planNative(b, crossName, freestanding, []string{"-Wl,-Ttext-segment=" + nativeStack}) },
+			Plan: func(b *Build) ([]Stage, error) {
+				return planNative(b, crossName, freestanding, []string{"-Wl,-Ttext-segment=" + nativeStack})
+			},
 		},
 		{
 			Name: "c",

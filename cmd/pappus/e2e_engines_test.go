@@ -1,0 +1,69 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The same C source, built here for both engines and pushed as one version, gives the
+// same over HTTP whichever runs it, and in time both do.
+func TestBothEngines(t *testing.T) {
+	for _, tool := range []string{"clang", "wasm-ld", "aarch64-linux-gnu-gcc"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s: apt-get install -y --no-install-recommends clang lld gcc-aarch64-linux-gnu", tool)
+		}
+	}
+	dir := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+	source, err := os.ReadFile("../../samples/wordcount/wordcount.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	main := filepath.Join(dir, "words.c")
+	if err := os.WriteFile(main, source, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wasm, elf := filepath.Join(dir, "words.wasm"), filepath.Join(dir, "words.elf")
+	p := serve(t, t.TempDir())
+	for _, args := range [][]string{
+		{"build", main}, {"build", main, "--engine", "chericap"}, {"push", wasm, "--also", elf},
+	} {
+		if r := command(t.Context(), t, p.url, args...); r.exit != 0 {
+			t.Fatalf("%s: %s", args, r.stderr)
+		}
+	}
+	ran := map[string]int{}
+	const most = 64 // a call of so many goes to the engine that takes longer
+	for i := 0; i < most && len(ran) < 2; i++ {
+		text := fmt.Sprintf("to be %d to be", i) // another one each time: nothing is remembered
+		status, answer, body := p.do("POST", "/v1/invoke/words?trace=1", "text/plain", text)
+		if want := fmt.Sprintf("be 2\nto 2\n%d 1\n", i); status != 200 || body != want {
+			t.Fatalf("%d: %q, want %q", status, body, want)
+		}
+		_, _, record := p.do("GET", "/v1/runs/"+answer.Get("Pappus-Run"), "", "")
+		var run struct {
+			Applications []struct{ Instances []struct{ Engine string } }
+		}
+		if err := json.Unmarshal([]byte(record), &run); err != nil {
+			t.Fatalf("%v in %s", err, record)
+		}
+		if i == 0 { t.Log(record, answer) }
+		for _, a := range run.Applications {
+			for _, instance := range a.Instances {
+				ran[instance.Engine]++
+			}
+		}
+	}
+	if ran["wasm"] == 0 || ran["chericap"] == 0 {
+		t.Errorf("of %d calls the engines ran %v", most, ran)
+	}
+	r := command(t.Context(), t, p.url, "verify", "words", "--cases", "../../samples/wordcount/cases", "--json")
+	var verified struct{ OK, Failed int }
+	if err := json.Unmarshal([]byte(r.stdout), &verified); err != nil || r.exit != 0 || verified.OK < 5 || verified.Failed > 0 {
+		t.Errorf("verify ends with %d: %v\n%s%s", r.exit, err, r.stdout, r.stderr)
+	}
+}
