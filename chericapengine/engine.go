@@ -24,6 +24,10 @@ const Semantics = 1
 type Config struct {
 	Slice   int64 // most instructions between two looks at deadline and scheduler; 0: 100,000
 	Regions int   // contexts in use and idle at once; 0: 4,096
+
+	// Native lets the processor run functions that have no limit of fuel, on Morello
+	// under Linux. It has never run there: see doc.go. New fails elsewhere.
+	Native bool
 }
 
 // Engine runs functions of Morello. It is safe for concurrent use.
@@ -31,11 +35,12 @@ type Engine struct {
 	config Config
 	pool   *domain.Pool
 	driver driver
+	native driver // nil: there is none
 }
 
 var _ engine.Engine = (*Engine)(nil)
 
-// New makes an engine that runs code in software.
+// New makes an engine that runs code in software, and if it is asked to natively.
 func New(config Config) (*Engine, error) {
 	if config.Slice == 0 {
 		config.Slice = 100_000
@@ -49,14 +54,29 @@ func New(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{config: config, pool: pool, driver: newSoftware()}, nil
+	e := &Engine{config: config, pool: pool, driver: newSoftware()}
+	if config.Native {
+		if e.native, err = newNative(); err != nil {
+			return nil, errors.Join(fmt.Errorf("chericap engine: %w", err), pool.Close())
+		}
+	}
+	return e, nil
 }
+
+// errNotMorello says that native code needs another machine.
+var errNotMorello = errors.New("this machine is no Morello board with Linux: turn the native driver off, and functions run in software")
 
 // Name is "chericap".
 func (e *Engine) Name() string { return Name }
 
-// Semantics is the same on all machines: floating point is canonical.
-func (e *Engine) Semantics() string { return strconv.Itoa(Semantics) }
+// Semantics is the same on all machines: floating point is canonical. The native
+// driver counts no fuel, and makes NaNs and capabilities as the machine does.
+func (e *Engine) Semantics() string {
+	if e.native != nil {
+		return strconv.Itoa(Semantics) + "-native"
+	}
+	return strconv.Itoa(Semantics)
+}
 
 // Recognizes reports whether code begins like an ELF file.
 func (e *Engine) Recognizes(code []byte) bool { return loader.Recognizes(code) }
@@ -88,6 +108,11 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "build it with a compiler for aarch64", Err: err}
 	}
 	p := &Program{engine: e, image: image, code: prepared, sig: sig, size: prepared.size() + programOverhead}
+	if e.native != nil {
+		if p.native, err = e.native.prepare(image); err != nil {
+			return nil, err
+		}
+	}
 	for i := range image.Segments {
 		s := &image.Segments[i]
 		s.Data = bytes.Clone(s.Data) // code is the caller's

@@ -23,6 +23,7 @@ type Program struct {
 	engine  *Engine
 	image   *loader.Image
 	code    code
+	native  code // nil: there is none
 	sig     engine.Signature
 	outputs []string
 	size    int64
@@ -103,6 +104,7 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 type call struct {
 	program *Program
 	limits  engine.Limits
+	code    code
 	limit   int64 // bytes that the context may have
 	base    int64 // where inputs are placed
 	size    int64 // bytes that it has
@@ -122,7 +124,10 @@ func (p *Program) call(sets []data.Set, lim engine.Limits) (*call, error) {
 	if need > c.limit-c.base {
 		return nil, abi.TooSmall(need, max(c.limit-c.base, 0))
 	}
-	c.size = fitting(c.base+need+heapRoom, c.limit)
+	c.size, c.code = fitting(c.base+need+heapRoom, c.limit), p.code
+	if p.native != nil && lim.Fuel == 0 {
+		c.size, c.code = c.limit, p.native // it can't be extended while it runs, and counts nothing
+	}
 	return c, nil
 }
 
@@ -170,7 +175,7 @@ func (c *call) execute(ctx context.Context) error {
 	p := c.program
 	granted := c.slices.Begin(ctx, c.limits, p.engine.config.Slice)
 	stack := int64(p.image.Start) &^ 15 // whatever the limit: the function sees where it is
-	t, err := p.code.enter(entered{memory: c.region.Bytes()[:c.limit+returnRoom], size: c.size, stack: stack})
+	t, err := c.code.enter(entered{memory: c.region.Bytes()[:c.limit+returnRoom], size: c.size, stack: stack})
 	if err != nil {
 		return fmt.Errorf("enter a function: %w", err)
 	}
