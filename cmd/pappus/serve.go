@@ -186,7 +186,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	defer func() { err = errors.Join(err, wasm.Close()) }()
 	s.engine = wasm
 
-	native, err := chericapengine.New(chericapengine.Config{})
+	native, err := chericapengine.New(s.chericap)
 	if err != nil {
 		return fmt.Errorf("make the engine for native functions: %w", err)
 	}

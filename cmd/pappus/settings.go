@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pappus/chericapengine"
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/dispatcher"
 	"pappus/engine"
@@ -50,6 +51,7 @@ type serving struct {
 	server   server.Config
 	dispatch dispatcher.Config
 	wasm     wasmengine.Config
+	chericap chericapengine.Config
 }
 
 // newServing makes a configuration in which everything has its default.
@@ -94,6 +96,7 @@ func newServing() *serving {
 			Name: "module-limits", Usage: "what a wasm module may have, like functions=1000,body=1MiB", Computed: limitsPage, Example: "functions=1000,body=1MiB",
 			Value: settings.Named(func() { s.wasm.Caps = binary.DefaultCaps() }, capSetter(&s.wasm.Caps)),
 		},
+		settings.Setting{Name: "native-driver", Usage: "have the processor run native functions itself, which must be Morello's; see docs/native.md", Value: settings.Bool(&s.chericap.Native)},
 		settings.Setting{Name: "code-cache", Usage: "how much compiled code is kept in the data folder; 0: none", Value: settings.Size(&s.codeCache, 0)},
 		settings.Setting{Name: "loaded-code", Usage: "how much compiled code is kept in memory while nothing runs it; 0: none", Value: settings.Size(&d.ProgramBytes, 0), Live: true},
 

@@ -41,6 +41,7 @@ func given() map[string]struct {
 		"max-limits":        {[]string{"memory=2MiB", "items=3,output=4,stack=5KiB"}, "{memory: 2MiB, items: 3, output: 4, stack: 5KiB}"},
 		"run-limits":        {[]string{"time=1m,instances=7", "bytes=1MiB"}, "{time: 1m, instances: 7, bytes: 1MiB}"},
 		"module-limits":     {[]string{"functions=9,body=1KiB", "tables=0"}, "{functions: 9, body: 1KiB, tables: 0}"},
+		"native-driver":     {[]string{"true"}, "true"},
 		"code-cache":        {[]string{"0"}, "0"},
 		"loaded-code":       {[]string{"0"}, "0"},
 		"memo":              {[]string{"0"}, "0"},

@@ -165,7 +165,7 @@ var dependencies = map[string]dependency{
 		why:  "kin-openapi is how tests hold traffic to the description",
 	},
 	"golang.org/x/sys": {
-		only:  []string{"wasmengine/...", "engine/domain", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
+		only:  []string{"wasmengine/...", "engine/domain", "chericapengine", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
 		tests: true,
 		why:   "system calls belong to memory, processors, files, processes and connections",
 	},
