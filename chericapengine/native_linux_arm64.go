@@ -177,16 +177,19 @@ func (t *nativeThread) run(int64) stop {
 	} else if err != nil {
 		return stop{why: faulted, detail: "wait for the function: " + err.Error()}
 	}
-	t.reap()
+	if status := t.reap(); status.Signaled() {
+		return stop{why: faulted, detail: fmt.Sprintf("its process was ended by %s", status.Signal())}
+	}
 	return t.block.end(t.base)
 }
 
-func (t *nativeThread) reap() {
+func (t *nativeThread) reap() (status unix.WaitStatus) {
 	for t.pid > 0 {
-		if _, err := unix.Wait4(t.pid, nil, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
+		if _, err := unix.Wait4(t.pid, &status, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
 			t.pid = 0
 		}
 	}
+	return status
 }
 
 func (t *nativeThread) retired() int64 { return 0 }
