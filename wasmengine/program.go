@@ -35,7 +35,8 @@ type Program struct {
 	size    int64
 	image   *image // with imaged, once it is made
 
-	initFuel int64 // that initialisation used when prepare ran it
+	sources  *sources // nil: the module has none
+	initFuel int64    // that initialisation used when prepare ran it
 
 	runtime  wazero.Runtime
 	cache    wazero.CompilationCache // nil without files of machine code
@@ -192,14 +193,14 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	usage.MemoryPages = int64(i.pages())
 	code := abi.ExitCode(i.bytes(), uint64(p.facts.System))
 	if err = verdict(err, code, i); err != nil {
-		return engine.Result{}, p.fault(err, usage, i, lim)
+		return engine.Result{}, p.fault(err, usage, i, sets, lim)
 	}
 	outputs, err := abi.Wasm32.Outputs(i.bytes(), uint64(p.facts.System), p.outputs, lim)
 	if err == nil {
 		err = p.sig.CheckOutputs(outputs)
 	}
 	if err != nil {
-		return engine.Result{}, p.fault(err, usage, i, lim)
+		return engine.Result{}, p.fault(err, usage, i, sets, lim)
 	}
 	held := int64(0)
 	if data.Count(outputs) > 0 {
@@ -209,13 +210,16 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 }
 
 // fault completes a fault with usage and what the function said.
-func (p *Program) fault(err error, usage engine.Usage, i *instance, lim engine.Limits) error {
+func (p *Program) fault(err error, usage engine.Usage, i *instance, sets []data.Set, lim engine.Limits) error {
 	var f *engine.Fault
 	if !errors.As(err, &f) {
 		return err
 	}
 	f.Usage = usage
 	abi.Wasm32.AddStderr(f, i.bytes(), uint64(p.facts.System), p.sig, p.outputs, lim)
+	if f.Hint == "" {
+		f.Hint = hintFor(f, sets, p.sig)
+	}
 	return err
 }
 
