@@ -230,3 +230,38 @@ void dandelion_free(void *memory)
 		__dandelion_fail(DANDELION_DOUBLE_FREE);
 	release(b);
 }
+
+size_t __dandelion_size(const void *memory)
+{
+	return size_of((const struct block *)((const char *)memory - HEADER)) - HEADER;
+}
+
+int __dandelion_extend(void *memory, size_t size)
+{
+	struct block *b = (struct block *)((char *)memory - HEADER);
+	if ((b->size_and_state & STATE) != USED || size > SIZE_MAX - HEADER - GRAIN)
+		return 0;
+	size_t need = (size + HEADER + GRAIN - 1) & ~(GRAIN - 1);
+	if (need <= size_of(b))
+		return 1;
+	check_sizes(b);
+	struct block *next = after(b);
+	size_t more = need - size_of(b);
+	if (next == fence || (is_free(next) && size_of(next) < more && after(next) == fence)) {
+		/* The last block of the heap: what is missing comes from a longer one. */
+		if (!extend(more))
+			return 0;
+		next = after(b);
+	}
+	if (!is_free(next) || size_of(next) < more)
+		return 0;
+	check_sizes(next);
+	unlist(next);
+	size_t rest = size_of(next) - more;
+	b->size_and_state = need | USED;
+	if (rest != 0)
+		make_free(after(b), rest, need);
+	else
+		after(b)->before = need;
+	return 1;
+}
