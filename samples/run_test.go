@@ -35,6 +35,11 @@ func prepare(t testing.TB, e engine.Engine, sample string, limits engine.Limits)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return prepareCode(t, e, code, limits)
+}
+
+func prepareCode(t testing.TB, e engine.Engine, code []byte, limits engine.Limits) *prepared {
+	t.Helper()
 	insp, err := e.Inspect(code)
 	if err != nil {
 		t.Fatal(err)
