@@ -82,7 +82,7 @@ var rules = map[string]rule{
 	"client":              {may: []string{"client/api"}},
 	"client/api":          {},
 	"sdk/c":               {tests: []string{"wasmengine", "engine", "data"}},
-	"sdk/rust":            {tests: []string{"wasmengine", "engine", "data"}},
+	"sdk/rust":            {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
 	"sdk/purify":          {may: []string{"wasmengine/binary"}},
 	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},

@@ -16,6 +16,7 @@ import (
 
 	"pappus/data"
 	"pappus/engine"
+	"pappus/sdk/purify"
 	"pappus/wasmengine"
 )
 
@@ -119,6 +120,41 @@ func TestWithoutStandardLibrary(t *testing.T) {
 		"memory": {Kind: engine.FaultOutOfMemory, ExitCode: 259},
 	} {
 		_, err := f.run(data.Set{Name: "text", Items: []*data.Item{data.NewItem(text, 0, nil)}})
+		wantFault(t, err, want)
+	}
+}
+
+// TestWASI makes a function with files and streams, by purify.
+func TestWASI(t *testing.T) {
+	dir := t.TempDir()
+	crate, out := filepath.Join(dir, "libpappus.rlib"), filepath.Join(dir, "wasi.wasm")
+	compile(t, nil, "--target=wasm32-wasi", "--crate-type=rlib", "--crate-name=pappus", `--cfg=feature="std"`, "src/lib.rs", "-o", crate)
+	compile(t, nil, "--target=wasm32-wasi", "--crate-type=cdylib", "-Clto", "-Cpanic=abort", "-Clinker=wasm-ld", "-Cstrip=debuginfo",
+		"--extern=pappus="+crate, "testdata/wasi.rs", "-o", out)
+	code, err := purify.Purify(read(t, out), purify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := prepare(t, code, engine.Limits{})
+	text := data.Set{Name: "text", Items: []*data.Item{data.NewItem("a", 7, []byte("to be")), data.NewItem("b", 8, nil)}}
+	result, err := f.run(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer result.Release()
+	want := []data.Set{
+		{Name: "upper", Items: []*data.Item{data.NewItem("a", 7, []byte("TO BE")), data.NewItem("b", 8, nil)}},
+		{Name: "files", Items: []*data.Item{data.NewItem("a", 0, []byte("to be")), data.NewItem("b", 0, nil)}},
+		{Name: "stdio", Items: []*data.Item{data.NewItem("stderr", 0, []byte("done\n")), data.NewItem("stdout", 0, []byte("a has 5 bytes\nb has 0 bytes\n"))}},
+	}
+	if !data.Equal(result.Outputs, want) {
+		t.Errorf("outputs %v", result.Outputs)
+	}
+	for text, want := range map[string]engine.Fault{
+		"panic": {Kind: engine.FaultExit, ExitCode: 101, Stderr: []byte("thread '<unnamed>' panicked at 'as told', testdata/wasi.rs:")},
+		"fail":  {Kind: engine.FaultExit, ExitCode: 9, Stderr: []byte("told to fail\n")},
+	} {
+		_, err := f.run(data.Set{Name: "text", Items: []*data.Item{data.NewItem("a", 0, []byte(text))}})
 		wantFault(t, err, want)
 	}
 }
