@@ -25,6 +25,9 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
+// It is its own module for those who write functions; here it is a folder.
+replace pappus/sdk/go => ./sdk/go
+
 require (
 	github.com/apapsch/go-jsonmerge/v2 v2.0.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

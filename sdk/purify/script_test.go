@@ -1,6 +1,7 @@
 package purify_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -18,7 +19,15 @@ import (
 	"pappus/wasmengine"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// workerEnv makes the test binary be the compile process.
+const workerEnv = "PAPPUS_TEST_COMPILE_WORKER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(workerEnv) == "1" {
+		os.Exit(wasmengine.CompileWorker(context.Background(), os.Stdin, os.Stdout, os.Stderr, os.Exit))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func read(t testing.TB, name string) []byte {
 	t.Helper()
@@ -38,6 +47,8 @@ type function struct {
 
 func prepare(t testing.TB, code []byte, config wasmengine.Config) *function {
 	t.Helper()
+	t.Setenv(workerEnv, "1")
+	config.Compiler = []string{"/proc/self/exe"}
 	e, err := wasmengine.New(config)
 	if err != nil {
 		t.Fatal(err)

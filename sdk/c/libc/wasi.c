@@ -614,9 +614,11 @@ WASI(fd_write)(u32 fd, const struct piece *pieces, u32 count, u32 *written)
 	struct descriptor *d = opened(fd);
 	if (d == NULL || d->node->type == DIRECTORY || !(d->rights & RIGHT_WRITE))
 		return EBADF;
-	if (d->flags & APPEND)
-		d->at = d->node->len;
-	return write_at(d->node, &d->at, pieces, count, written);
+	u64 at = d->flags & APPEND ? d->node->len : d->at;
+	__wasi_errno failed = write_at(d->node, &at, pieces, count, written);
+	if (failed == OK && *written != 0)
+		d->at = at;
+	return failed;
 }
 
 WASI(fd_pwrite)(u32 fd, const struct piece *pieces, u32 count, u64 at, u32 *written)
@@ -862,10 +864,11 @@ struct place {
 	const char *name;
 	u32 len;
 	int slash; /* it ends in one, so it must be a directory */
-	int dot;   /* its last part is . or .. */
+	int dots;  /* 1, 2: its last part is . or .. */
 };
 
-static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
+/* All of a path but what it says of its end. */
+static __wasi_errno walk_to(u32 fd, const char *path, u32 len, struct place *to)
 {
 	const struct descriptor *d = opened(fd);
 	if (d == NULL)
@@ -890,8 +893,8 @@ static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
 			return ENOTDIR;
 		to->dir = to->node;
 		to->len = 0;
-		to->dot = n == 2 && begin[0] == '.' && begin[1] == '.';
-		if (to->dot) {
+		to->dots = n == 2 && begin[0] == '.' && begin[1] == '.' ? 2 : 0;
+		if (to->dots) {
 			if (to->dir == d->node || to->dir->parent == NULL)
 				return ENOTCAPABLE;
 			to->dir = to->node = to->dir->parent;
@@ -907,10 +910,20 @@ static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
 	while (end > 1 && path[end - 1] == '/')
 		end--;
 	if (path[end - 1] == '.' && (end == 1 || path[end - 2] == '/'))
-		to->slash = to->dot = 1;
-	if (to->slash && to->node != NULL && to->node->type != DIRECTORY)
+		to->slash = to->dots = 1;
+	if (to->dots == 1 && to->node == NULL)
+		return ENOENT;
+	if (to->dots == 1 && to->node->type != DIRECTORY)
 		return ENOTDIR;
 	return OK;
+}
+
+static __wasi_errno walk(u32 fd, const char *path, u32 len, struct place *to)
+{
+	__wasi_errno failed = walk_to(fd, path, len, to);
+	if (failed == OK && to->slash && to->node != NULL && to->node->type != DIRECTORY)
+		return ENOTDIR;
+	return failed;
 }
 
 static __wasi_errno walk_existing(u32 fd, const char *path, u32 len, struct place *to)
@@ -950,17 +963,17 @@ static __wasi_errno check_name(const struct place *p)
 WASI(path_open)(u32 fd, u32 lookup, const char *path, u32 len, u32 how, u64 rights, u64 inheriting, u32 flags, u32 *out)
 {
 	struct place p;
-	__wasi_errno failed = walk(fd, path, len, &p);
+	__wasi_errno failed = walk_to(fd, path, len, &p);
 	if (failed)
 		return failed;
 	if (how > 15 || flags & ~(u32)ALL_FLAGS || lookup > 1 || (how & CREATE && how & MUST_BE_DIRECTORY))
 		return EINVAL;
 	struct node *n = p.node;
+	if (how & CREATE && p.slash && !p.dots)
+		return EISDIR;
 	if (n == NULL) {
 		if (!(how & CREATE))
 			return ENOENT;
-		if (p.slash)
-			return EISDIR;
 		if ((failed = check_name(&p)) != OK)
 			return failed;
 		if ((n = create(p.dir, p.name, p.len, REGULAR_FILE, 1)) == NULL)
@@ -971,7 +984,7 @@ WASI(path_open)(u32 fd, u32 lookup, const char *path, u32 len, u32 how, u64 righ
 	} else if (n->type == DIRECTORY) {
 		if (how & (CREATE | TRUNCATE) || (rights & RIGHT_WRITE && !(how & MUST_BE_DIRECTORY)))
 			return EISDIR;
-	} else if (how & MUST_BE_DIRECTORY) {
+	} else if (how & MUST_BE_DIRECTORY || p.slash) {
 		return ENOTDIR;
 	}
 	u64 possible = descriptors[fd].inheriting & (n->type == DIRECTORY ? DIRECTORY_RIGHTS : FILE_RIGHTS);
@@ -987,7 +1000,7 @@ WASI(path_open)(u32 fd, u32 lookup, const char *path, u32 len, u32 how, u64 righ
 WASI(path_create_directory)(u32 fd, const char *path, u32 len)
 {
 	struct place p;
-	__wasi_errno failed = walk(fd, path, len, &p);
+	__wasi_errno failed = walk_to(fd, path, len, &p);
 	if (failed)
 		return failed;
 	if (p.node != NULL)
@@ -1049,10 +1062,10 @@ WASI(path_remove_directory)(u32 fd, const char *path, u32 len)
 		return failed;
 	if (p.node->type != DIRECTORY)
 		return ENOTDIR;
+	if (p.dots)
+		return p.dots == 1 ? EINVAL : ENOTEMPTY;
 	if (p.node->fixed)
 		return EBUSY;
-	if (p.dot)
-		return EINVAL;
 	if (p.node->first != NULL)
 		return ENOTEMPTY;
 	remove_node(p.node);
@@ -1062,21 +1075,26 @@ WASI(path_remove_directory)(u32 fd, const char *path, u32 len)
 WASI(path_rename)(u32 fd, const char *path, u32 len, u32 to_fd, const char *to_path, u32 to_len)
 {
 	struct place from, to;
-	__wasi_errno failed = walk_existing(fd, path, len, &from);
-	if (failed)
+	__wasi_errno failed = walk_to(fd, path, len, &from);
+	if (failed || (failed = walk_to(to_fd, to_path, to_len, &to)) != OK)
 		return failed;
-	if ((failed = walk(to_fd, to_path, to_len, &to)) != OK)
-		return failed;
-	struct node *n = from.node, *replaced = to.node;
-	if (from.dot || to.dot || n->fixed || (replaced != NULL && replaced->fixed))
+	if (from.dots || to.dots)
 		return EBUSY;
-	if (n == replaced)
-		return OK;
-	if (to.slash && n->type != DIRECTORY)
+	struct node *n = from.node, *replaced = to.node;
+	if (n == NULL)
+		return ENOENT;
+	if ((from.slash || to.slash) && n->type != DIRECTORY)
 		return ENOTDIR;
 	for (const struct node *above = to.dir; above != NULL; above = above->parent)
 		if (above == n)
 			return EINVAL;
+	for (const struct node *above = from.dir; above != NULL; above = above->parent)
+		if (above == replaced)
+			return ENOTEMPTY;
+	if (n->fixed || (replaced != NULL && replaced->fixed))
+		return EBUSY;
+	if (n == replaced)
+		return OK;
 	if (replaced != NULL) {
 		if (replaced->type == DIRECTORY && n->type != DIRECTORY)
 			return EISDIR;

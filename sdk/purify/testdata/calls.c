@@ -219,8 +219,39 @@ static void run_script(const u8 *end)
 	}
 }
 
-/* The script is the only item of the first set; results go to the last. */
+#ifdef REACTOR
+/* What a library may do before there are inputs. */
+__attribute__((export_name("_initialize"))) void _initialize(void)
+{
+	static struct {
+		const char *bytes;
+		u32 len;
+	} text = {"initialised\n", 12};
+	static u32 n, count, size;
+	static u64 now;
+	wasi_fd_write(1, (u32)&text, 1, (u32)&n);
+	wasi_fd_write(2, (u32)&text, 1, (u32)&n);
+	for (u32 i = 0; i < 3; i++)
+		wasi_clock_time_get(0, 0, (u32)&now);
+	wasi_args_sizes_get((u32)&count, (u32)&size);
+	wasi_path_create_directory(3, (u32) "tmp/made", 8);
+	wasi_path_open(3, 0, (u32) "tmp/made/file", 13, 1, 66, 66, 0, (u32)&count); /* 4 */
+	wasi_fd_write(4, (u32)&text, 1, (u32)&n);
+	wasi_path_create_directory(3, (u32) "out", 3);
+	wasi_path_open(3, 0, (u32) "out/early", 9, 1, 66, 66, 0, (u32)&count); /* 5 */
+	wasi_fd_write(5, (u32)&text, 1, (u32)&n);
+	wasi_path_open(3, 0, (u32) "in", 2, 1, 66, 66, 0, (u32)&count); /* 6, a file where a set's directory will be */
+	wasi_fd_read(0, (u32)&text, 1, (u32)&n);
+	direct_emit(0, (u32) "x", 1, (u32) "x", 1, 0);
+	if (n != 0 || direct_input_set_count() != 0 || __builtin_wasm_memory_grow(0, 32) == -1u)
+		__builtin_trap();
+}
+
+__attribute__((export_name("run"))) void run(void)
+#else
 __attribute__((export_name("_start"))) void _start(void)
+#endif
+/* The script is the only item of the first set; results go to the last. */
 {
 	const struct item *item = (const struct item *)direct_get_input(0, 0);
 	if (item == 0)
