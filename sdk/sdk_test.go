@@ -2,6 +2,7 @@ package sdk_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -16,19 +17,27 @@ import (
 	"pappus/wasmengine"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// workerEnv makes the test binary be the compile process.
+const workerEnv = "PAPPUS_TEST_COMPILE_WORKER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(workerEnv) == "1" {
+		os.Exit(wasmengine.CompileWorker(context.Background(), os.Stdin, os.Stdout, os.Stderr, os.Exit))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // function is a program that is ready to run.
 type function struct {
 	t       testing.TB
-	code    []byte
 	program engine.Program
 	limits  engine.Limits
 }
 
 func prepare(t testing.TB, code []byte) *function {
 	t.Helper()
-	e, err := wasmengine.New(wasmengine.Config{})
+	t.Setenv(workerEnv, "1")
+	e, err := wasmengine.New(wasmengine.Config{Compiler: []string{"/proc/self/exe"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +45,7 @@ func prepare(t testing.TB, code []byte) *function {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &function{t: t, code: code, limits: insp.Manifest.Limits.Or(engine.DefaultLimits())}
+	f := &function{t: t, limits: insp.Manifest.Limits.Or(engine.DefaultLimits())}
 	if f.program, err = e.Prepare(t.Context(), code, insp.Manifest.Signature(), f.limits); err != nil {
 		t.Fatal(err)
 	}

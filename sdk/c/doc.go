@@ -1,6 +1,14 @@
 // Package c holds the SDK for functions in C: headers in include, the runtime
 // that is linked into a function in src. README.md shows how to use it.
 //
-// There is no Go code but tests, which run the runtime in an engine: what its
-// allocator, its memory functions and its ways to end do.
+// The only Go code that is no test carries these files into the program, so
+// that it builds functions anywhere. The tests run the runtime in an engine:
+// what its allocator, its memory functions and its ways to end do.
 package c
+
+import "embed"
+
+// Files are the SDK's: include/ and src/.
+//
+//go:embed include src
+var Files embed.FS
