@@ -12,6 +12,7 @@ import (
 	"pappus/cases"
 	"pappus/engine"
 	"pappus/samples"
+	"pappus/sdk/purify"
 	"pappus/wasmengine"
 )
 
@@ -72,6 +73,27 @@ func TestRebuildRust(t *testing.T) {
 		if !bytes.Equal(readFile(t, filepath.Join(out, name)), readFile(t, filepath.Join("rust", name))) {
 			t.Errorf("rust/%s is not what its sources give; run make -C samples/rust", name)
 		}
+	}
+}
+
+// TestGo builds the samples in Go, and runs them on the cases of those in C.
+func TestGo(t *testing.T) {
+	t.Setenv(workerEnv, "1")
+	e := newEngine(t, wasmengine.Config{Compiler: []string{"/proc/self/exe"}})
+	for _, sample := range inOtherLanguages() {
+		t.Run(sample, func(t *testing.T) {
+			dir, out := filepath.Join("go", sample), filepath.Join(t.TempDir(), "out.wasm")
+			build := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-trimpath", "-o", out, ".")
+			build.Dir, build.Env = dir, append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+			if log, err := build.CombinedOutput(); err != nil {
+				t.Fatalf("go: %v\n%s", err, log)
+			}
+			code, err := purify.Purify(readFile(t, out), purify.Options{Manifest: readFile(t, filepath.Join(dir, "pappus.json"))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			passesCases(t, e, sample, code)
+		})
 	}
 }
 

@@ -91,7 +91,7 @@ var rules = map[string]rule{
 	"sdk/rust":      {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
 	"sdk/toolchain": {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/purify"}},
 
-	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "sdk/purify", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},

@@ -6,5 +6,5 @@ import "embed"
 
 // Files are go.mod and the folder pappus.
 //
-//go:embed go.mod pappus/*.go pappus/*.s
+//go:embed go.mod pappus/doc.go pappus/pappus.go pappus/platform_*.go pappus/case_other.go pappus/*.s
 var Files embed.FS

@@ -146,9 +146,8 @@ func TestProgram(t *testing.T) {
 		{[]string{bad, out}, 7, "so: told to fail"},
 		{[]string{filepath.Join(good, "none")}, 2, "read the case: "},
 	} {
-		var said bytes.Buffer
-		if code := runCase(upper, append([]string{"/bin/function"}, c.args...), &said); code != c.want || !strings.HasPrefix(said.String(), c.says) {
-			t.Errorf("%q: exit code %d, %s", c.args, code, &said)
+		if code, said := runCase(upper, append([]string{"/bin/function"}, c.args...)); code != c.want || !strings.HasPrefix(said, c.says) || (code == 0) != (said == "") {
+			t.Errorf("%q: exit code %d, %s", c.args, code, said)
 		}
 	}
 	if b, err := os.ReadFile(filepath.Join(out, "upper/a/b")); err != nil || string(b) != "BE" {

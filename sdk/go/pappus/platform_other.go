@@ -4,7 +4,6 @@ package pappus
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 )
@@ -13,37 +12,37 @@ const usage = `usage: %s CASE [OUT]
 
 Runs the function on the case in the folder CASE, whose inputs are CASE/in/SET/ITEM.
 With OUT it writes the outputs to OUT/SET/ITEM, otherwise it compares them with
-CASE/out/SET/ITEM.
-`
+CASE/out/SET/ITEM.`
 
-func start(f Function) { os.Exit(runCase(f, os.Args, os.Stderr)) }
+func start(f Function) {
+	code, says := runCase(f, os.Args)
+	if says != "" {
+		fmt.Fprintln(os.Stderr, says)
+	}
+	os.Exit(code) //nolint:forbidigo // this is the program's main
+}
 
-// runCase is the program outside of a function; it tells its exit code.
-func runCase(f Function, args []string, stderr io.Writer) int {
+// runCase is the program outside of a function: it tells exit code and stderr.
+func runCase(f Function, args []string) (code int, says string) {
 	if len(args) < 2 || len(args) > 3 {
-		fmt.Fprintf(stderr, usage, filepath.Base(args[0]))
-		return 2
+		return 2, fmt.Sprintf(usage, filepath.Base(args[0]))
 	}
 	c, err := ReadCase(args[1])
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return 2
+		return 2, err.Error()
 	}
 	if len(args) == 2 {
 		if err := c.Run(f); err != nil {
-			fmt.Fprintf(stderr, "%s: %v\n", args[1], err)
-			return 1
+			return 1, fmt.Sprintf("%s: %v", args[1], err)
 		}
-		return 0
+		return 0, ""
 	}
 	out, err := f(c.Inputs)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return codeOf(err)
+		return codeOf(err), err.Error()
 	}
 	if err := writeSets(args[2], out); err != nil {
-		fmt.Fprintln(stderr, err)
-		return 2
+		return 2, err.Error()
 	}
-	return 0
+	return 0, ""
 }
