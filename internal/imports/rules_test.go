@@ -87,9 +87,10 @@ var rules = map[string]rule{
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
 
-	"sdk":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
-	"sdk/rust":      {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
-	"sdk/toolchain": {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/purify"}},
+	"sdk":                {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
+	"sdk/rust":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
+	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify"}},
+	"sdk/assemblyscript": {},
 
 	"samples":             {tests: []string{"cases", "sdk/purify", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
