@@ -60,7 +60,7 @@ func refuse(hint, format string, args ...any) *Error {
 // adapter has: then Purify makes a pure function of it. The module's bytes may
 // be anything.
 func NeedsIt(code []byte) bool {
-	m, err := binary.Decode(code, binary.DefaultCaps())
+	m, err := binary.Decode(code, programCaps())
 	if err != nil {
 		return false
 	}
@@ -81,10 +81,11 @@ func NeedsIt(code []byte) bool {
 // the arguments, and passes the decoder's checks; like that, it does not check
 // the types of operands. The error is an *Error.
 func Purify(code []byte, o Options) ([]byte, error) {
-	program, err := binary.Decode(code, binary.DefaultCaps())
+	program, err := binary.Decode(code, programCaps())
 	if err != nil {
 		return nil, undecodable(err, "the program")
 	}
+	joinData(program)
 	adapter, err := loadAdapter()
 	if err != nil {
 		return nil, err
