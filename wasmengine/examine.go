@@ -147,14 +147,18 @@ func (m *module) checkImports(refuse refuser) bool {
 			continue
 		}
 		refused = append(refused, i.Module+"."+i.Name)
-		wasi = wasi && i.Module == "wasi_snapshot_preview1"
+		wasi = wasi && (i.Module == "wasi_snapshot_preview1" || i.Module == "dandelion")
 	}
 	if len(refused) == 0 {
 		return true
 	}
 	hint := "a function gets its inputs and leaves its outputs in memory; link it without imports"
-	if wasi {
-		hint = "there is no WASI here: build it without, on an SDK like sdk/c, which gives inputs and takes outputs in memory"
+	_, hasRuntime := m.decoded.Export(exportSystem)
+	switch {
+	case wasi && hasRuntime:
+		hint = "link the libc layer of sdk/c into it, which has what it imports"
+	case wasi:
+		hint = "it is a program for WASI: make a pure function of it with \"pappus purify\", or with \"pappus push --purify\" in one step"
 	}
 	shown := refused
 	if len(shown) > 20 {

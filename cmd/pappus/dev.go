@@ -16,7 +16,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"pappus/client"
 	"pappus/dispatcher"
@@ -90,19 +89,19 @@ func (d *development) run(ctx context.Context, listen string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	if d.command.global.server == "" && d.command.global.context == "" {
+		return d.serve(ctx, listen, w)
+	}
+	if d.client, err = d.command.client(); err != nil {
+		return err
+	}
 	eng, err := wasmengine.New(wasmConfig()) //nolint:contextcheck // an engine lives longer than a round
 	if err != nil {
 		return err
 	}
 	d.engine = eng
 	defer func() { err = errors.Join(err, eng.Close()) }()
-	if d.command.global.server != "" || d.command.global.context != "" {
-		if d.client, err = d.command.client(); err != nil {
-			return err
-		}
-		return d.loop(ctx, w)
-	}
-	return d.serve(ctx, listen, w)
+	return d.loop(ctx, w)
 }
 
 // devShutdown is how long what runs on the embedded server may take to finish.
@@ -127,6 +126,7 @@ func (d *development) serve(ctx context.Context, listen string, w *watcher) (err
 	var loopErr error
 	err = s.run(serving, io.Discard, log, func(ctx context.Context, _ *dispatcher.Dispatcher, _ *server.Server) {
 		defer stop()
+		d.engine = s.engine
 		if d.client, loopErr = client.New(s.address, nil); loopErr == nil {
 			loopErr = d.loop(ctx, w)
 			d.client.Close()
@@ -211,21 +211,13 @@ func (d *development) round(ctx context.Context, changed []string) *devRound {
 		d.module = built.Module
 	}
 	r.Size = len(d.module)
-	var g errgroup.Group // both to their end: what one says is of use when the other fails
-	var registered, tested error
-	g.Go(func() error {
-		f, _, err := d.client.PutFunction(ctx, d.project.Name, client.BytesBody(d.module, "application/wasm"), client.PutOptions{})
-		if err == nil {
-			r.Function, r.URL = fmt.Sprintf("%s@%d", f.Name, f.Version), d.client.Address()+"/v1/invoke/"+f.Name
-		}
-		registered = err
-		return nil
-	})
-	g.Go(func() error {
-		r.Test, tested = d.test(ctx)
-		return nil
-	})
-	_ = g.Wait() // the errors are above
+	// What testing compiles, the server of this process finds compiled.
+	var tested error
+	r.Test, tested = d.test(engine.WithTenant(ctx, registry.DefaultTenant))
+	f, _, registered := d.client.PutFunction(ctx, d.project.Name, client.BytesBody(d.module, "application/wasm"), client.PutOptions{})
+	if registered == nil {
+		r.Function, r.URL = fmt.Sprintf("%s@%d", f.Name, f.Version), d.client.Address()+"/v1/invoke/"+f.Name
+	}
 	if err := errors.Join(registered, tested); err != nil {
 		return failed(err)
 	}

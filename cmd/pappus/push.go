@@ -18,6 +18,7 @@ import (
 	"pappus/client"
 	"pappus/engine"
 	"pappus/registry"
+	"pappus/sdk/purify"
 	"pappus/server/problem"
 )
 
@@ -27,6 +28,7 @@ type pushing struct {
 	tags      []string
 	memo      string
 	force     bool
+	purify    bool
 	signature signatureFlags
 	limits    limitFlags
 }
@@ -49,6 +51,7 @@ invoke and other verbs take.`,
   pappus push build/out.wasm --name count --input text --output counts/item --memory 64MiB --timeout 2s
   pappus push wordcount.wasm --tag canary
   pappus push wordcount.wasm sumoccurrence.wasm
+  pappus push app.wasm --purify --input logs --output counts
   pappus invoke $(pappus push wordcount.wasm --quiet) --in text=novel.txt`,
 		Args:              takes(1, anyNumber),
 		ValidArgsFunction: completeCode,
@@ -73,6 +76,7 @@ invoke and other verbs take.`,
 	flags.StringArrayVar(&p.tags, "tag", nil, "`TAG` to move to this version instead of latest; may be repeated")
 	flags.StringVar(&p.memo, "memo", "", "whether results may be remembered: `auto|off`")
 	flags.BoolVar(&p.force, "force", false, "move the tags also where compositions need the sets that it had")
+	flags.BoolVar(&p.purify, "purify", false, "make a pure function of a program for WASI first, as \"pappus purify\" does")
 	p.signature.bind(flags)
 	p.limits.bind(flags)
 	c.bindForm(flags, allForms)
@@ -156,8 +160,38 @@ func (p *pushing) job(reader *inputReader, file string) (pushJob, error) {
 	if noEngineTakes(job.begins) {
 		return job, recognise(file, job.begins)
 	}
+	if p.purify {
+		if open, size, err = p.purified(file, open); err != nil {
+			return job, err
+		}
+	}
 	job.code = client.Body{Reader: &lazyReader{open: open}, Size: size, Type: "application/octet-stream"}
 	return job, nil
+}
+
+// purified reads a program and makes a pure function of it. What is one stays
+// what it is.
+func (p *pushing) purified(file string, open func() (io.ReadCloser, error)) (func() (io.ReadCloser, error), int64, error) {
+	r, err := open()
+	if err != nil {
+		return nil, 0, err
+	}
+	code, err := readAll(file, r)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, 0, err
+	}
+	if err := recognise(file, code); err != nil {
+		return nil, 0, err
+	}
+	making := purifying{memory: p.limits.limits, signature: p.signature}
+	pure, err := making.purify(code)
+	switch {
+	case errors.Is(err, purify.ErrPure):
+		pure = code
+	case err != nil:
+		return nil, 0, err
+	}
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(pure)), nil }, int64(len(pure)), nil
 }
 
 // peekBytes is enough of code to see what it is.

@@ -299,13 +299,13 @@ func TestAsLinux(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(folder)
+		defer func() { _ = os.RemoveAll(folder) }()
 		// Where .. leads out of /out differs: the paths stay below it.
 		dir, err := unix.Open(folder, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer unix.Close(dir)
+		defer func() { _ = unix.Close(dir) }()
 		b := &both{t: t, script: newScript(f.t), dir: dir}
 		b.mine, _ = b.script.open("out", directory, allRights, 0)
 		defer func() {
@@ -316,7 +316,9 @@ func TestAsLinux(t *testing.T) {
 		steps := []func(){
 			b.open, b.open, b.open, b.rename, b.stat, b.write, b.write, b.read, b.seek, b.truncate, b.close, b.list,
 			func() { b.path("path_create_directory", func(p string) error { return unix.Mkdirat(dir, p, 0o777) }) },
-			func() { b.path("path_remove_directory", func(p string) error { return unix.Unlinkat(dir, p, unix.AT_REMOVEDIR) }) },
+			func() {
+				b.path("path_remove_directory", func(p string) error { return unix.Unlinkat(dir, p, unix.AT_REMOVEDIR) })
+			},
 			func() { b.path("path_unlink_file", func(p string) error { return unix.Unlinkat(dir, p, 0) }) },
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {

@@ -186,8 +186,8 @@ func TestGoLibrary(t *testing.T) {
 	}
 }
 
-// cProgram builds a program for WASI, and natively, or skips the test.
-func cProgram(t *testing.T, name string) (code []byte, native string) {
+// needsC skips a test where programs in C can't be built.
+func needsC(t *testing.T) {
 	t.Helper()
 	for _, tool := range []string{"clang-14", "wasm-ld-14", "cc"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -197,18 +197,57 @@ func cProgram(t *testing.T, name string) (code []byte, native string) {
 	if _, err := os.Stat("/usr/lib/wasm32-wasi/libc.a"); err != nil {
 		t.Skip("needs wasi-libc: apt-get install -y --no-install-recommends wasi-libc libclang-rt-14-dev-wasm32")
 	}
-	dir, source := t.TempDir(), filepath.Join("testdata/programs", name, "main.c")
-	wasm, native := filepath.Join(dir, "program.wasm"), filepath.Join(dir, "native")
-	command(t, nil, "clang-14", "--target=wasm32-wasi", "-O1", "-w", source, "-o", wasm)
-	command(t, nil, "cc", "-O1", "-w", source, "-o", native)
-	return read(t, wasm), native
+}
+
+const cSource = "testdata/programs/cfiles/main.c"
+
+// nativeC builds the program in C for this machine.
+func nativeC(t *testing.T) string {
+	t.Helper()
+	native := filepath.Join(t.TempDir(), "native")
+	command(t, nil, "cc", "-O1", "-w", cSource, "-o", native)
+	return native
 }
 
 func TestCProgram(t *testing.T) {
-	program, native := cProgram(t, "cfiles")
-	code, err := purify.Purify(program, purify.Options{})
+	needsC(t)
+	out := filepath.Join(t.TempDir(), "program.wasm")
+	command(t, nil, "clang-14", "--target=wasm32-wasi", "-O1", "-w", cSource, "-o", out)
+	code, err := purify.Purify(read(t, out), purify.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, native, prepare(t, code, wasmengine.Config{}))
+	compare(t, nativeC(t), prepare(t, code, wasmengine.Config{}))
+}
+
+// The same program with the libc layer linked in, which takes no purifying.
+func TestLinkedCProgram(t *testing.T) {
+	needsC(t)
+	dir := t.TempDir()
+	objects := []string{"--target=wasm32-wasi", "-nostartfiles", "-o", filepath.Join(dir, "program.wasm")}
+	manifest := filepath.Join(dir, "manifest.c")
+	if err := os.WriteFile(manifest, []byte(`#include <pappus.h>
+PAPPUS_MANIFEST({"inputs": ["stdio", "input"], "outputs": ["stdio", "output"], "layout": "grow"});
+`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	layer, err := filepath.Glob("../c/libc/*.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range append(layer, cSource, manifest, "../c/src/alloc.c", "../c/src/runtime.c", "../c/src/system_wasm.c") {
+		object := filepath.Join(dir, filepath.Base(source)+".o")
+		warnings := []string{"-Wall", "-Wextra", "-Werror"}
+		if source == cSource {
+			warnings = []string{"-w"}
+		}
+		command(t, nil, "clang-14", append(warnings, "--target=wasm32-wasi", "-O2", "-I../c/include", "-I../c/libc", "-c", source, "-o", object)...)
+		objects = append(objects, object)
+	}
+	command(t, nil, "clang-14", objects...)
+	code := read(t, filepath.Join(dir, "program.wasm"))
+	if m := decode(t, code); len(m.Imports) != 0 {
+		t.Fatalf("imports %v", m.Imports)
+	}
+	compare(t, nativeC(t), prepare(t, code, wasmengine.Config{}))
 }

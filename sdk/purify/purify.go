@@ -42,11 +42,14 @@ type Options struct {
 	Manifest []byte
 }
 
+// ErrPure is the cause where a module is a function already.
+var ErrPure = errors.New("the module is a function already")
+
 // An Error says why a program can't be made pure, and what to do.
 type Error struct {
 	Reason string
 	Hint   string
-	Err    error // the decoder's, or nil
+	Err    error // ErrPure, the decoder's, or nil
 }
 
 func (e *Error) Error() string { return e.Reason }
@@ -142,8 +145,10 @@ func (m *merger) merge() error {
 // check refuses what no adapter makes pure.
 func (m *merger) check() error {
 	p := m.program
-	if _, ok := p.Export(exportSystem); ok {
-		return refuse("register it as it is", "the module exports %s: it is a function already", exportSystem)
+	if _, ok := p.Export(exportSystem); ok && p.ImportedFuncs > 0 {
+		return refuse("link the libc layer of sdk/c into it", "the module exports %s: it has a runtime of its own, and yet imports %s.%s", exportSystem, p.Imports[0].Module, p.Imports[0].Name)
+	} else if ok {
+		return &Error{Reason: fmt.Sprintf("%v: it exports %s", ErrPure, exportSystem), Hint: "register it as it is", Err: ErrPure}
 	}
 	for _, im := range p.Imports {
 		switch im.Kind {

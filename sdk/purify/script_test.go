@@ -227,6 +227,13 @@ func (s *script) call(name string, args ...any) *result {
 	return s.result(name, 4)
 }
 
+func (s *script) copy(to, from pointer, n int) {
+	s.code = append(s.code, 'B')
+	s.u32(uint32(to))
+	s.u32(uint32(from))
+	s.u32(uint32(n))
+}
+
 func (s *script) grow(pages uint32) *result {
 	s.code = append(s.code, 'M')
 	s.u32(pages)

@@ -105,7 +105,7 @@ func (e *MissingError) Error() string {
 	for _, t := range e.Tools {
 		names = append(names, t.Name)
 	}
-	return fmt.Sprintf("functions in %s need %s, which PATH does not have", e.Language, strings.Join(names, " and "))
+	return fmt.Sprintf("functions in %s need %s, which is not here", e.Language, strings.Join(names, " and "))
 }
 
 // Install says what to do.
@@ -192,6 +192,12 @@ func (b *Builder) find(l *Language) (map[string]string, error) {
 		if t.Variable != "" {
 			if named, ok := b.lookup(t.Variable); ok && named != "" {
 				programs = []string{named}
+			}
+		}
+		for _, pattern := range t.Files {
+			if files, err := filepath.Glob(pattern); err == nil && len(files) > 0 {
+				found[t.Name] = files[0]
+				break
 			}
 		}
 		for _, program := range programs {

@@ -38,10 +38,11 @@ type Part struct {
 	Files fs.FS
 }
 
-// Tool is a program that a language needs.
+// Tool is a program that a language needs, or a library.
 type Tool struct {
 	Name     string   // as steps call it
 	Programs []string // names that it may have in PATH, the best first
+	Files    []string // in place of programs: patterns of which one must match a file
 	Variable string   // of the environment, that names it instead, like CC; "": none
 	Install  string   // what to do if it is missing
 }

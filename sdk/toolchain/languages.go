@@ -14,7 +14,7 @@ var templates embed.FS
 // Languages is the table: all languages, in the order in which people are told
 // of them.
 func Languages() []*Language {
-	return []*Language{goLanguage(), cLanguage(), cppLanguage()}
+	return []*Language{goLanguage(), cLanguage(), cLibcLanguage(), cppLanguage(), cppLibcLanguage()}
 }
 
 // templateOf is the template of a language in templates.

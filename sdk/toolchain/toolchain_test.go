@@ -48,7 +48,7 @@ func TestTable(t *testing.T) {
 		}
 		seen[l.Name] = true
 		for _, tool := range l.Tools {
-			if tool.Name == "" || len(tool.Programs) == 0 || tool.Install == "" {
+			if tool.Name == "" || len(tool.Programs)+len(tool.Files) == 0 || tool.Install == "" {
 				t.Errorf("%s: tool %+v", l.Name, tool)
 			}
 		}
@@ -130,6 +130,10 @@ func TestLanguageOf(t *testing.T) {
 		"c":            {[]string{"main.c", "more.c", "x.h"}, "c"},
 		"c++":          {[]string{"main.cpp", "old.c"}, "c++"},
 		"go":           {[]string{"go.mod", "main.go"}, "go"},
+		"libc":         {[]string{"main.c=#include <stdio.h>"}, "c-libc"},
+		"in a header":  {[]string{"main.c=#include \"x.h\"", "x.h= #  include <stdlib.h>"}, "c-libc"},
+		"libc++":       {[]string{"main.cc=#include <vector>"}, "c++-libc"},
+		"freestanding": {[]string{"main.c=#include <stddef.h>\n#include <pappus.h>\n#include <dandelion/runtime.h>"}, "c"},
 		"two":          {[]string{"go.mod", "main.c"}, "go|c"},
 		"none":         {[]string{"README.md", "x.wasm"}, ""},
 		"hidden":       {[]string{".git/main.c", "build/main.c", "cases/a/in/b/main.c", "node_modules/x/main.c"}, ""},
@@ -137,7 +141,8 @@ func TestLanguageOf(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		for _, f := range c.files {
-			write(t, dir, f, "")
+			name, content, _ := strings.Cut(f, "=")
+			write(t, dir, name, content)
 		}
 		p, err := Open(dir)
 		if err != nil {
@@ -309,5 +314,24 @@ func TestUnpack(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(b.Cache); err != nil || len(entries) != 2 {
 		t.Errorf("left over: %v, %v", entries, err)
+	}
+}
+
+func TestOnlyLines(t *testing.T) {
+	header := "\x00asm\x01\x00\x00\x00"
+	custom := func(name string) string { return "\x00" + string(rune(len(name)+2)) + string(rune(len(name))) + name + "x" }
+	for name, c := range map[string]struct{ in, want string }{
+		"module":   {header + custom(".debug_info") + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name") + custom(".debug_str"), header + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name")},
+		"empty":    {"", ""},
+		"short":    {header[:5], header[:5]},
+		"header":   {header, header},
+		"cut":      {header + "\x00\x20.debug", header + "\x00\x20.debug"},
+		"no size":  {header + "\x00", header + "\x00"},
+		"no name":  {header + "\x00\x02\x05a", header + "\x00\x02\x05a"},
+		"too long": {header + "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", header + "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"},
+	} {
+		if got := onlyLines([]byte(c.in)); string(got) != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

@@ -90,4 +90,9 @@ int posix_memalign(void **out, size_t alignment, size_t size)
 	return 0;
 }
 
+/* What libc itself allocates with. */
+void *__libc_malloc(size_t size) { return malloc(size); }
+void *__libc_calloc(size_t n, size_t size) { return calloc(n, size); }
+void __libc_free(void *memory) { free(memory); }
+
 size_t malloc_usable_size(void *memory) { return memory == NULL ? 0 : __dandelion_size(memory); }

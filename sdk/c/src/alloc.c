@@ -132,8 +132,9 @@ static void release(struct block *b)
 }
 
 /* Makes the heap longer so that a free block of at least size bytes is at its
- * end: the fence becomes its header, and a new fence follows. */
-static int extend(size_t size)
+ * end: the fence becomes its header, and a new fence follows. Inlined where it
+ * is called, whoever else calls it. */
+static inline __attribute__((always_inline)) int extend(size_t size)
 {
 	if (fence != NULL && (char *)fence + HEADER == end_of_heap) {
 		/* A free last block is smaller than size, or it would have been found. */

@@ -8,6 +8,7 @@
  *     'G' u32 at, u32 len               appends bytes of scratch to the results
  *     'C' u8 function, u8 arguments, and for each: u8 kind, u64 value
  *                                       calls, and appends what it returns
+ *     'B' u32 to, u32 from, u32 len     copies bytes of scratch
  *     'M' u32 pages                     grows the memory, and appends the size before
  * The kinds: 0 a number, 1 the address of an offset, 2 the u32 at an offset. */
 typedef unsigned char u8;
@@ -210,6 +211,11 @@ static void run_script(const u8 *end)
 				a[i] = argument();
 			v = call(v, a);
 			give(&v, 4);
+			break;
+		case 'B':
+			at = next(4);
+			v = next(4);
+			__builtin_memcpy(scratch + at, scratch + v, next(4));
 			break;
 		case 'M':
 			v = __builtin_wasm_memory_grow(0, next(4));
