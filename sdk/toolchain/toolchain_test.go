@@ -98,6 +98,9 @@ func TestNewProjects(t *testing.T) {
 			}
 			b := &Builder{Cache: cache}
 			need(t, b, l.Name)
+			if l.Name == "assemblyscript" {
+				withCompiler(t, dir)
+			}
 			r, err := b.Build(t.Context(), p, Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -122,6 +125,21 @@ func TestNewProjects(t *testing.T) {
 	}
 }
 
+// withCompiler has a project use the compiler of AssemblyScript that make has
+// installed, so that nothing is fetched.
+func withCompiler(t *testing.T, dir string) {
+	modules, err := filepath.Abs("../../.cache/assemblyscript/node_modules")
+	if err == nil {
+		_, err = os.Stat(modules)
+	}
+	if err != nil {
+		t.Skipf("needs the compiler: make assemblyscript: %v", err)
+	}
+	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLanguageOf(t *testing.T) {
 	for name, c := range map[string]struct {
 		files []string
@@ -130,6 +148,9 @@ func TestLanguageOf(t *testing.T) {
 		"c":            {[]string{"main.c", "more.c", "x.h"}, "c"},
 		"c++":          {[]string{"main.cpp", "old.c"}, "c++"},
 		"go":           {[]string{"go.mod", "main.go"}, "go"},
+		"rust":         {[]string{"Cargo.toml", "src/lib.rs", "sdk/Cargo.toml"}, "rust"},
+		"script":       {[]string{"main.lua", "more.lua"}, "lua"},
+		"typescript":   {[]string{"main.ts", "package.json"}, "assemblyscript"},
 		"libc":         {[]string{"main.c=#include <stdio.h>"}, "c-libc"},
 		"in a header":  {[]string{"main.c=#include \"x.h\"", "x.h= #  include <stdlib.h>"}, "c-libc"},
 		"libc++":       {[]string{"main.cc=#include <vector>"}, "c++-libc"},
@@ -319,7 +340,9 @@ func TestUnpack(t *testing.T) {
 
 func TestOnlyLines(t *testing.T) {
 	header := "\x00asm\x01\x00\x00\x00"
-	custom := func(name string) string { return "\x00" + string(rune(len(name)+2)) + string(rune(len(name))) + name + "x" }
+	custom := func(name string) string {
+		return "\x00" + string(rune(len(name)+2)) + string(rune(len(name))) + name + "x"
+	}
 	for name, c := range map[string]struct{ in, want string }{
 		"module":   {header + custom(".debug_info") + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name") + custom(".debug_str"), header + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name")},
 		"empty":    {"", ""},
