@@ -185,6 +185,11 @@ bench-engine: build bin/loopback $(BENCHSTAT) ## All figures of the engine: isol
 	bin/loopback -pappus bin/pappus
 	bin/loopback functions -pappus bin/pappus -n $(FUNCTIONS)
 
+# A minute; compiling the interpreter of JavaScript is most of it.
+.PHONY: bench-languages
+bench-languages: $(ASC) ## Size of a function in each language, and a call of it with and without image
+	$(GO) test ./sdk -run '^$$' -bench Languages -benchtime 100x
+
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
 	./bench/k6/run.sh

@@ -88,7 +88,7 @@ var rules = map[string]rule{
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
 
-	"sdk":                {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
+	"sdk":                {tests: []string{"sdk/purify", "sdk/toolchain", "wasmengine", "engine", "data"}},
 	"sdk/rust":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
 	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary"}},
 	"sdk/assemblyscript": {},

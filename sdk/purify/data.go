@@ -22,12 +22,16 @@ func programCaps() binary.Caps {
 // segment's end and another one's beginning, in bytes. Those take about ten.
 const maxGap = 64
 
+// fewSegments are so few that they stay as they are: joining makes a module a
+// tenth larger.
+const fewSegments = 40_000
+
 // joinData makes fewer data segments of those that lie close behind one another.
-// Memory is zero between them. Nothing is changed if the code may refer to
-// segments, or if what comes of it overlaps.
-func joinData(p *binary.Module) {
-	if p.HasCount {
-		return // memory.init and data.drop have their numbers
+// Memory is zero between them. Nothing is changed if there are no more than few,
+// if the code may refer to segments, or if what comes of it overlaps.
+func joinData(p *binary.Module, few int) {
+	if len(p.Data) <= few || p.HasCount { // memory.init and data.drop have their numbers
+		return
 	}
 	var joined []binary.Data
 	own := false // the last one's bytes are a copy, and may become more

@@ -40,7 +40,7 @@ func TestJoinData(t *testing.T) {
 		for i, d := range before {
 			kept[i] = bytes.Clone(d.Bytes)
 		}
-		joinData(&p)
+		joinData(&p, 0)
 		if !bytes.Equal(filled(p.Data), memory) {
 			t.Fatal("memory is another")
 		}
@@ -55,13 +55,17 @@ func TestJoinData(t *testing.T) {
 			}
 		}
 	})
+	few := binary.Module{Data: []binary.Data{{Known: true}, {Known: true}}}
+	if joinData(&few, 2); len(few.Data) != 2 {
+		t.Error("few segments were joined")
+	}
 	for name, p := range map[string]binary.Module{
 		"counted": {HasCount: true, Data: []binary.Data{{Known: true, Bytes: []byte("a")}, {Known: true, Offset: 1, Bytes: []byte("b")}}},
 		"passive": {Data: []binary.Data{{Known: true}, {Known: true}, {Mode: binary.Passive}}},
 		"unknown": {Data: []binary.Data{{Known: true}, {Known: true}, {}}},
 	} {
 		n := len(p.Data)
-		if joinData(&p); len(p.Data) != n {
+		if joinData(&p, 0); len(p.Data) != n {
 			t.Errorf("%s: %d segments of %d", name, len(p.Data), n)
 		}
 	}

@@ -88,7 +88,7 @@ func Purify(code []byte, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, undecodable(err, "the program")
 	}
-	joinData(program)
+	joinData(program, fewSegments)
 	adapter, err := loadAdapter()
 	if err != nil {
 		return nil, err

@@ -39,12 +39,12 @@ func rustLanguage() *Language {
 // hasRustTarget reports whether a compiler has the standard library for wasm32:
 // it lies beside it, or in one of rustup's toolchains.
 func hasRustTarget(path string) bool {
-	real, err := filepath.EvalSymlinks(path)
+	program, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return false
 	}
-	pattern := filepath.Join(filepath.Dir(real), "..", "lib", "rustlib", rustTarget)
-	if filepath.Base(real) == "rustup" {
+	pattern := filepath.Join(filepath.Dir(program), "..", "lib", "rustlib", rustTarget)
+	if filepath.Base(program) == "rustup" {
 		home := os.Getenv("RUSTUP_HOME")
 		if user, err := os.UserHomeDir(); home == "" && err == nil {
 			home = filepath.Join(user, ".rustup")
