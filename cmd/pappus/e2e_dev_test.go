@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // devRound is a line that "pappus dev --json" prints.
@@ -51,7 +53,9 @@ func develop(t *testing.T, flags ...string) *developer {
 	if out, err := exec.CommandContext(t.Context(), program, "new", "c", d.dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	d.cmd = exec.CommandContext(t.Context(), program, append([]string{"dev", d.dir, "--json"}, flags...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a change that is missed would be waited for
+	t.Cleanup(cancel)
+	d.cmd = exec.CommandContext(ctx, program, append([]string{"dev", d.dir, "--json"}, flags...)...)
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "XDG_CACHE_HOME="+t.TempDir())
 	d.cmd.Stderr = d.log
 	stdout, err := d.cmd.StdoutPipe()

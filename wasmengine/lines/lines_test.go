@@ -1,11 +1,13 @@
 package lines_test
 
 import (
+	"bytes"
 	"debug/dwarf"
 	"errors"
 	"io"
 	"os"
 	"path"
+	"slices"
 	"testing"
 
 	"pappus/wasmengine/binary"
@@ -102,6 +104,55 @@ func TestNothing(t *testing.T) {
 	for _, address := range []uint32{0, 1, 1 << 19, 1<<32 - 1} {
 		if p, ok := table.At(address); ok {
 			t.Errorf("%d is at %+v", address, p)
+		}
+	}
+}
+
+// unit is a line table of version 5 with a directory, files and a program.
+func unit(files, program []byte) []byte {
+	header := []byte{1, 1, 1, 0xfb, 14, 10, 0, 1, 1, 1, 1, 0, 0, 0, 1}
+	header = append(header, 1, 1, 8, 1, '.', 0) // directories: one path
+	header = append(header, files...)
+	u := []byte{5, 0, 4, 0}
+	u = binary32(u, len(header))
+	u = append(append(u, header...), program...)
+	return append(binary32(nil, len(u)), u...)
+}
+
+func binary32(b []byte, n int) []byte {
+	return append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
+}
+
+// The largest tables are read in the time that their size takes, and what is kept
+// of them is bounded.
+func TestLargeTables(t *testing.T) {
+	const size = 8 << 20
+	one := []byte{1, 1, 8, 2, 'a', 0, 'a', 0} // files: one path, twice
+	start := []byte{0, 5, 2, 1, 0, 0, 0}
+	end := []byte{0, 1, 1}
+	many := []byte{1, 1, 0x1f, 0xff, 0xff, 3} // 65,535 files, whose names are in another section
+	for i := range 0xffff {
+		many = binary32(many, i)
+	}
+	var files []byte
+	for i := range 0x4000 {
+		files = append(files, 4, byte(i|0x80), byte(i>>7), 1)
+	}
+	var units []byte
+	for len(units) < size {
+		units = append(units, unit(one, slices.Concat(start, []byte{1, 2, 1}, end))...)
+	}
+	for name, line := range map[string][]byte{
+		"rows":      unit(one, slices.Concat(start, bytes.Repeat([]byte{18}, size), end)),
+		"sequences": unit(one, bytes.Repeat(slices.Concat(start, []byte{1, 2, 1}, end), size/13)),
+		"units":     units,
+		"files":     unit(many, slices.Concat(start, bytes.Repeat(files, size/len(files)), end)),
+		"no end":    unit(one, bytes.Repeat([]byte{18}, size)),
+		"numbers":   unit(one, bytes.Repeat([]byte{0xff}, size)),
+	} {
+		table := lines.Read(lines.Sections{Line: line, LineStr: bytes.Repeat([]byte{'x'}, 1<<16)}, 1, 1<<30)
+		if p, ok := table.At(1); ok != (name == "sequences" || name == "units") || ok && p != (lines.Position{File: "a", Line: 1}) {
+			t.Errorf("%s: %+v, %t", name, p, ok)
 		}
 	}
 }
