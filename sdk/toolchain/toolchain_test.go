@@ -98,6 +98,9 @@ func TestNewProjects(t *testing.T) {
 			}
 			b := &Builder{Cache: cache}
 			need(t, b, l.Name)
+			if raceEnabled && l.Name != "c" {
+				t.Skip("tools don't race, and the others take seconds each")
+			}
 			if l.Name == "assemblyscript" {
 				withCompiler(t, dir)
 			}
@@ -108,9 +111,11 @@ func TestNewProjects(t *testing.T) {
 			if r.Output != "" {
 				t.Errorf("the tools said %s", r.Output)
 			}
-			again, err := (&Builder{Cache: t.TempDir()}).Build(t.Context(), p, Options{})
-			if err != nil || !bytes.Equal(r.Module, again.Module) {
-				t.Errorf("it builds to something else with another cache: %v", err)
+			if l.SDK != nil {
+				again, err := (&Builder{Cache: t.TempDir()}).Build(t.Context(), p, Options{})
+				if err != nil || !bytes.Equal(r.Module, again.Module) {
+					t.Errorf("it builds to something else with another cache: %v", err)
+				}
 			}
 			for _, path := range []string{dir, cache} {
 				if bytes.Contains(r.Module, []byte(path)) {
