@@ -54,8 +54,13 @@ viewer: ## Take the files of /docs out of their npm package again (server/viewer
 	server/viewer/update
 
 .PHONY: samples
-samples: ## Rebuild the samples' .wasm files (needs clang and lld for wasm32)
-	$(MAKE) -C samples
+samples: ## Rebuild the samples' .wasm and .elf files (needs clang and lld for wasm32, and gcc for aarch64)
+	$(MAKE) -C samples all native
+
+.PHONY: adapter
+adapter: ## Rebuild what purify puts into programs, and what its tests call (needs clang and lld for wasm32)
+	$(MAKE) -C sdk/purify/adapter
+	$(MAKE) -C sdk/purify/testdata
 
 .PHONY: clean
 clean: ## Remove what was built here
@@ -76,7 +81,7 @@ demo: build ## Start a server, upload the samples, run them on real input (KEEP=
 test: prerequisites generated vet lint $(ASC) $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
 	@status=0; { \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
-	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
+	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./engine/... ./wasmengine/... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
 	(cd internal/browser && $(GO) test -json -count=1 -timeout $(TEST_TIMEOUT) .) || status=1; \
 	(cd sdk/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
@@ -91,10 +96,11 @@ soak: KILL_ROUNDS = 200
 soak: HAMMER = 64x1000
 soak: FUZZ_SECONDS = 1200
 soak: export PAPPUS_SPEC = all
+soak: export PAPPUS_A64_ROUNDS = 1000
 soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 64 goroutines on 1,000 functions, 20 min of fuzz, all under the race detector
 	@status=0; { \
 	$(GO) test -json -count=1 -timeout 60m ./... || status=1; \
-	$(GO) test -json -count=1 -timeout 60m -tags invariants ./wasmengine/... || status=1; \
+	$(GO) test -json -count=1 -timeout 60m -tags invariants ./engine/... ./wasmengine/... || status=1; \
 	$(GO) test -json -count=1 -timeout 60m -race ./... || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT) -v
@@ -104,7 +110,7 @@ soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 64 goroutines on
 .PHONY: arm64
 arm64: emulator $(REPORT) ## The tests of determinism on an emulated arm64 (needs qemu-user-static)
 	@status=0; { \
-	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -json -count=1 -timeout 30m -exec $(QEMU) ./wasmengine/canon ./wasmengine/meter ./samples || status=1; \
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -json -count=1 -timeout 30m -exec $(QEMU) ./wasmengine/canon ./wasmengine/meter ./chericapengine ./chericapengine/a64 ./chericapengine/capability ./chericapengine/loader ./samples || status=1; \
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -json -count=1 -timeout 30m -exec $(QEMU) -run '^(TestConformance|TestNaNs)$$/^(defaults|images|no_images)$$' ./wasmengine || status=1; \
 	exit $$status; } | $(REPORT)
 
@@ -144,6 +150,7 @@ prerequisites:
 	for tool in curl chromium clang; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
 	command -v wasm-ld >/dev/null || missing+=' lld'; \
 	[ -e /usr/lib/rustlib/wasm32-unknown-unknown ] || missing+=' rustc libstd-rust-dev-wasm32'; \
+	[ -e /usr/lib/wasm32-wasi/libc.a ] || missing+=' wasi-libc libclang-rt-14-dev-wasm32'; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \

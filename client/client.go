@@ -319,7 +319,13 @@ func (c *Client) RemoveTag(ctx context.Context, name, tag string, opts ...Change
 
 // Code streams the code of a version. The caller closes it.
 func (c *Client) Code(ctx context.Context, ref string) (io.ReadCloser, error) {
-	resp, err := c.api.GetCode(ctx, ref)
+	return c.CodeFor(ctx, ref, "")
+}
+
+// CodeFor is Code for the engine of that name; "" stands for the one that the
+// function's document names.
+func (c *Client) CodeFor(ctx context.Context, ref, engine string) (io.ReadCloser, error) {
+	resp, err := c.api.GetCode(ctx, ref, &api.GetCodeParams{Engine: engine})
 	if resp, err = c.finish(ctx, resp, err); err != nil {
 		return nil, err
 	}

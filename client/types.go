@@ -34,6 +34,8 @@ type (
 	RunApplication = api.RunApplication
 	// RunInstance is what happened in one instance of an application.
 	RunInstance = api.RunInstance
+	// RunRequest is what an I/O function had another do.
+	RunRequest = api.RunRequest
 	// RunPage is a part of a list of runs.
 	RunPage = api.RunPage
 	// Memo is figures of what a server remembers of calls.

@@ -20,7 +20,7 @@ type application struct {
 	io    *ioFunction       // if it is one
 	path  []int             // where it is
 	place int               // in ready, or -1
-	asked time.Duration     // of an I/O function in a run with a record: when calls began to wait
+	asked time.Time         // of an I/O function: when calls began to wait
 
 	missing int           // arguments whose sets are not complete
 	plan    *shard.Plan   // once all of its sets are complete

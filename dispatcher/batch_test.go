@@ -133,7 +133,7 @@ func batchesTellTheSame(t *testing.T) (turns uint64) {
 	before := b.turns()
 	r := b.newRun(t.Context(), "default", 0, new(share))
 	version := *b.callees[b.unary()].version
-	r.record = newRecorder(versionName(&version), 1)
+	r.record = newRecorder(versionName(&version), 1, &r.calling.tree.room)
 	in := numbered(items)
 	out, err := r.do(newBound(chain(2, b.unary(), shard.Each, b.references), b.callees), []data.Set{{Name: "s0", Items: in}})
 	if err != nil {

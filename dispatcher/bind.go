@@ -27,10 +27,10 @@ func (d *Dispatcher) runComposition(ctx context.Context, inv Invocation) (*Answe
 	began := time.Now()
 	b, err := d.bind(resolved[0], d.config.Load().Run, inv.depth)
 	if err != nil {
-		if inv.Trace && engine.KindOf(err) != "" { // a limit forbids it
-			rec := newRecorder(versionName(v), cmp.Or(inv.Parallelism, DefaultParallelism))
+		if inv.recorded() && engine.KindOf(err) != "" { // a limit forbids it
+			rec := newRecorder(versionName(v), cmp.Or(inv.Parallelism, DefaultParallelism), nil) // nothing comes into it
 			rec.record.Began = began
-			return &Answer{RunID: d.keepRecord(inv.Tenant, rec, engine.Usage{}, err)}, err
+			return &Answer{RunID: d.keepRecord(&inv, rec, engine.Usage{}, err)}, err
 		}
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (d *Dispatcher) runGraph(ctx context.Context, inv Invocation, b *bound) (*A
 	a := &Answer{Outputs: outputs, Usage: r.usage, Queue: r.queue, Prepare: r.prepare, run: r}
 	a.Run = time.Since(began) - a.Queue - a.Prepare
 	if rec := r.record; rec != nil {
-		a.RunID = d.keepRecord(inv.Tenant, rec, r.usage, err)
+		a.RunID = d.keepRecord(&inv, rec, r.usage, err)
 	}
 	if err != nil {
 		return &Answer{Usage: a.Usage, Queue: a.Queue, Prepare: a.Prepare, Run: a.Run, RunID: a.RunID}, withUsage(err, r.usage)
@@ -78,12 +78,19 @@ func (d *Dispatcher) runGraph(ctx context.Context, inv Invocation, b *bound) (*A
 	return a, nil
 }
 
-// keepRecord completes the record of a run that ended, and returns its id.
-func (d *Dispatcher) keepRecord(tenant string, rec *recorder, used engine.Usage, err error) string {
+// keepRecord completes the record of a run that ended, and returns its id if it is
+// kept.
+func (d *Dispatcher) keepRecord(inv *Invocation, rec *recorder, used engine.Usage, err error) (id string) {
 	rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), used, err
 	kept := rec.record // alone: the recorder refers to the run and all that flowed in it
-	d.records.keep(tenant, &kept)
-	return kept.ID
+	if inv.Trace {
+		d.records.keep(inv.Tenant, &kept)
+		id = kept.ID
+	}
+	if inv.Recorded != nil {
+		inv.Recorded(&kept)
+	}
+	return id
 }
 
 // withUsage says in a fault what was used until then, by all that it ended.
@@ -102,6 +109,7 @@ func withUsage(err error, used engine.Usage) error {
 func (d *Dispatcher) runToEnd(ctx context.Context, inv Invocation, b *bound) (r *run, outputs []data.Set, err error) {
 	s := &share{parent: inv.run}
 	began := time.Now()
+	var before *recorder
 	for again := true; again; again = errors.Is(err, errRunDropped) {
 		r = d.newRun(ctx, inv.Tenant, inv.Parallelism, s)
 		r.began, r.reuse = began, inv.Reuse
@@ -109,9 +117,13 @@ func (d *Dispatcher) runToEnd(ctx context.Context, inv Invocation, b *bound) (r 
 		if inv.tree != nil {
 			r.calling.tree = inv.tree
 		}
-		if inv.Trace {
-			r.record = newRecorder(versionName(inv.Target), r.parallelism)
-			r.record.record.Began = began
+		r.trace = inv.TraceID
+		if inv.recorded() {
+			if before != nil { // its record is given up
+				before.room.instances.Add(before.kept)
+			}
+			before = newRecorder(versionName(inv.Target), r.parallelism, &r.calling.tree.room)
+			before.record.Began, r.record = began, before
 		}
 		outputs, err = r.do(b, inv.Inputs)
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"pappus/data"
 	"pappus/engine"
+	"pappus/iofuncs"
 	"pappus/registry"
 )
 
@@ -21,7 +23,16 @@ const callByName = "system_Invoke"
 // Instead the tree bounds them. It never keeps a run from making one call at a
 // time, so that every run goes on: there are at most mostCallsByName of them, and
 // one for each of the runs that those make, at each level of nesting.
-type callTree struct{ going atomic.Int64 }
+type callTree struct {
+	going atomic.Int64
+	room  recordRoom // for the records of all of them
+}
+
+func newCallTree() *callTree {
+	t := new(callTree)
+	t.room.open()
+	return t
+}
 
 // mostCallsByName is how many calls by name go on at once below one invocation,
 // besides one for each run.
@@ -63,7 +74,7 @@ func (r *run) callByName() {
 }
 
 // callAll answers the requests of one instance, one after the other.
-func (r *run) callAll(ctx context.Context, app *application, requests []*data.Item, account *ioAccount) ([]data.Set, engine.Usage, error) {
+func (r *run) callAll(ctx context.Context, app *application, requests []*data.Item, account *ioAccount, seen *watch) ([]data.Set, engine.Usage, error) {
 	depth := r.calling.depth + 1
 	for parent := app.flow.parent; parent != nil; parent = parent.flow.parent {
 		depth++
@@ -71,7 +82,9 @@ func (r *run) callAll(ctx context.Context, app *application, requests []*data.It
 	answers := data.Set{Name: app.io.version.Signature.Outputs[0].Name}
 	var usage engine.Usage
 	for _, request := range requests {
-		content, used, err := r.answer(ctx, depth, request.Bytes(), account)
+		call := namedCall{Exchange: iofuncs.Exchange{Method: "invoke", Began: time.Now(), Sent: int64(request.Len())}, place: seen.place()}
+		content, used, err := r.answer(ctx, depth, request.Bytes(), account, &call)
+		seen.named(&call, content, err)
 		usage.Fuel += used.Fuel
 		usage.MemoryPages = max(usage.MemoryPages, used.MemoryPages)
 		if err != nil {
@@ -93,10 +106,26 @@ func atRequest(err error, request *data.Item) error {
 	return &at
 }
 
+// namedCall is what can be seen of a call by name.
+type namedCall struct {
+	iofuncs.Exchange
+	led   atomic.Pointer[Record] // the record of the run that it led to
+	place bool                   // for it
+}
+
+// named notes a call by name that ended with an answer, or failed.
+func (w *watch) named(call *namedCall, content []byte, err error) {
+	call.Ended, call.Received = time.Now(), int64(len(content))
+	if err != nil {
+		call.Failed = iofuncs.Kind(outcome(err))
+	}
+	w.see(call.Exchange, call.led.Load(), func() bool { return call.place })
+}
+
 // answer makes the call that a request is about, and its answer. What follows from
 // the request and from what is registered is an answer; what depends on the
 // machine, on its load or on the world is an error.
-func (r *run) answer(ctx context.Context, depth int, request []byte, account *ioAccount) ([]byte, engine.Usage, error) {
+func (r *run) answer(ctx context.Context, depth int, request []byte, account *ioAccount, call *namedCall) ([]byte, engine.Usage, error) {
 	reference, inputs, err := parseRequest(request)
 	var ref registry.Ref
 	if err == nil {
@@ -108,15 +137,20 @@ func (r *run) answer(ctx context.Context, depth int, request []byte, account *io
 			Hint: "Correct the request; docs/compositions.md says what requests look like, under Calling by name.",
 		}
 	}
-	a, err := r.callNamed(ctx, depth, ref, inputs)
+	call.Target = ref.String()
+	a, err := r.callNamed(ctx, depth, ref, inputs, call)
 	if err != nil {
-		content, used, isAnswer := answerOf(err)
-		if !isAnswer {
+		kind, content, used := answerOf(err)
+		if kind == "" {
 			return nil, used, inCall(ref, err)
 		}
+		call.Failed = iofuncs.Kind(kind)
 		return content, used, account.charge(int64(len(content)))
 	}
 	defer a.Release()
+	if a.From.Source.Hit() {
+		call.Cache = iofuncs.CacheHit
+	}
 	head := okHead(a.Usage.Fuel)
 	size := int64(len(head)) + itemsSize(a.Outputs)
 	if err := account.charge(size); err != nil {
@@ -127,11 +161,12 @@ func (r *run) answer(ctx context.Context, depth int, request []byte, account *io
 
 // callNamed calls what a reference means now. The answer is the caller's to
 // release.
-func (r *run) callNamed(ctx context.Context, depth int, ref registry.Ref, inputs []data.Set) (*Answer, error) {
+func (r *run) callNamed(ctx context.Context, depth int, ref registry.Ref, inputs []data.Set, call *namedCall) (*Answer, error) {
 	v, err := r.d.Resolve(ctx, r.tenant, ref)
 	if err != nil {
 		return nil, err
 	}
+	call.Target = versionName(v)
 	if most := r.limits.Nesting; v.Name == callByName && v.Kind == registry.KindIO && depth >= most {
 		return nil, &engine.Fault{Kind: engine.FaultLimitNesting, Detail: fmt.Sprintf("calls are nested more than %d deep, at %s", most, callByName)}
 	}
@@ -142,10 +177,14 @@ func (r *run) callNamed(ctx context.Context, depth int, ref registry.Ref, inputs
 		r.share.wait(1)
 		defer r.share.wait(-1)
 	}
-	a, err := r.d.target(ctx, Invocation{
+	inv := Invocation{
 		Tenant: r.tenant, Target: v, Inputs: inputs, Parallelism: r.parallelism, run: r.share, Reuse: r.reuse,
-		patient: patient, depth: depth, tree: r.calling.tree,
-	})
+		patient: patient, depth: depth, tree: r.calling.tree, TraceID: r.trace,
+	}
+	if r.record != nil {
+		inv.Recorded = call.led.Store
+	}
+	a, err := r.d.target(ctx, inv)
 	if !patient && engine.KindOf(err) != engine.FaultOverload {
 		r.mu.Lock()
 		r.started = true
@@ -154,20 +193,21 @@ func (r *run) callNamed(ctx context.Context, depth int, ref registry.Ref, inputs
 	return a, err
 }
 
-// answerOf makes an answer of a failure that the caller can have as such.
-func answerOf(err error) (content []byte, used engine.Usage, ok bool) {
+// answerOf makes an answer of a failure that the caller can have as such, with the
+// kind that it says; "": it can't.
+func answerOf(err error) (kind string, content []byte, used engine.Usage) {
 	var (
 		fault   *engine.Fault
 		missing *registry.NotFoundError
 		broken  *registry.UsesError
 		input   *InputError
 	)
-	var kind, detail string
+	var detail string
 	switch {
 	case errors.As(err, &fault):
 		used = engine.Usage{Fuel: fault.Usage.Fuel, MemoryPages: fault.Usage.MemoryPages}
 		if !fault.Kind.Deterministic() {
-			return nil, used, false
+			return "", nil, used
 		}
 		kind, detail = string(fault.Kind), faultText(fault)
 	case errors.As(err, &missing):
@@ -183,9 +223,9 @@ func answerOf(err error) (content []byte, used engine.Usage, ok bool) {
 	case errors.As(err, &input):
 		kind, detail = "bad-request", input.Error()
 	default:
-		return nil, used, false
+		return "", nil, used
 	}
-	return faultAnswer(kind, used.Fuel, detail), used, true
+	return kind, faultAnswer(kind, used.Fuel, detail), used
 }
 
 // faultText is what an answer says of a fault: what happened and where, and what

@@ -42,6 +42,7 @@ type Dispatcher struct {
 	reg      Functions
 	engines  []engine.Engine
 	place    placement
+	costs    costs
 	log      *slog.Logger
 	metrics  *metrics
 	permits  *permits
@@ -79,7 +80,7 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 		return nil, errors.New("a dispatcher needs an engine")
 	}
 	bodies, contexts := cfg.shares()
-	m, collectors := newMetrics()
+	m, collectors := newMetrics(engines)
 	io, ioCollectors, err := newIOFunctions(cfg.IOFunctions)
 	if err != nil {
 		return nil, err
@@ -87,7 +88,6 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 	d := &Dispatcher{
 		reg:      reg,
 		engines:  engines,
-		place:    preferred,
 		log:      log,
 		metrics:  m,
 		permits:  newPermits(cfg, contexts),
@@ -101,6 +101,7 @@ func New(cfg Config, reg Functions, engines []engine.Engine, registerer promethe
 
 		inspecting: make(chan struct{}, cfg.CompileWorkers),
 	}
+	d.place = d.costs.cheapest
 	d.config.Store(&cfg)
 	if cfg.Memo != nil {
 		collectors = append(collectors, newMemoMetrics(cfg.Memo))

@@ -13,6 +13,7 @@ import (
 	"pappus/data"
 	"pappus/dispatcher/memo"
 	"pappus/engine"
+	"pappus/iofuncs"
 	"pappus/registry"
 )
 
@@ -46,6 +47,15 @@ type Invocation struct {
 	// Trace keeps a record of a composition's run, which Answer.RunID names.
 	Trace bool
 
+	// Recorded, if it is not nil, is given the record of a composition's run when it
+	// ends, whether that is kept or not; nobody writes to it any more. Nothing is
+	// recorded of a run that the invocation did not begin. Where several wait for one
+	// run it may be called after Invoke has returned.
+	Recorded func(*Record)
+
+	// TraceID is the trace that I/O functions are told of; zero: none.
+	TraceID iofuncs.TraceID
+
 	// Pure has the invocation end with ErrNotPure if it would apply I/O functions.
 	Pure bool
 
@@ -54,14 +64,18 @@ type Invocation struct {
 	Reuse Reuse
 	Keyed bool
 
-	shared  *memo.Shared // of the run that several invocations have in common; nil: it has its own
-	run     *share       // of the run that it is an instance of, or that calls it by name; nil for a call from outside
-	opens   bool         // nothing of that run has ended yet
-	patient bool         // that has begun, so it waits as long as it may take
-	worker  *worker      // that runs it; nil for a call from outside, or by name
-	depth   int          // compositions around it, where a call by name made it
-	tree    *callTree    // of the run that made it, or nil
+	shared  *memo.Shared  // of the run that several invocations have in common; nil: it has its own
+	run     *share        // of the run that it is an instance of, or that calls it by name; nil for a call from outside
+	opens   bool          // nothing of that run has ended yet
+	patient bool          // that has begun, so it waits as long as it may take
+	engine  engine.Engine // that was chosen for it; nil before
+	worker  *worker       // that runs it; nil for a call from outside, or by name
+	depth   int           // compositions around it, where a call by name made it
+	tree    *callTree     // of the run that made it, or nil
 }
+
+// recorded reports whether a record of its run is wanted.
+func (inv *Invocation) recorded() bool { return inv.Trace || inv.Recorded != nil }
 
 // Answer is what an invocation left.
 type Answer struct {
@@ -73,6 +87,8 @@ type Answer struct {
 	Queue   time.Duration // waiting for a permit and memory
 	Prepare time.Duration // waiting for the program to be loaded
 	Run     time.Duration // in the engine
+
+	Engine string // that ran it; "" for what is not run in one piece, and for what was remembered
 
 	// RunID names the record of a run that is kept. After a run that failed there
 	// is an Answer too, which has this, the usage and the times.
@@ -170,7 +186,7 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv *Invocation) (*Answer,
 	prepared := began
 	p := inv.worker.loaded(v)
 	if p == nil {
-		e := d.place(d.engines, *inv)
+		e := d.choose(inv)
 		if e == nil {
 			return nil, fmt.Errorf("version %d of %s has code for none of this server's engines", v.Number, v.Name)
 		}
@@ -209,6 +225,10 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv *Invocation) (*Answer,
 		switch {
 		case err == nil:
 			a.Prepare, a.Queue = prepared.Sub(began), i.began.Sub(prepared)
+			a.Engine = p.key.engine
+			if len(v.Code) > 1 {
+				d.costs.took(d.engines, v, a.Engine, a.Usage.Run-a.Usage.Parked)
+			}
 			d.succeeded(inv.worker, a)
 			return a, nil
 		case errors.Is(err, engine.ErrDropped):
@@ -226,6 +246,14 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv *Invocation) (*Answer,
 			return nil, err
 		}
 	}
+}
+
+// choose is the engine for an invocation, which stays its own; nil if there is none.
+func (d *Dispatcher) choose(inv *Invocation) engine.Engine {
+	if inv.engine == nil {
+		inv.engine = d.place(d.engines, *inv)
+	}
+	return inv.engine
 }
 
 // shallowStack is the stack limit that functions run under which were not seen

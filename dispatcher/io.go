@@ -46,9 +46,11 @@ type ioFunction struct {
 	alone    *bound            // a graph that applies it once, for calls from outside
 
 	waiting, going atomic.Int64
-	seconds        prometheus.Observer
+	waits, seconds prometheus.Observer
 	bytes          prometheus.Counter
+	sent, received prometheus.Counter
 	calls          *prometheus.CounterVec // by outcome
+	refusals       *prometheus.CounterVec // by function and rule
 }
 
 // newIOFunctions prepares functions, and the one that calls by name.
@@ -66,13 +68,32 @@ func newIOFunctions(functions *iofuncs.Registry) (ioFunctions, []prometheus.Coll
 		Name: "pappus_io_bytes_total",
 		Help: "Bytes of the outputs of I/O functions.",
 	}, []string{"function"})
-	collectors := []prometheus.Collector{calls, seconds, size}
+	waits := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "pappus_io_wait_seconds",
+		Help:    "Time that calls of I/O functions waited for their turn.",
+		Buckets: prometheus.ExponentialBuckets(100e-6, 4, 11),
+	}, []string{"function"})
+	traffic := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pappus_io_content_bytes_total",
+		Help: "Bytes of contents that I/O functions sent to others and received from them, without repetitions.",
+	}, []string{"function", "direction"})
+	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pappus_io_refusals_total",
+		Help: "Connections of I/O functions that a rule forbade, by the kind of rule.",
+	}, []string{"function", "rule"})
+	collectors := []prometheus.Collector{calls, seconds, size, waits, traffic, refusals}
 
 	all := ioFunctions{}
 	add := func(f iofuncs.Function, name string, inputs, outputs []iofuncs.Param) {
 		labels := prometheus.Labels{"function": name}
-		io := &ioFunction{function: f, seconds: seconds.With(labels), bytes: size.With(labels), calls: calls.MustCurryWith(labels)}
+		io := &ioFunction{
+			function: f, seconds: seconds.With(labels), bytes: size.With(labels), calls: calls.MustCurryWith(labels), waits: waits.With(labels),
+			sent: traffic.WithLabelValues(name, "sent"), received: traffic.WithLabelValues(name, "received"), refusals: refusals,
+		}
 		io.calls.WithLabelValues(outcomeOK)
+		if f != nil {
+			refusals.WithLabelValues(name, "egress-deny")
+		}
 		io.version = &registry.Version{
 			Name: name, Kind: registry.KindIO, Signature: engine.Signature{Inputs: paramsOf(inputs), Outputs: paramsOf(outputs)},
 		}
@@ -204,9 +225,7 @@ func (r *run) waitForCall(app *application, count int) {
 	if app.place >= 0 || app.next == app.count {
 		return
 	}
-	if r.record != nil {
-		app.asked = r.record.now()
-	}
+	app.asked = time.Now()
 	if app.io.function == nil {
 		heap.Push(&r.calling.named, app)
 		r.callByName()
@@ -267,19 +286,24 @@ func (r *run) slotted() {
 // call has ended. r.mu is held, but not meanwhile.
 func (r *run) call(app *application, number int, done func()) {
 	in := app.inputs(number, nil)
-	queued := app.asked
+	asked := app.asked
+	app.io.waits.Observe(time.Since(asked).Seconds())
+	seen := &watch{io: app.io, rec: r.record}
+	place := r.record != nil && take(&r.record.room.instances) // before what it leads to takes them
 	r.active++
 	r.share.active.Add(1)
 	app.io.waiting.Add(-1)
 	app.io.going.Add(1)
 	r.mu.Unlock()
-	answer, err := r.makeCall(app, in)
+	answer, err := r.makeCall(app, in, seen)
 	app.io.going.Add(-1)
 	done()
 	r.mu.Lock()
 	r.active--
 	if r.record != nil {
-		r.record.instance(app, r.record.executed(app, number, queued, in, answer, err))
+		happened := r.record.executed(app, number, asked.Sub(r.record.record.Began), in, answer, err)
+		happened.Started, happened.Requests = max(seen.began.Sub(r.record.record.Began), happened.Queued), seen.end()
+		r.record.add(app, happened, place)
 	}
 	if err != nil {
 		r.failed(app, number, in, err)
@@ -311,7 +335,7 @@ func (r *run) endCalls() {
 }
 
 // makeCall calls an I/O function on its inputs, which are matched by position.
-func (r *run) makeCall(app *application, in []data.Set) (*Answer, error) {
+func (r *run) makeCall(app *application, in []data.Set, seen *watch) (*Answer, error) {
 	io := app.io
 	for i := range in {
 		in[i].Name = io.version.Signature.Inputs[i].Name
@@ -323,15 +347,15 @@ func (r *run) makeCall(app *application, in []data.Set) (*Answer, error) {
 	unhook := context.AfterFunc(r.d.ioPool.ended, func() { cancel(ErrClosed) })
 	defer unhook()
 
-	began := time.Now()
+	seen.began = time.Now()
 	err := io.version.Signature.CheckInputs(in)
 	if err == nil {
-		a.Outputs, a.Usage, err = r.guardedCall(ctx, app, in, account)
+		a.Outputs, a.Usage, err = r.guardedCall(ctx, app, in, account, seen)
 	}
 	if err == nil {
 		err = account.settle(data.Count(a.Outputs), data.Size(a.Outputs))
 	}
-	a.Run = time.Since(began)
+	a.Run = time.Since(seen.began)
 	account.close()
 	if err != nil {
 		used := a.Usage // by what it called
@@ -348,7 +372,7 @@ func (r *run) makeCall(app *application, in []data.Set) (*Answer, error) {
 }
 
 // guardedCall makes a call, of which a panic is an error, and checks what it gives.
-func (r *run) guardedCall(ctx context.Context, app *application, in []data.Set, account *ioAccount) (outputs []data.Set, usage engine.Usage, err error) {
+func (r *run) guardedCall(ctx context.Context, app *application, in []data.Set, account *ioAccount, seen *watch) (outputs []data.Set, usage engine.Usage, err error) {
 	io := app.io
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -361,12 +385,12 @@ func (r *run) guardedCall(ctx context.Context, app *application, in []data.Set, 
 		return nil, usage, err
 	}
 	if io.function == nil {
-		return r.callAll(ctx, app, in[0].Items, account)
+		return r.callAll(ctx, app, in[0].Items, account, seen)
 	}
 	if !r.d.permits.commit(r.share) {
 		return nil, usage, context.Canceled
 	}
-	given, err := io.function.Call(ctx, iofuncs.NewRequest(r.tenant, in, account.charge))
+	given, err := io.function.Call(ctx, iofuncs.NewRequest(r.tenant, in, account.charge).Watched(r.trace, seen.note))
 	if err != nil {
 		return nil, usage, err
 	}

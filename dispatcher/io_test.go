@@ -68,6 +68,7 @@ func (b *bench) standIn(sig engine.Signature, call func(context.Context, iofuncs
 	return &ioFunction{
 		version:  &registry.Version{Name: "HTTP", Kind: registry.KindIO, Signature: sig},
 		function: fakeIO{name: "HTTP", call: call}, seconds: like.seconds, bytes: like.bytes, calls: like.calls,
+		waits: like.waits, sent: like.sent, received: like.received, refusals: like.refusals,
 	}
 }
 

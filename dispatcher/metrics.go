@@ -25,9 +25,10 @@ type metrics struct {
 	outcomes map[string]prometheus.Counter
 	phases   *phaseMetric
 	compiles map[string]prometheus.Observer
+	ran      map[string]prometheus.Counter
 }
 
-func newMetrics() (*metrics, []prometheus.Collector) {
+func newMetrics(engines []engine.Engine) (*metrics, []prometheus.Collector) {
 	invocations := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pappus_invocations_total",
 		Help: "Invocations that ended, by outcome: ok, a kind of fault, or what kept them from running.",
@@ -38,10 +39,19 @@ func newMetrics() (*metrics, []prometheus.Collector) {
 		Buckets: prometheus.ExponentialBuckets(1e-3, 2, 16),
 	}, []string{"result"})
 
+	ran := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pappus_instances_total",
+		Help: "Instances that ended well, by the engine that ran them.",
+	}, []string{"engine"})
+
 	m := &metrics{
 		outcomes: make(map[string]prometheus.Counter),
 		phases:   newPhaseMetric(),
 		compiles: make(map[string]prometheus.Observer),
+		ran:      make(map[string]prometheus.Counter),
+	}
+	for _, e := range engines {
+		m.ran[e.Name()] = ran.WithLabelValues(e.Name())
 	}
 	for _, o := range []string{outcomeOK, outcomeInput, outcomeRejected, outcomeInternal} {
 		m.outcomes[o] = invocations.WithLabelValues(o)
@@ -52,7 +62,7 @@ func newMetrics() (*metrics, []prometheus.Collector) {
 	for _, r := range []string{outcomeOK, outcomeRejected, outcomeInternal} {
 		m.compiles[r] = compiles.WithLabelValues(r)
 	}
-	return m, []prometheus.Collector{invocations, m.phases, compiles}
+	return m, []prometheus.Collector{invocations, m.phases, compiles, ran}
 }
 
 // outcome is the label of an invocation that ended so.

@@ -79,6 +79,7 @@ func (two *twoEngines) prepared(t *testing.T, tenant, version string) (first, se
 func TestTheFirstEngineWithCodeRuns(t *testing.T) {
 	two := newTwoEngines(t)
 	defer two.finish(t)
+	two.place = preferred
 	for _, c := range []struct {
 		version       string
 		first, second int64
@@ -111,5 +112,78 @@ func TestPlacementIsPerInvocation(t *testing.T) {
 				t.Errorf("round %d, %s: the engines have prepared %d and %d programs", round, tenant, first, second)
 			}
 		}
+	}
+}
+
+// placed says how many of n calls each engine gets, when a call takes them so long.
+func (two *twoEngines) placed(c *costs, v *registry.Version, n int, first, second time.Duration) (calls [2]int) {
+	for range n {
+		switch e := c.cheapest(two.engines, Invocation{Target: v}); e {
+		case engine.Engine(two.first):
+			calls[0]++
+			c.took(two.engines, v, e.Name(), first)
+		case engine.Engine(two.second):
+			calls[1]++
+			c.took(two.engines, v, e.Name(), second)
+		}
+	}
+	return calls
+}
+
+// The engine whose calls are shorter gets all calls but a few, also once that
+// changes.
+func TestTheCheaperEngineRuns(t *testing.T) {
+	two := newTwoEngines(t)
+	defer two.finish(t)
+	c := &costs{}
+	const slow, quick, n = 3 * time.Millisecond, time.Millisecond, 10 * tryAway
+	if calls := two.placed(c, two.versions["both"], n, slow, quick); calls[0] < trials || calls[0] > trials+n/tryAway {
+		t.Errorf("of %d calls the slow first engine got %d, the quick one %d", n, calls[0], calls[1])
+	}
+	two.placed(c, two.versions["both"], 4*n, quick, slow) // costs that have turned are noticed
+	if calls := two.placed(c, two.versions["both"], n, quick, slow); calls[1] > n/tryAway+1 {
+		t.Errorf("once it was the quick one, the first engine got %d of %d calls", calls[0], n)
+	}
+	if calls := two.placed(c, two.versions["second"], n, slow, slow); calls != [2]int{0, n} {
+		t.Errorf("a version with code for the second engine ran %v", calls)
+	}
+	limited := *two.versions["both"]
+	limited.Limits.Fuel, limited.Digest[0] = 1000, limited.Digest[0]+1
+	if calls := two.placed(c, &limited, n, slow, quick); calls != [2]int{n, 0} {
+		t.Errorf("with a fuel limit the engine is pinned, but calls went %v", calls)
+	}
+	if e := c.cheapest(two.engines, Invocation{Target: two.versions["neither"]}); e != nil {
+		t.Errorf("a version without code is to run on %s", e.Name())
+	}
+}
+
+// What is chosen for a call is what runs it and what its result is remembered
+// under; a run has one engine for all instances of a version.
+func TestTheChoiceIsMadeOnce(t *testing.T) {
+	two := newTwoEngines(t)
+	defer two.finish(t)
+	calls := 0
+	two.place = func(engines []engine.Engine, _ Invocation) engine.Engine {
+		calls++
+		return engines[calls%2]
+	}
+	inv := Invocation{Target: two.versions["both"]}
+	first := two.choose(&inv)
+	if again := two.choose(&inv); again != first || calls != 1 {
+		t.Errorf("one call was given to %s and to %s", first.Name(), again.Name())
+	}
+	r := &run{d: two.Dispatcher}
+	for range 3 {
+		of := Invocation{Target: two.versions["both"]}
+		if r.choose(&of); of.engine != two.first && of.engine != two.second || r.engines[of.Target] != of.engine {
+			t.Errorf("an instance was given to %v", of.engine)
+		}
+	}
+	if calls != 2 {
+		t.Errorf("a run with one version made %d choices", calls-1)
+	}
+	one := Invocation{Target: two.versions["second"]}
+	if r.choose(&one); one.engine != nil {
+		t.Error("a choice was made where there is none")
 	}
 }

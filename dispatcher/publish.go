@@ -3,8 +3,13 @@ package dispatcher
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"mime"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"pappus/data"
@@ -17,6 +22,10 @@ type Publication struct {
 	Tenant, Name string
 	Code         []byte
 	ContentType  string // of the code; missing or generic ones are found out from the code
+
+	// Implementations is code for several engines, by their names, in place of Code.
+	// All must give the same outputs; that is not looked at.
+	Implementations map[string][]byte
 
 	// With HasSignature, Inputs and Outputs are the whole signature; without
 	// it the code's manifest says, and without a manifest it is open.
@@ -45,34 +54,32 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 		return nil, false, fmt.Errorf("publish: %w", err)
 	}
 	config := d.config.Load()
-	if size := int64(len(pub.Code)); size > config.MaxCode {
-		return nil, false, &TooLargeError{What: "code", Size: size, Limit: config.MaxCode}
-	}
-	e, err := d.engineFor(pub.Code, pub.ContentType)
+	implementations, err := d.implementations(pub, config.MaxCode)
 	if err != nil {
 		return nil, false, err
 	}
-	known, err := d.inspect(ctx, e, pub.Code)
-	if err != nil {
-		return nil, false, fmt.Errorf("inspect %s: %w", pub.Name, err)
+	for i := range implementations {
+		if implementations[i].known, err = d.inspect(ctx, implementations[i].engine, implementations[i].code); err != nil {
+			return nil, false, fmt.Errorf("inspect %s: %w", pub.Name, implementations[i].blamed(err, len(implementations)))
+		}
 	}
-	reg, err := d.merge(config, pub, known)
+	reg, err := d.merge(config, pub, implementations)
 	if err != nil {
 		return nil, false, err
 	}
-	digest := data.Sum(pub.Code)
-	reg.Code, reg.Digests = map[string][]byte{e.Name(): pub.Code}, map[string]data.Digest{e.Name(): digest}
-	key, err := keyOf(pub.Tenant, e, digest, reg.Signature, reg.Limits)
-	if err != nil {
-		return nil, false, err
+	reg.Code, reg.Digests = make(map[string][]byte, len(implementations)), make(map[string]data.Digest, len(implementations))
+	for i := range implementations {
+		im := &implementations[i]
+		digest := data.Sum(im.code)
+		reg.Code[im.engine.Name()], reg.Digests[im.engine.Name()] = im.code, digest
+		if im.key, err = keyOf(pub.Tenant, im.engine, digest, reg.Signature, reg.Limits); err != nil {
+			return nil, false, err
+		}
 	}
 	// The code goes to the disk while it is prepared. It is of use to nobody, and
 	// goes again, if that fails.
 	prepared := make(chan error, 1)
-	work := func(ctx context.Context) (engine.Program, error) {
-		return e.Prepare(ctx, pub.Code, reg.Signature, reg.Limits)
-	}
-	go func() { prepared <- d.prepareNew(ctx, key, work) }()
+	go func() { prepared <- d.prepareNew(ctx, reg, implementations) }()
 	waited := false
 	approved := reg
 	approved.Approve = func() error {
@@ -91,14 +98,92 @@ func (d *Dispatcher) Publish(ctx context.Context, pub Publication) (v *registry.
 	return v, created, nil
 }
 
-// prepareNew prepares code that is being published. It stays loaded for the first
-// invocation.
-func (d *Dispatcher) prepareNew(ctx context.Context, key programKey, prepare func(context.Context) (engine.Program, error)) error {
-	p, err := d.programs.load(ctx, key, prepare)
-	if err != nil {
-		return fmt.Errorf("prepare it: %w", err)
+// implementation is code for one engine.
+type implementation struct {
+	engine engine.Engine
+	code   []byte
+	known  engine.Inspection
+	key    programKey
+}
+
+// blamed says which implementation an error is about, if there are several.
+func (im *implementation) blamed(err error, of int) error {
+	if of == 1 {
+		return err
 	}
-	d.programs.release(p)
+	var rejected *engine.RejectedError
+	if errors.As(err, &rejected) {
+		r := *rejected
+		r.Reason, r.Err = "its code for the engine "+im.engine.Name()+": "+r.Reason, err
+		return &r
+	}
+	return fmt.Errorf("its code for the engine %s: %w", im.engine.Name(), err)
+}
+
+// implementations finds the engine of each piece of code, in the order of
+// preference.
+func (d *Dispatcher) implementations(pub Publication, limit int64) ([]implementation, error) {
+	if pub.Implementations == nil {
+		if err := checkSize(pub.Code, limit); err != nil {
+			return nil, err
+		}
+		e, err := d.engineFor(pub.Code, pub.ContentType)
+		if err != nil {
+			return nil, err
+		}
+		return []implementation{{engine: e, code: pub.Code}}, nil
+	}
+	var list []implementation
+	for _, e := range d.engines {
+		code, ok := pub.Implementations[e.Name()]
+		if !ok {
+			continue
+		}
+		if err := checkSize(code, limit); err != nil {
+			return nil, err
+		}
+		list = append(list, implementation{engine: e, code: code})
+	}
+	if len(list) == len(pub.Implementations) && len(list) > 0 {
+		return list, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(pub.Implementations)) {
+		if !slices.ContainsFunc(d.engines, func(e engine.Engine) bool { return e.Name() == name }) {
+			return nil, fmt.Errorf("%w: there is code for the engine %.40q; this server has %s", ErrUnknownCode, name, strings.Join(d.Engines(), ", "))
+		}
+	}
+	return nil, fmt.Errorf("%w: there is no code", ErrUnknownCode)
+}
+
+// Engines are the names of the engines, in the order of preference.
+func (d *Dispatcher) Engines() []string {
+	names := make([]string, len(d.engines))
+	for i, e := range d.engines {
+		names[i] = e.Name()
+	}
+	return names
+}
+
+func checkSize(code []byte, limit int64) error {
+	if size := int64(len(code)); size > limit {
+		return &TooLargeError{What: "code", Size: size, Limit: limit}
+	}
+	return nil
+}
+
+// prepareNew prepares code that is being published, one implementation after the
+// other. It stays loaded for the first invocation.
+func (d *Dispatcher) prepareNew(ctx context.Context, reg registry.Registration, list []implementation) error {
+	for i := range list {
+		im := &list[i]
+		p, err := d.programs.load(ctx, im.key, func(ctx context.Context) (engine.Program, error) {
+			return im.engine.Prepare(ctx, im.code, reg.Signature, reg.Limits)
+		})
+		if err != nil {
+			return fmt.Errorf("prepare it: %w", im.blamed(err, len(list)))
+		}
+		d.programs.release(p)
+	}
 	return nil
 }
 
@@ -149,19 +234,33 @@ func (d *Dispatcher) engineFor(code []byte, contentType string) (engine.Engine, 
 }
 
 // merge makes a registration, without the code, of what the request, the
-// manifest and the operator say, in this order.
-func (d *Dispatcher) merge(c *Config, pub Publication, known engine.Inspection) (registry.Registration, error) {
-	m := known.Manifest
+// manifests and the operator say, in this order. Manifests of several
+// implementations must not contradict one another: the first that says anything
+// of the sets, or of the memo, speaks for all.
+func (d *Dispatcher) merge(c *Config, pub Publication, list []implementation) (registry.Registration, error) {
 	reg := registry.Registration{
 		Tenant: pub.Tenant, Name: pub.Name,
-		Signature:   m.Signature(),
-		Limits:      pub.Limits.Or(m.Limits).Or(c.Defaults),
-		Layout:      known.Layout,
-		Memo:        cmp.Or(pub.Memo, m.Memo, engine.MemoAuto),
-		Description: m.Description,
-		Tags:        pub.Tags,
-		Force:       pub.Force,
+		Signature: engine.OpenSignature(), Limits: pub.Limits, Memo: pub.Memo,
+		Tags:  pub.Tags,
+		Force: pub.Force,
 	}
+	for i := range list {
+		m := &list[i].known.Manifest
+		if sig := m.Signature(); reg.Signature.Open {
+			reg.Signature = sig
+		} else if !pub.HasSignature && !sig.Open && !reflect.DeepEqual(sig, reg.Signature) {
+			return reg, &engine.RejectedError{
+				Reason: "the manifest of its code for the engine " + list[i].engine.Name() + " has other sets than that for the engine " + list[0].engine.Name(),
+				Hint:   "give both the same manifest, or the sets in the request",
+			}
+		}
+		reg.Limits = reg.Limits.Or(m.Limits)
+		reg.Layout = cmp.Or(reg.Layout, list[i].known.Layout)
+		reg.Memo = cmp.Or(reg.Memo, m.Memo)
+		reg.Description = cmp.Or(reg.Description, m.Description)
+	}
+	reg.Limits = reg.Limits.Or(c.Defaults)
+	reg.Memo = cmp.Or(reg.Memo, engine.MemoAuto)
 	if pub.HasSignature {
 		reg.Signature = engine.Signature{Inputs: orEmpty(pub.Inputs), Outputs: orEmpty(pub.Outputs)}
 		if err := reg.Signature.Check(); err != nil {
@@ -174,8 +273,10 @@ func (d *Dispatcher) merge(c *Config, pub Publication, known engine.Inspection) 
 	if err := pub.Limits.Check(c.Maximum); err != nil {
 		return reg, &InputError{Reason: err.Error(), Err: err}
 	}
-	for refused := range known.Refusals(reg.Limits, c.Maximum) {
-		return reg, refused
+	for i := range list {
+		for refused := range list[i].known.Refusals(reg.Limits, c.Maximum) {
+			return reg, list[i].blamed(refused, len(list))
+		}
 	}
 	return reg, nil
 }

@@ -44,13 +44,16 @@ type InstanceRecord struct {
 	Ended   time.Duration
 	In, Out int64 // bytes of its inputs and outputs
 	Fuel    int64
+	Engine  string           // that ran it; "" if none did
 	Item    string           // which items it is about, or which key; "" if it gets whole sets
 	Fault   engine.FaultKind // "" if it ended well
 	From    memo.Source      // where its result comes from, if it was not computed for it; else ""
+
+	Requests *Requests // of an I/O function; nil if it told of none
 }
 
-// MaxRecorded is how many instances of a run are recorded, maxRecords how many
-// runs are kept, and maxRecordBytes what these may take by the estimate of
+// MaxRecorded is how many instances of a run are recorded, with those of runs that
+// it called by name; maxRecords how many runs are kept, and maxRecordBytes what these may take by the estimate of
 // Record.bytes: of all tenants together, beside the newest, which is always kept.
 const (
 	MaxRecorded    = 20_000
@@ -59,11 +62,15 @@ const (
 )
 
 // What a record takes in memory: for itself with its fault, for an application
-// beside its names, and for an instance.
+// beside its names, for an instance, and for requests of one and for each of them
+// beside its names.
 const (
 	recordBytes      = 1 << 10
 	applicationBytes = 64
-	instanceBytes    = 112
+	instanceBytes    = 128
+	requestsBytes    = 32
+	requestBytes     = 128
+	belowBytes       = 64 // for finding one that a call by name led to
 )
 
 // bytes estimates what the record takes in memory.
@@ -72,7 +79,7 @@ func (r *Record) bytes() int {
 	for _, a := range r.Applications {
 		n += len(a.Name) + len(a.Callee) + cap(a.Instances)*instanceBytes
 		for _, i := range a.Instances {
-			n += len(i.Item)
+			n += len(i.Item) + i.Requests.bytes()
 		}
 	}
 	if f := new(engine.Fault); errors.As(r.Err, &f) {
@@ -90,14 +97,15 @@ type recorder struct {
 	apps   map[*application]int // index of Applications; nested ones by their nodes
 	names  map[string]int
 	labels map[*composition.Node]string
-	kept   int
+	room   *recordRoom
+	kept   int64 // instances
 }
 
-// newRecorder begins the record of a run of a version.
-func newRecorder(version string, parallelism int) *recorder {
+// newRecorder begins the record of a run of a version, which takes of room.
+func newRecorder(version string, parallelism int, room *recordRoom) *recorder {
 	return &recorder{
 		record: Record{ID: rand.Text(), Composition: version, Parallelism: parallelism, Began: time.Now()},
-		apps:   map[*application]int{}, names: map[string]int{}, labels: map[*composition.Node]string{},
+		apps:   map[*application]int{}, names: map[string]int{}, labels: map[*composition.Node]string{}, room: room,
 	}
 }
 
@@ -106,7 +114,12 @@ func (rec *recorder) now() time.Duration { return time.Since(rec.record.Began) }
 
 // instance records an instance that has ended.
 func (rec *recorder) instance(app *application, i InstanceRecord) {
-	if rec.kept == MaxRecorded {
+	rec.add(app, i, take(&rec.room.instances))
+}
+
+// add records an instance that has ended, if it has a place.
+func (rec *recorder) add(app *application, i InstanceRecord, place bool) {
+	if !place {
 		rec.record.Dropped++
 		return
 	}
@@ -155,8 +168,11 @@ func (rec *recorder) label(app *application) string {
 func (rec *recorder) executed(app *application, number int, queued time.Duration, in []data.Set, a *Answer, err error) InstanceRecord {
 	i := InstanceRecord{Number: number, Queued: queued, Ended: rec.now(), In: data.Size(in), Item: app.items(in)}
 	i.Started = i.Ended
-	if a != nil && a.From.Source != memo.Computed {
-		i.From = a.From.Source
+	if a != nil {
+		i.Engine = a.Engine
+		if a.From.Source != memo.Computed {
+			i.From = a.From.Source
+		}
 	}
 	if err != nil {
 		i.Fault = engine.KindOf(err)
@@ -182,11 +198,13 @@ type kept struct {
 	tenant string
 	record *Record // nobody writes to it
 	bytes  int
+	below  map[string]*Record // that calls by name led to, by their ids
 }
 
 // keep adds a record and drops as many of the oldest as there is no room for.
 func (r *records) keep(tenant string, record *Record) {
-	bytes := record.bytes()
+	below := record.below(nil)
+	bytes := record.bytes() + len(below)*belowBytes
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.bytes += bytes
@@ -194,16 +212,44 @@ func (r *records) keep(tenant string, record *Record) {
 	for ; drop < len(r.list) && (len(r.list)-drop >= maxRecords || r.bytes > maxRecordBytes); drop++ {
 		r.bytes -= r.list[drop].bytes
 	}
-	r.list = append(slices.Delete(r.list, 0, drop), kept{tenant, record, bytes})
+	r.list = append(slices.Delete(r.list, 0, drop), kept{tenant, record, bytes, below})
 }
 
-// Run is the record of a recent run that was asked to be kept, or nil.
+// below finds the records of runs that a run led to, at any depth, by their ids.
+func (r *Record) below(found map[string]*Record) map[string]*Record {
+	for _, a := range r.Applications {
+		for _, i := range a.Instances {
+			if i.Requests == nil {
+				continue
+			}
+			for _, request := range i.Requests.List {
+				if led := request.Run; led != nil {
+					if found == nil {
+						found = map[string]*Record{}
+					}
+					found[led.ID] = led
+					found = led.below(found)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// Run is the record of a recent run that was asked to be kept, or that one of these
+// called by name; or nil.
 func (d *Dispatcher) Run(tenant, id string) *Record {
 	d.records.mu.Lock()
 	defer d.records.mu.Unlock()
 	for _, k := range d.records.list {
-		if k.tenant == tenant && k.record.ID == id {
+		if k.tenant != tenant {
+			continue
+		}
+		if k.record.ID == id {
 			return k.record
+		}
+		if led := k.below[id]; led != nil {
+			return led
 		}
 	}
 	return nil

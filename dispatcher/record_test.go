@@ -55,18 +55,29 @@ func TestRecordBytes(t *testing.T) {
 		reflect.TypeFor[Record]():            recordBytes - int(reflect.TypeFor[engine.Fault]().Size()),
 		reflect.TypeFor[ApplicationRecord](): applicationBytes,
 		reflect.TypeFor[InstanceRecord]():    instanceBytes,
+		reflect.TypeFor[Requests]():          requestsBytes,
+		reflect.TypeFor[RequestRecord]():     requestBytes,
 	} {
 		if int(typ.Size()) > bound {
 			t.Errorf("%s has %d bytes; the estimate allows %d", typ, typ.Size(), bound)
 		}
 	}
 	var before, after runtime.MemStats
-	for _, r := range []struct{ applications, instances int }{{1, MaxRecorded}, {10_000, MaxRecorded}, {100, 100}} {
+	for _, r := range []struct{ applications, instances, requests int }{{1, MaxRecorded, 0}, {10_000, MaxRecorded, 0}, {100, 100, 0}, {1, 50, maxCallRequests}, {1, 1000, 1}} {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		record := &Record{Applications: make([]ApplicationRecord, r.applications)}
 		for i := range record.Applications {
 			record.Applications[i] = ApplicationRecord{Name: strings.Repeat("n", 20), Instances: make([]InstanceRecord, r.instances/r.applications)}
+			for k := range record.Applications[i].Instances {
+				if r.requests > 0 {
+					list := make([]RequestRecord, r.requests)
+					for l := range list {
+						list[l].Target = strings.Repeat("t", 20)
+					}
+					record.Applications[i].Instances[k].Requests = &Requests{List: list}
+				}
+			}
 		}
 		runtime.ReadMemStats(&after)
 		took := int(after.TotalAlloc - before.TotalAlloc)

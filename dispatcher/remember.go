@@ -160,7 +160,7 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer,
 	}
 	w := inv.worker
 	if c.Function = w.remembered(inv.Target); c.Function == nil {
-		e := d.place(d.engines, *inv)
+		e := d.choose(inv)
 		if e == nil {
 			return d.runInstance(ctx, inv) // which says so
 		}
@@ -311,7 +311,7 @@ func (d *Dispatcher) verify(ctx context.Context, c *memo.Call, inv Invocation, o
 	}
 	again := *c
 	again.Inputs = cloned(inv.Inputs)
-	inv = Invocation{Tenant: inv.Tenant, Target: inv.Target, Inputs: again.Inputs, patient: true}
+	inv = Invocation{Tenant: inv.Tenant, Target: inv.Target, Inputs: again.Inputs, patient: true, engine: inv.engine}
 	go func() {
 		defer d.leave()
 		defer func() { <-d.remembering.verifying }()

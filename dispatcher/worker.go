@@ -24,6 +24,7 @@ type worker struct {
 	program *program         // of the version, for the engine that was chosen, in use; nil if there is none
 	context engine.Scheduled // of the instance that it runs
 	phases  phases           // that are not counted for all yet
+	ran     int              // instances of program, the same
 
 	run    *run
 	app    *application
@@ -305,6 +306,8 @@ func (w *worker) loaded(v *registry.Version) *program {
 // that it has.
 func (d *Dispatcher) keep(w *worker, v *registry.Version, p *program) {
 	if w.program != nil {
+		d.metrics.ran[w.program.key.engine].Add(float64(w.ran))
+		w.ran = 0
 		d.programs.release(w.program)
 	}
 	w.version, w.program = v, p
@@ -322,8 +325,10 @@ func (d *Dispatcher) rest(w *worker) {
 func (d *Dispatcher) succeeded(w *worker, a *Answer) {
 	if w == nil {
 		d.metrics.phases.add(a)
+		d.metrics.ran[a.Engine].Inc()
 		return
 	}
+	w.ran++
 	w.phases.add(a)
 	if w.phases.due(a) {
 		d.metrics.phases.take(&w.phases)

@@ -143,6 +143,9 @@ func TestThreatsAreHeldByTests(t *testing.T) {
 		if rest, ok := strings.CutPrefix(name, "W"); ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/")) {
 			name = "wasmengine" + rest
 		}
+		if rest, ok := strings.CutPrefix(name, "C"); ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/")) {
+			name = "chericapengine" + rest
+		}
 		name, part, _ := strings.Cut(name, "TestConformance/")
 		if part != "" {
 			name += "TestConformance"

@@ -14,7 +14,7 @@ import (
 // queries ask for series that there are.
 func TestMetricsOfServer(t *testing.T) {
 	term := newTerminal(t)
-	term.serve(0, term.here("bin/pappus serve --data /tmp/pappus"), nil)
+	term.serve(0, term.here("bin/pappus serve --data /tmp/pappus --buckets b=mem://"), nil)
 	defer http.DefaultClient.CloseIdleConnections()
 	ask := func(method, path, body string) []byte {
 		t.Helper()

@@ -12,7 +12,7 @@ type FaultKind string
 
 // Faults of compute functions.
 const (
-	FaultTrap           FaultKind = "trap"             // the code did something that WebAssembly forbids
+	FaultTrap           FaultKind = "trap"             // the code did something that its machine forbids
 	FaultExit           FaultKind = "exit"             // it ended with an exit code other than 0
 	FaultOutOfMemory    FaultKind = "out-of-memory"    // its inputs do not fit, or its allocator said so
 	FaultOutOfFuel      FaultKind = "out-of-fuel"      // it used more than its fuel limit

@@ -148,6 +148,34 @@ func checkItems(side string, params []Param, sets []data.Set) error {
 	return nil
 }
 
+// Arrange brings sets into the order of the signature's inputs, declared sets that
+// are missing being empty. With an open signature they stay as they are. It
+// fails for a set that is not declared.
+func (s Signature) Arrange(in []data.Set) ([]data.Set, error) {
+	if s.Open {
+		return in, nil
+	}
+	same := len(in) == len(s.Inputs)
+	for i := 0; same && i < len(in); i++ {
+		same = in[i].Name == s.Inputs[i].Name
+	}
+	if same {
+		return in, nil
+	}
+	sets := make([]data.Set, len(s.Inputs))
+	for i, param := range s.Inputs {
+		sets[i].Name = param.Name
+	}
+	for _, set := range in {
+		i := s.Input(set.Name)
+		if i < 0 {
+			return nil, fmt.Errorf("input set %q is not declared", set.Name)
+		}
+		sets[i].Items = set.Items
+	}
+	return sets, nil
+}
+
 // Input is the index of the input set of that name, or -1.
 func (s Signature) Input(name string) int { return index(s.Inputs, name) }
 

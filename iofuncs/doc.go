@@ -9,6 +9,7 @@
 //
 // Write a type that implements Function, and put it into the list that cmd/pappus
 // gives to NewRegistry. Example shows a whole one. Its Call is handed the inputs
-// of one instance; it returns the output sets, or an *Error. It may be called from
-// many goroutines. What else it has to keep to is said at Function.
+// of one instance; it returns the output sets, or an *Error, and tells by
+// Request.Note what it had others do. It may be called from many goroutines. What
+// else it has to keep to is said at Function.
 package iofuncs

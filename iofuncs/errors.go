@@ -10,6 +10,9 @@ const (
 	KindFailed  Kind = "io-failed"      // there was no answer, or none that can be used
 	KindTimeout Kind = "io-timeout"     // it took too long
 	KindRefused Kind = "egress-refused" // a rule forbids the address
+
+	// KindCanceled is of exchanges only: the call ended before they did.
+	KindCanceled Kind = "canceled"
 )
 
 // Error is the failure of a call.

@@ -46,6 +46,8 @@ type Request struct {
 	Inputs []data.Set // in the order of the spec, items in key order; not to be changed
 
 	account func(n int64) error
+	note    func(Exchange)
+	trace   TraceID
 }
 
 // NewRequest makes a request. account is what Charge calls; nil: nobody counts.

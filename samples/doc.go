@@ -1,5 +1,5 @@
 // Package samples holds small real functions: for each a folder with its C
-// source, the .wasm made of it, and cases, which are inputs with the outputs
+// source, the .wasm made of it, for some the .elf for Morello too, and cases, which are inputs with the outputs
 // that must come of them; and compositions of them. README.md describes the functions and the form of
 // the case folders.
 //

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"pappus/cases"
+	"pappus/chericapengine"
 	"pappus/data"
 	"pappus/engine"
 	"pappus/samples"
@@ -41,7 +42,11 @@ type prepared struct {
 // prepare makes a sample ready; limits are those in place of its own.
 func prepare(t testing.TB, e engine.Engine, sample string, limits engine.Limits) *prepared {
 	t.Helper()
-	code, err := fs.ReadFile(samples.Files(), path.Join(sample, sample+".wasm"))
+	file := sample + ".wasm"
+	if e.Name() == chericapengine.Name {
+		file = sample + ".elf"
+	}
+	code, err := fs.ReadFile(samples.Files(), path.Join(sample, file))
 	if err != nil {
 		t.Fatal(err)
 	}

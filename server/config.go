@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"pappus/spans"
 )
 
 // Config is what an operator decides. A zero value stands for the default.
@@ -42,6 +44,10 @@ type Config struct {
 	Shutdown   time.Duration // how long what runs may take to finish when the server stops; 30 s
 
 	AccessLog bool // log every request
+
+	// Spans traces invocations; nil: nobody does. It stays the caller's, who closes
+	// it after the server.
+	Spans *spans.Exporter
 }
 
 // withDefaults returns c with everything that is zero set to its default.

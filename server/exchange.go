@@ -16,6 +16,7 @@ import (
 	"pappus/dispatcher"
 	"pappus/registry"
 	"pappus/server/problem"
+	"pappus/spans"
 )
 
 // exchange is one request and its answer. It is an echo.Context, which is how
@@ -44,6 +45,9 @@ type exchange struct {
 	sets  [1]data.Set
 
 	sink sink
+
+	trace *spans.Trace     // of the invocation that it is, or nil
+	seen  spans.Invocation // what that is to say; nothing without a trace
 }
 
 // Fields of the header whose values are made for each answer.
@@ -82,6 +86,7 @@ func (x *exchange) end() {
 	x.item.Init("", 0, nil)
 	x.sets[0] = data.Set{}
 	x.sink.end()
+	x.trace, x.seen = nil, spans.Invocation{}
 	x.w, x.r, x.route = nil, nil, nil
 }
 

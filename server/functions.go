@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,16 +59,16 @@ func (s *Server) putFunction(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	contentType := x.r.Header.Get("Content-Type")
+	var implementations map[string][]byte
 	if kind, boundary, err := bodyKindOf(x.r.Header["Content-Type"]); err != nil {
 		return err
 	} else if kind == bodyMultipart {
-		if body, contentType, err = codeOfForm(body, boundary); err != nil {
+		if implementations, err = codeOfForm(body, boundary); err != nil {
 			return err
 		}
 	}
 	v, created, err := s.dispatcher.Publish(ctx, dispatcher.Publication{
-		Tenant: tenant, Name: name, Code: body, ContentType: contentType,
+		Tenant: tenant, Name: name, Code: body, ContentType: x.r.Header.Get("Content-Type"), Implementations: implementations,
 		HasSignature: query.signature, Inputs: query.inputs, Outputs: query.outputs,
 		Limits: query.limits, Memo: query.memo, Tags: query.tags, Force: query.force,
 	})
@@ -85,36 +87,36 @@ func (x *exchange) created(created bool, path string, v *registry.Version) int {
 	return http.StatusCreated
 }
 
-// codeOfForm takes the code out of a form with a part for each engine. This
-// server has one engine, so there can be one part.
-func codeOfForm(body []byte, boundary string) (code []byte, contentType string, err error) {
+// codeOfForm takes the code out of a form with a part for each engine.
+func codeOfForm(body []byte, boundary string) (code map[string][]byte, err error) {
 	if err := checkClosed(body, boundary); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	code = make(map[string][]byte)
 	for i := 0; ; i++ {
 		part, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) && i > 0 {
-			return code, contentType, nil
+			return code, nil
 		}
 		if err != nil {
-			return nil, "", located(partPath(i), "the part can't be read: "+err.Error())
+			return nil, located(partPath(i), "the part can't be read: "+err.Error())
 		}
 		form, err := formData(part.Header)
 		if err != nil {
-			return nil, "", locate(err, partPath(i))
+			return nil, locate(err, partPath(i))
 		}
-		const wasm = "wasm"
-		if form["name"] != wasm {
-			return nil, "", problem.New(problem.UnknownCode, "the form has code for the engine "+quote(form["name"])+"; this server has "+wasm)
+		name := form["name"]
+		if _, twice := code[name]; twice {
+			return nil, located(partPath(i), "there is more than one part for the engine "+quote(name))
 		}
-		if i > 0 {
-			return nil, "", located(partPath(i), "there is more than one part for the engine "+wasm)
+		const most = 8 // more engines than there are
+		if i >= most {
+			return nil, located(partPath(i), "there are more parts than engines")
 		}
-		if code, err = io.ReadAll(part); err != nil {
-			return nil, "", located(partPath(i), "the part can't be read: "+err.Error())
+		if code[name], err = io.ReadAll(part); err != nil {
+			return nil, located(partPath(i), "the part can't be read: "+err.Error())
 		}
-		contentType = part.Header.Get("Content-Type")
 	}
 }
 
@@ -167,11 +169,16 @@ func (s *Server) resolve(x *exchange) (*registry.Version, error) {
 // resolveKind finds the version of that kind that the path names, on routes
 // without parameters.
 func (s *Server) resolveKind(x *exchange, kind registry.Kind) (*registry.Version, error) {
-	ref, err := x.ref()
-	if err != nil {
+	if err := noQuery(x.r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	if err := noQuery(x.r.URL.RawQuery); err != nil {
+	return s.resolveName(x, kind)
+}
+
+// resolveName finds the version of that kind that the path names.
+func (s *Server) resolveName(x *exchange, kind registry.Kind) (*registry.Version, error) {
+	ref, err := x.ref()
+	if err != nil {
 		return nil, err
 	}
 	v, err := s.dispatcher.Resolve(x.r.Context(), tenant, ref)
@@ -290,11 +297,22 @@ func (s *Server) listVersions(x *exchange, kind registry.Kind) error {
 
 // getCode answers with the bytes of a version's code, as they were sent.
 func (s *Server) getCode(x *exchange) error {
-	v, err := s.resolve(x)
+	name, err := parseEngine(x.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	v, err := s.resolveName(x, registry.KindFunction)
 	if err != nil {
 		return err
 	}
 	shown := describe(v, nil)
+	if name != "" {
+		ref, ok := v.Code[name]
+		if !ok {
+			return badParameter(engineParameter, quote(name)+" is no engine that this version has code for; it has "+strings.Join(slices.Sorted(maps.Keys(v.Code)), ", "))
+		}
+		shown.CodeDigest, shown.Size = ref.Digest, ref.Size
+	}
 	// A client that reads slowly holds it in memory.
 	if x.memory, err = s.memory.Reserve(x.r.Context(), shown.Size); err != nil {
 		return err
@@ -303,12 +321,12 @@ func (s *Server) getCode(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	typ := "application/wasm"
+	typ, ending := "application/wasm", "wasm"
 	if bytes.HasPrefix(code, []byte("\x7fELF")) {
-		typ = "application/x-elf"
+		typ, ending = "application/x-elf", "elf"
 	}
 	h := x.w.Header()
-	h["Content-Disposition"] = []string{`attachment; filename="` + v.Name + `.` + shown.Engine + `"`}
+	h["Content-Disposition"] = []string{`attachment; filename="` + v.Name + `.` + ending + `"`}
 	h["Etag"] = []string{`"` + shown.CodeDigest.String() + `"`}
 	return x.writePage(typ, code)
 }

@@ -21,7 +21,7 @@ type guard struct {
 // What a page of an allowed origin may send and see.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, DELETE"
-	corsHeaders = "Content-Type, Accept, X-Request-Id, Cache-Control, Pragma, If-None-Match"
+	corsHeaders = "Content-Type, Accept, X-Request-Id, Cache-Control, Pragma, If-None-Match, Traceparent"
 	corsExposed = "Pappus-Fuel, Pappus-Run, Server-Timing, X-Request-Id, Retry-After, Location, ETag, Cache-Status"
 	corsMaxAge  = "600" // seconds for which a browser need not ask again
 )

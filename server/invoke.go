@@ -4,6 +4,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"pappus/data"
@@ -19,6 +20,7 @@ const tenant = "default"
 // invoke runs a function or composition on the sets in the request's body and answers with the
 // sets that it left.
 func (s *Server) invoke(x *exchange) error {
+	x.trace = x.policy.Spans.Begin(x.r.Header["Traceparent"])
 	version, _, accept, err := s.target(x)
 	if err != nil {
 		return err
@@ -38,6 +40,7 @@ func (s *Server) invoke(x *exchange) error {
 // is pure may be called so, because whoever sees a GET feels free to repeat it:
 // what applies no I/O function.
 func (s *Server) invokeByQuery(x *exchange) error {
+	x.trace = x.policy.Spans.Begin(x.r.Header["Traceparent"])
 	version, ref, accept, err := s.target(x)
 	if err != nil {
 		return err
@@ -72,6 +75,11 @@ func (s *Server) target(x *exchange) (*registry.Version, registry.Ref, accepted,
 	if err != nil {
 		return nil, ref, nil, err
 	}
+	if x.trace != nil {
+		if x.seen.Target = version.Name; version.Kind != registry.KindIO {
+			x.seen.Target += "@" + strconv.FormatInt(version.Number, 10)
+		}
+	}
 	accept := parseAccept(x.r.Header["Accept"])
 	return version, ref, accept, satisfiable(accept, &version.Signature)
 }
@@ -88,7 +96,14 @@ func (s *Server) call(x *exchange, version *registry.Version, inputs []data.Set,
 	if x.region.mapped != nil {
 		inv.Copied = func(content []byte) { x.region.done(content, &x.memory) }
 	}
+	if x.trace != nil {
+		inv.TraceID, inv.Recorded = x.trace.ID(), x.trace.Record
+	}
 	answer, err := s.dispatcher.Invoke(x.r.Context(), inv)
+	if x.trace != nil && answer != nil {
+		x.seen.From, x.seen.Fuel = string(answer.From.Source), answer.Usage.Fuel
+		x.seen.Queue, x.seen.Prepare, x.seen.Run = answer.Queue, answer.Prepare, answer.Run
+	}
 	if answer != nil && answer.RunID != "" { // of a run that failed too
 		x.setHeader("Pappus-Run", slotRun, answer.RunID)
 	}

@@ -59,6 +59,22 @@ func noQuery(raw string) error {
 	return eachParameter(raw, func(name, _ string) error { return unknownParameter(name) })
 }
 
+// engineParameter names an engine.
+const engineParameter = "engine"
+
+// parseEngine reads the only parameter that a route has.
+func parseEngine(raw string) (engine string, err error) {
+	var has bool
+	err = eachParameter(raw, func(name, value string) error {
+		if name != engineParameter {
+			return unknownParameter(name, engineParameter)
+		}
+		engine = value
+		return once(&has, name)
+	})
+	return engine, err
+}
+
 // invokeQuery says where a raw body goes.
 type invokeQuery struct {
 	set, item               string

@@ -66,12 +66,31 @@ func (s *Server) getRun(x *exchange) error {
 		for j, in := range a.Instances {
 			instances[j] = api.RunInstance{
 				Number: in.Number, QueuedMs: milliseconds(in.Queued), StartedMs: milliseconds(in.Started), EndedMs: milliseconds(in.Ended),
-				InBytes: in.In, OutBytes: in.Out, Fuel: in.Fuel, Item: in.Item, Fault: string(in.Fault), Remembered: string(in.From),
+				InBytes: in.In, OutBytes: in.Out, Fuel: in.Fuel, Item: in.Item, Fault: string(in.Fault), Engine: in.Engine, Remembered: string(in.From),
+			}
+			if in.Requests != nil {
+				instances[j].Requests, instances[j].DroppedRequests = describeRequests(in.Requests.List), in.Requests.Dropped
 			}
 		}
 		run.Applications[i] = api.RunApplication{Name: a.Name, Callee: a.Callee, Instances: instances}
 	}
 	return x.writeJSON(http.StatusOK, run)
+}
+
+// describeRequests makes the JSON of what an I/O function had others do.
+func describeRequests(list []dispatcher.RequestRecord) []api.RunRequest {
+	requests := make([]api.RunRequest, len(list))
+	for i := range list {
+		r := &list[i]
+		requests[i] = api.RunRequest{
+			Method: r.Method, Target: r.Target, StartedMs: milliseconds(r.Started), EndedMs: milliseconds(r.Ended),
+			SentBytes: r.Sent, ReceivedBytes: r.Received, Status: r.Status, Attempts: r.Attempts, Cache: string(r.Cache), Fault: string(r.Fault),
+		}
+		if r.Run != nil {
+			requests[i].Run = r.Run.ID
+		}
+	}
+	return requests
 }
 
 // describeRun makes a run's JSON, without its applications.

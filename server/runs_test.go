@@ -1,14 +1,22 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"pappus/data"
+	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/iofuncs"
 	"pappus/server/api"
 	"pappus/server/problem"
+	"pappus/spans"
+	"pappus/spans/spanstest"
 )
 
 // getRunRecord asks for the record of a run that must be there.
@@ -155,5 +163,129 @@ func TestListRuns(t *testing.T) {
 	}
 	for _, query := range []string{"?cursor=c", "?limit=0", "?limit=1001"} {
 		wantProblem(t, s.ask(t, http.MethodGet, "/v1/runs"+query, "", ""), problem.BadParameter)
+	}
+}
+
+// teller is an I/O function that tells of one exchange, and has no answer.
+type teller struct{}
+
+var _ iofuncs.Function = teller{}
+
+func (teller) Spec() iofuncs.Spec {
+	return iofuncs.Spec{Name: "HTTP", Inputs: []iofuncs.Param{{Name: "requests"}}, Outputs: []iofuncs.Param{{Name: "bodies"}}}
+}
+
+func (teller) Call(_ context.Context, r iofuncs.Request) ([]data.Set, error) {
+	now := time.Now()
+	r.Note(iofuncs.Exchange{
+		Method: "GET", Target: "http://a.example/\x1b", Began: now, Ended: now.Add(time.Second), Sent: 1, Received: 2, Status: 304, Attempts: 2,
+		Cache: iofuncs.CacheRevalidated, Failed: iofuncs.KindFailed,
+	})
+	return nil, nil
+}
+
+func withTeller(t testing.TB) func(*Config, *dispatcher.Config) {
+	return func(_ *Config, d *dispatcher.Config) {
+		var err error
+		if d.IOFunctions, err = iofuncs.NewRegistry(teller{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Invocations are traced from the request to what I/O functions had others do, and
+// answer as they do otherwise.
+func TestSpans(t *testing.T) {
+	r := spanstest.New(t)
+	exporter, err := spans.New(spans.Config{URL: r.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, withTeller(t), func(c *Config, _ *dispatcher.Config) { c.Spans = exporter })
+	s.put(t, "echo", "echo", echoes)
+	s.compose(t, "chain", chain)
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	for _, c := range []struct{ method, path, body string }{
+		{http.MethodPost, "/v1/invoke/echo", "x"}, {http.MethodPost, "/v1/invoke/chain", "x"}, {http.MethodGet, "/v1/invoke/echo@latest?in.in=x", ""},
+		{http.MethodPost, "/v1/invoke/HTTP", "x"}, {http.MethodPost, "/v1/invoke/nobody", "x"}, {http.MethodPost, "/v1/invoke/system_Invoke", "x"}, {http.MethodGet, "/v1/functions", ""},
+	} {
+		if w := s.ask(t, c.method, c.path, "", c.body, "Traceparent", parent); w.Header()["Pappus-Run"] != nil {
+			t.Errorf("%s names a run", c.path)
+		}
+	}
+	exporter.Close(t.Context())
+	by := map[string]spanstest.Span{}
+	for _, span := range r.Spans() {
+		by[span.ID] = span
+	}
+	var got []string
+	for _, span := range r.Spans() {
+		line := span.Name
+		for parent := span.Parent; ; parent = by[parent].Parent {
+			if by[parent].Name == "" {
+				line += " < " + parent
+				break
+			}
+			line += " < " + by[parent].Name
+		}
+		if span.Trace != "0af7651916cd43dd8448eb211c80319c" || span.Attributes["pappus.run"] == "" {
+			t.Errorf("%+v", span)
+		}
+		for _, key := range []string{"pappus.target", "http.response.status_code", "error.type"} {
+			if v := span.Attributes[key]; v != nil && span.Kind != 1 {
+				line += fmt.Sprintf(" %v", v)
+			}
+		}
+		got = append(got, line)
+	}
+	slices.Sort(got)
+	const post, get = "POST /v1/invoke/:ref", "GET /v1/invoke/:ref"
+	want := []string{
+		get + " < b7ad6b7169203331 echo@1 400 unknown-set",
+		post + " < b7ad6b7169203331 HTTP 204", post + " < b7ad6b7169203331 chain@1 200", post + " < b7ad6b7169203331 echo@1 200",
+		post + " < b7ad6b7169203331 404 unknown-function", post + " < b7ad6b7169203331 system_Invoke 502 io-failed",
+		"run chain@1 < " + post + " < b7ad6b7169203331", "echo < run chain@1 < " + post + " < b7ad6b7169203331", "echo#2 < run chain@1 < " + post + " < b7ad6b7169203331",
+		"echo@1 < echo < run chain@1 < " + post + " < b7ad6b7169203331", "echo@1 < echo#2 < run chain@1 < " + post + " < b7ad6b7169203331",
+		"run HTTP < " + post + " < b7ad6b7169203331", "HTTP < run HTTP < " + post + " < b7ad6b7169203331", "HTTP < HTTP < run HTTP < " + post + " < b7ad6b7169203331",
+		"GET < HTTP < HTTP < run HTTP < " + post + " < b7ad6b7169203331 304 io-failed",
+		"run system_Invoke < " + post + " < b7ad6b7169203331", "system_Invoke < run system_Invoke < " + post + " < b7ad6b7169203331",
+		"system_Invoke < system_Invoke < run system_Invoke < " + post + " < b7ad6b7169203331",
+		"invoke < system_Invoke < system_Invoke < run system_Invoke < " + post + " < b7ad6b7169203331 io-failed",
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for _, span := range r.Spans() {
+		if above, ok := by[span.Parent]; ok && (span.Began.Before(above.Began) || span.Ended.After(above.Ended) && above.Name != "HTTP") {
+			t.Errorf("%s is from %s to %s, and %s from %s to %s", span.Name, span.Began, span.Ended, above.Name, above.Began, above.Ended)
+		}
+	}
+}
+
+// A record has what I/O functions had others do, and leads to the runs of calls by
+// name.
+func TestRequestsOfRuns(t *testing.T) {
+	s := newServer(t, withTeller(t))
+	w := s.ask(t, http.MethodPost, "/v1/invoke/system_Invoke?trace=1", "", "INVOKE HTTP\n0 1 requests/\nx\n")
+	outer := s.getRunRecord(t, w.Header().Get("Pappus-Run"))
+	if w.Code != http.StatusOK || len(outer.Applications) != 1 || len(outer.Applications[0].Instances[0].Requests) != 1 {
+		t.Fatalf("%d %s %+v", w.Code, w.Body, outer)
+	}
+	call := outer.Applications[0].Instances[0].Requests[0]
+	if call.Method != "invoke" || call.Target != "HTTP" || call.Attempts != 1 || call.SentBytes == 0 || call.Run == "" || call.Status != 0 || call.Cache != "" || call.Fault != "" {
+		t.Errorf("%+v", call)
+	}
+	inner := s.getRunRecord(t, call.Run)
+	got := inner.Applications[0].Instances[0].Requests[0]
+	if took := got.EndedMs - got.StartedMs; took < 999.9 || took > 1000.1 {
+		t.Errorf("it took %f ms", took)
+	}
+	got.StartedMs, got.EndedMs = 0, 0
+	want := api.RunRequest{
+		Method: "GET", Target: "http://a.example/\x1b", SentBytes: 1, ReceivedBytes: 2, Status: 304, Attempts: 2, Cache: "revalidated", Fault: "io-failed",
+	}
+	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -252,6 +252,10 @@ func (s *Server) finish(x *exchange) {
 			slog.Float64("duration_ms", float64(time.Since(x.began).Microseconds())/1000),
 			slog.String("remote", x.r.RemoteAddr))
 	}
+	if x.trace != nil {
+		x.seen.Method, x.seen.Route, x.seen.Request, x.seen.Status = x.r.Method, x.route.path, x.id, x.Response().Status
+		x.trace.End(x.seen)
+	}
 	x.end()
 	if cause != nil {
 		panic(cause) //nolint:forbidigo // it is http.ErrAbortHandler, which net/http closes the connection at

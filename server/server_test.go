@@ -267,6 +267,14 @@ func TestFunctions(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 
+	if same := s.ask(t, http.MethodGet, "/v1/functions/f@1/code?engine=wasm", "", ""); same.Code != http.StatusOK || same.Body.String() != w.Body.String() {
+		t.Errorf("of the engine that it is for: %d %v", same.Code, same.Header())
+	}
+	for _, query := range []string{"engine=chericap", "engine=wasm&engine=wasm"} {
+		wantProblem(t, s.ask(t, http.MethodGet, "/v1/functions/f@1/code?"+query, "", ""), problem.BadParameter)
+	}
+	wantProblem(t, s.ask(t, http.MethodGet, "/v1/functions/f@1/code?machine=wasm", "", ""), problem.UnknownParameter)
+
 	if w := s.ask(t, http.MethodDelete, "/v1/functions/f@1", "", ""); w.Code != http.StatusNoContent && w.Code != http.StatusConflict {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

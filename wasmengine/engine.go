@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"pappus/engine"
+	"pappus/engine/domain"
 	"pappus/wasmengine/binary"
 	"pappus/wasmengine/codecache"
 	"pappus/wasmengine/compiler"
-	"pappus/wasmengine/domain"
 )
 
 // Name is the engine's name in registrations, metrics and placement.

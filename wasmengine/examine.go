@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
 	"pappus/wasmengine/binary"
 )
 
@@ -287,8 +287,8 @@ func (m *module) checkSystem(refuse refuser) bool {
 	if !ok {
 		return refuse(reject("the module does not export "+exportSystem, "link the runtime of a Pappus or Dandelion SDK, and export that global"))
 	}
-	if memory := m.initial(); uint64(address)+abi.SystemSize > memory {
-		return refuse(reject(fmt.Sprintf("%s is at %#x, and its %d bytes reach outside of the initial memory of %d bytes", exportSystem, address, abi.SystemSize, memory),
+	if memory := m.initial(); uint64(address)+uint64(abi.Wasm32.SystemSize()) > memory {
+		return refuse(reject(fmt.Sprintf("%s is at %#x, and its %d bytes reach outside of the initial memory of %d bytes", exportSystem, address, abi.Wasm32.SystemSize(), memory),
 			"the global must hold the address of the system struct in the module's data"))
 	}
 	m.System = address

@@ -8,8 +8,8 @@ import (
 
 	"pappus/data"
 	"pappus/engine"
+	"pappus/engine/domain"
 	"pappus/engine/enginetest"
-	"pappus/wasmengine/domain"
 )
 
 // echoPrograms are n programs of the same code.

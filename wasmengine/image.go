@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	"pappus/engine"
+	"pappus/engine/domain"
 	"pappus/wasmengine/binary"
-	"pappus/wasmengine/domain"
 )
 
 // mapFrom is how many bytes an image must have for mapping it copy-on-write to

@@ -11,7 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"pappus/engine"
-	"pappus/wasmengine/domain"
+	"pappus/engine/domain"
 )
 
 // instance is one instantiated module with its context of memory. It runs one
@@ -57,7 +57,7 @@ func (l *linear) Reallocate(size uint64) []byte {
 	if size > uint64(l.most)*engine.PageSize {
 		return nil
 	}
-	if err := l.run.grow(int64(size)); err != nil {
+	if err := l.run.slices.Grow(int64(size)); err != nil {
 		l.run.stopped = err
 		panic(errStopped) //nolint:forbidigo // how wazero leaves the guest; it becomes an error there
 	}

@@ -14,10 +14,10 @@ import (
 	"path/filepath"
 
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
+	"pappus/engine/domain"
 	modules "pappus/wasmengine/binary"
 	"pappus/wasmengine/codecache"
-	"pappus/wasmengine/domain"
 )
 
 // Files of an entry of code in the code cache, besides the machine code where
@@ -221,7 +221,7 @@ func readRunnable(dir string) (*runnable, error) {
 	switch {
 	case f.Layout != layoutDandelion && f.Layout != layoutGrow && f.Layout != layoutFixed,
 		f.MaxPages > engine.MaxPages, f.MinPages > engine.MaxPages,
-		uint64(f.System)+abi.SystemSize > memory,
+		uint64(f.System)+uint64(abi.Wasm32.SystemSize()) > memory,
 		f.Layout == layoutFixed && (f.HeapBase > f.HeapEnd || uint64(f.HeapEnd) > memory):
 		return nil, fmt.Errorf("%w: impossible facts %+v", errUnfit, *f)
 	}

@@ -1,11 +1,9 @@
 package wasmengine
 
 import (
-	"fmt"
-
 	"pappus/data"
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
 )
 
 // entry is where a call's inputs go and how large the memory is when the
@@ -24,20 +22,20 @@ var entryClasses = [...]int64{1, 16, 64, 256, 1024, 4096, 16384, engine.MaxPages
 // and may have most. It fails with an out-of-memory fault that names both
 // sizes when the inputs don't fit.
 func (m *facts) entryFor(pages, most uint32, in []data.Set, outputs []string) (entry, error) {
-	need := abi.Size(in, outputs)
+	need := abi.Wasm32.Size(in, outputs)
 	limit := int64(most) * engine.PageSize
 	switch m.Layout {
 	case layoutGrow:
 		base := int64(pages) * engine.PageSize
 		filled := base + need
 		if filled > limit {
-			return entry{}, tooSmall(need, max(limit-base, 0))
+			return entry{}, abi.TooSmall(need, max(limit-base, 0))
 		}
 		return entry{pages: growClass(filled, most), base: base, heap: abi.Heap{Begin: -1, End: -1}}, nil
 	case layoutFixed:
 		base := (int64(m.HeapEnd) - need) &^ (abi.DataAlign - 1)
 		if base < int64(m.HeapBase) {
-			return entry{}, tooSmall(need, int64(m.HeapEnd)-int64(m.HeapBase))
+			return entry{}, abi.TooSmall(need, int64(m.HeapEnd)-int64(m.HeapBase))
 		}
 		return entry{pages: pages, base: base, heap: abi.Heap{Begin: int64(m.HeapBase), End: base}}, nil
 	default:
@@ -47,7 +45,7 @@ func (m *facts) entryFor(pages, most uint32, in []data.Set, outputs []string) (e
 		}
 		base = abi.Align(base)
 		if base+need > limit {
-			return entry{}, tooSmall(need, max(limit-base, 0))
+			return entry{}, abi.TooSmall(need, max(limit-base, 0))
 		}
 		return entry{pages: most, base: base, heap: abi.Heap{Begin: -1, End: -1}}, nil
 	}
@@ -63,11 +61,4 @@ func growClass(filled int64, most uint32) uint32 {
 		}
 	}
 	return most
-}
-
-func tooSmall(need, room int64) error {
-	return &engine.Fault{
-		Kind:   engine.FaultOutOfMemory,
-		Detail: fmt.Sprintf("the inputs take %d bytes of memory, and there is room for %d; send less or raise the memory limit", need, room),
-	}
 }

@@ -1,7 +1,6 @@
 package wasmengine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +10,10 @@ import (
 
 	"pappus/data"
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
+	"pappus/engine/domain"
+	"pappus/engine/slice"
 	"pappus/wasmengine/compiler"
-	"pappus/wasmengine/domain"
 )
 
 // What a loaded program holds besides its machine code and its image, in
@@ -131,7 +131,7 @@ func (p *Program) closeRuntime() error {
 
 // Run executes the function once. See engine.Program.
 func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
-	sets, err := p.arrange(in)
+	sets, err := p.sig.Arrange(in)
 	if err != nil {
 		return engine.Result{}, err
 	}
@@ -149,7 +149,7 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 	if err != nil {
 		return engine.Result{}, err
 	}
-	if err := claim(ctx, at.pages); err != nil {
+	if err := slice.Claim(ctx, int64(at.pages)*engine.PageSize); err != nil {
 		return engine.Result{}, err
 	}
 	i, err := p.take(ctx, lim, at.pages)
@@ -165,12 +165,6 @@ func (p *Program) Run(ctx context.Context, in []data.Set, lim engine.Limits) (en
 	return result, nil
 }
 
-// claim asks for the memory with which a call begins.
-func claim(ctx context.Context, pages uint32) error {
-	r := running{Context: ctx, scheduler: engine.SchedulerOf(ctx)}
-	return r.grow(int64(pages) * engine.PageSize)
-}
-
 func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Set, lim engine.Limits) (engine.Result, error) {
 	if err := i.begin(ctx, lim); err != nil {
 		return engine.Result{}, err
@@ -181,7 +175,7 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 		if at, err = p.facts.entryFor(i.pages(), i.memory.most, sets, p.outputs); err != nil {
 			return engine.Result{}, err
 		}
-		if err := claim(ctx, at.pages); err != nil {
+		if err := slice.Claim(ctx, int64(at.pages)*engine.PageSize); err != nil {
 			return engine.Result{}, err
 		}
 	}
@@ -193,15 +187,15 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	if p.image != nil {
 		p.image.write(i.bytes())
 	}
-	abi.Place(i.bytes(), p.facts.System, at.base, at.heap, sets, p.outputs, engine.CopiedOf(ctx))
+	abi.Wasm32.Place(i.bytes(), uint64(p.facts.System), at.base, at.heap, sets, p.outputs, engine.CopiedOf(ctx))
 
 	usage, err := i.call(ctx, i.entry, lim)
 	usage.MemoryPages = int64(i.pages())
-	code := abi.ExitCode(i.bytes(), p.facts.System)
+	code := abi.ExitCode(i.bytes(), uint64(p.facts.System))
 	if err = verdict(err, code, i); err != nil {
 		return engine.Result{}, p.fault(err, usage, i, sets, lim)
 	}
-	outputs, err := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
+	outputs, err := abi.Wasm32.Outputs(i.bytes(), uint64(p.facts.System), p.outputs, lim)
 	if err == nil {
 		err = p.sig.CheckOutputs(outputs)
 	}
@@ -222,7 +216,7 @@ func (p *Program) fault(err error, usage engine.Usage, i *instance, sets []data.
 		return err
 	}
 	f.Usage = usage
-	f.Stderr = p.stderr(f, i, lim)
+	abi.Wasm32.AddStderr(f, i.bytes(), uint64(p.facts.System), p.sig, p.outputs, lim)
 	if f.Hint == "" {
 		f.Hint = hintFor(f, sets, p.sig)
 	}
@@ -231,52 +225,6 @@ func (p *Program) fault(err error, usage engine.Usage, i *instance, sets []data.
 
 // The set of standard input and output.
 const stdioSet = "stdio"
-
-// stderr is the end of what a function that failed said, if it left anything
-// that can be read.
-func (p *Program) stderr(f *engine.Fault, i *instance, lim engine.Limits) []byte {
-	if p.sig.Output(stdioSet) < 0 || f.Kind == engine.FaultBadOutput {
-		return nil
-	}
-	outputs, err := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
-	if err != nil {
-		return nil // it failed before it left anything readable
-	}
-	for _, it := range outputs[p.sig.Output(stdioSet)].Items {
-		if it.Name() == "stderr" {
-			b := it.Bytes()
-			return bytes.Clone(b[max(0, len(b)-engine.StderrTail):])
-		}
-	}
-	return nil
-}
-
-// arrange brings the sets into the order of the signature, declared sets that
-// are missing being empty. With an open signature they stay as they are.
-func (p *Program) arrange(in []data.Set) ([]data.Set, error) {
-	if p.sig.Open {
-		return in, nil
-	}
-	same := len(in) == len(p.sig.Inputs)
-	for i := 0; same && i < len(in); i++ {
-		same = in[i].Name == p.sig.Inputs[i].Name
-	}
-	if same {
-		return in, nil
-	}
-	sets := make([]data.Set, len(p.sig.Inputs))
-	for i, param := range p.sig.Inputs {
-		sets[i].Name = param.Name
-	}
-	for _, s := range in {
-		i := p.sig.Input(s.Name)
-		if i < 0 {
-			return nil, fmt.Errorf("input set %q is not declared", s.Name)
-		}
-		sets[i].Items = s.Items
-	}
-	return sets, nil
-}
 
 // errClosed is returned by Run after Close.
 var errClosed = errors.New("the program is closed")

@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/tetratelabs/wazero/api"
 
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
+	"pappus/engine/slice"
 	"pappus/wasmengine/meter"
 )
 
@@ -22,15 +21,8 @@ import (
 type running struct {
 	context.Context // of the caller
 
-	scheduler engine.Scheduler
-	deadline  time.Time
-	limit     int64 // fuel; math.MaxInt64 for none
-	most      int64 // fuel of a slice
-	slice     int64 // fuel of the next one
-	resumed   time.Time
-	granted   int64 // fuel handed out so far
-	parked    time.Duration
-	stopped   error // why the platform ended the call: a fault, or engine.ErrDropped
+	slices  slice.Run
+	stopped error // why the platform ended the call: a fault, or engine.ErrDropped
 }
 
 type runningKey struct{}
@@ -51,7 +43,7 @@ var errStopped = errors.New("stopped by the platform")
 // run out: it takes the counter and returns the next one.
 func nextSlice(ctx context.Context, stack []uint64) {
 	r := ctx.Value(runningKey{}).(*running) //nolint:errcheck // only run calls a guest, and with this value
-	next, err := r.next(int64(stack[0]))
+	next, err := r.slices.Next(r.slices.Granted() - int64(stack[0]))
 	if err != nil {
 		r.stopped = err
 		panic(errStopped) //nolint:forbidigo // how wazero has a host function leave the guest; it becomes an error there
@@ -59,120 +51,18 @@ func nextSlice(ctx context.Context, stack []uint64) {
 	stack[0] = uint64(next)
 }
 
-// next decides at a slice boundary whether the call goes on. The first check
-// at which the fuel used exceeds the limit ends it, whatever the slices were.
-func (r *running) next(counter int64) (int64, error) {
-	used := r.granted - counter
-	if used > r.limit {
-		return 0, &engine.Fault{Kind: engine.FaultOutOfFuel, Detail: fmt.Sprintf("it used more than its limit of %d", r.limit)}
-	}
-	if err := r.Err(); err != nil {
-		return 0, r.canceled(err)
-	}
-	now := time.Now()
-	if !now.Before(r.deadline) {
-		return 0, timedOut()
-	}
-	r.adapt(now.Sub(r.resumed))
-	r.resumed = now
-	if r.scheduler != nil {
-		parked, err := r.scheduler.Yield(r.Context, r.deadline)
-		r.parked += parked
-		r.resumed = time.Now()
-		if err != nil {
-			return 0, r.refused(err)
-		}
-	}
-	next := min(r.slice, r.limit-used)
-	r.granted = used + next
-	return next, nil
-}
-
-// grow asks for a memory of so many bytes. It does nothing outside of calls.
-func (r *running) grow(bytes int64) error {
-	if r.scheduler == nil {
-		return nil
-	}
-	parked, err := r.scheduler.Grow(r.Context, bytes, r.deadline)
-	if err != nil {
-		return r.refused(err)
-	}
-	if parked > 0 {
-		r.parked += parked
-		r.resumed = r.resumed.Add(parked) // the slice has not become longer by it
-	}
-	return nil
-}
-
-// refused is what an error of the scheduler means for the call.
-func (r *running) refused(err error) error {
-	switch {
-	case errors.Is(err, engine.ErrDropped), engine.KindOf(err) != "":
-		return err
-	case errors.Is(err, context.DeadlineExceeded) && r.Err() == nil:
-		return timedOut()
-	default:
-		return r.canceled(err)
-	}
-}
-
-// Slices begin small and become larger while they are short in time. Fuel counts
-// instructions, and some take a thousand times as long as others: those that
-// touch a new page of memory, or go back in a loop with thousands of locals.
-// Nothing can stop a slice, so the one after a long one is so much smaller.
-const (
-	firstSlice = 25_000                 // fuel
-	longSlice  = 500 * time.Microsecond // from there on they shrink
-)
-
-// adapt chooses the size of the next slice from how long the last one took.
-func (r *running) adapt(took time.Duration) {
-	switch {
-	case took > longSlice:
-		r.slice = max(int64(float64(r.slice)*float64(longSlice)/float64(took)), 1)
-	case took < longSlice/4:
-		r.slice = min(2*r.slice, r.most)
-	}
-}
-
-func timedOut() *engine.Fault {
-	return &engine.Fault{Kind: engine.FaultDeadline, Detail: "it ran longer than its timeout"}
-}
-
-// canceled is a fault of the caller: its own deadline, or that it went away.
-func (r *running) canceled(err error) *engine.Fault {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &engine.Fault{Kind: engine.FaultDeadline, Detail: "the caller's deadline passed", Err: err}
-	}
-	return &engine.Fault{Kind: engine.FaultCanceled, Detail: "the caller went away", Err: err}
-}
-
 // call runs one exported function under the limits and tells what it used. The
 // error is wazero's, or the fault for which the platform stopped it.
 func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) (engine.Usage, error) {
 	r := &i.run
-	start := time.Now()
-	*r = running{
-		Context:   ctx,
-		scheduler: engine.SchedulerOf(ctx),
-		deadline:  start.Add(time.Duration(lim.Timeout)),
-		resumed:   start,
-		limit:     lim.Fuel,
-		most:      i.program.engine.config.Slice,
-		slice:     min(i.program.engine.config.Slice, firstSlice),
-	}
-	if r.limit == 0 {
-		r.limit = math.MaxInt64
-	}
-	r.granted = min(r.slice, r.limit)
-	i.fuel.Set(uint64(r.granted))
+	*r = running{Context: ctx}
+	i.fuel.Set(uint64(r.slices.Begin(ctx, lim, i.program.engine.config.Slice)))
 	i.stack.Set(uint64(lim.Stack))
 
 	err := f.CallWithStack(r, nil) //nolint:contextcheck // r is ctx with more values
 
-	usage := engine.Usage{Fuel: r.granted - int64(i.fuel.Get()), Run: time.Since(start), Parked: r.parked}
-	stopped := r.stopped
-	limit := r.limit
+	usage := r.slices.Usage(r.slices.Granted() - int64(i.fuel.Get()))
+	stopped, overrun := r.stopped, r.slices.CheckFuel(usage.Fuel)
 	*r = running{} // an idle instance must not keep the caller's context alive
 	switch {
 	case stopped != nil:
@@ -180,8 +70,8 @@ func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) 
 			fault.Stack = i.program.sources.show(stackOf(err))
 		}
 		return usage, stopped
-	case usage.Fuel > limit:
-		return usage, &engine.Fault{Kind: engine.FaultOutOfFuel, Detail: fmt.Sprintf("it used %d, and its limit is %d", usage.Fuel, limit)}
+	case overrun != nil:
+		return usage, overrun
 	default:
 		return usage, err
 	}
@@ -202,7 +92,7 @@ func verdict(err error, code int32, i *instance) error {
 	var stopped *engine.Fault
 	switch {
 	case err == nil:
-		return exited(code)
+		return abi.Exited(code)
 	case errors.As(err, &stopped):
 		return stopped
 	case errors.Is(err, engine.ErrDropped):
@@ -218,33 +108,10 @@ func verdict(err error, code int32, i *instance) error {
 	case !isTrap:
 		return fmt.Errorf("run a module: %w", err)
 	case cause == trapUnreachable && code != abi.ExitNever:
-		return exited(code)
+		return abi.Exited(code)
 	default:
 		return &engine.Fault{Kind: engine.FaultTrap, Detail: cause, Stack: i.program.sources.show(stackOf(err))}
 	}
-}
-
-// exitOutOfMemory is the code with which the SDKs' allocators give up.
-const exitOutOfMemory = 259
-
-// exitMeanings are the codes with which the SDKs' runtimes end a function.
-var exitMeanings = map[int32]string{
-	abi.ExitNever:   "it returned without setting an exit code",
-	256:             "its runtime was not initialised",
-	257:             "its heap was damaged: an allocation overlaps another",
-	258:             "its heap was damaged: a block was freed twice",
-	exitOutOfMemory: "its allocator ran out of memory; raise the memory limit",
-}
-
-func exited(code int32) error {
-	if code == 0 {
-		return nil
-	}
-	kind := engine.FaultExit
-	if code == exitOutOfMemory {
-		kind = engine.FaultOutOfMemory
-	}
-	return &engine.Fault{Kind: kind, ExitCode: code, Detail: exitMeanings[code]}
 }
 
 // ErrTooDeep is returned by Run with Config.Interpreter when calls nest deeper

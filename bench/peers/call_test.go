@@ -14,7 +14,7 @@ import (
 	"pappus/data"
 	"pappus/engine"
 	"pappus/wasmengine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
 )
 
 // function is the matmul sample with what a call of it needs.
@@ -74,13 +74,13 @@ func newEngine(tb testing.TB, config wasmengine.Config) *wasmengine.Engine {
 
 // place writes the inputs into a memory and check reads the output from it.
 func (f *function) place(mem []byte, system uint32) {
-	abi.Place(mem, system, base, abi.Heap{Begin: -1, End: -1}, f.in, f.outputs(), nil)
+	abi.Wasm32.Place(mem, system, base, abi.Heap{Begin: -1, End: -1}, f.in, f.outputs(), nil)
 }
 
 func (f *function) outputs() []string { return []string{f.sig.Outputs[0].Name} }
 
 func (f *function) check(mem []byte, system uint32) error {
-	out, err := abi.Outputs(mem, system, f.outputs(), engine.DefaultLimits())
+	out, err := abi.Wasm32.Outputs(mem, system, f.outputs(), engine.DefaultLimits())
 	if err != nil {
 		return err
 	}

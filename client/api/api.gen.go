@@ -468,6 +468,15 @@ type RunInstance struct {
 	// Fault How it failed; absent if it ended well
 	Fault string `json:"fault,omitempty"`
 
+	// Requests What an I/O function had others do, in the order in which that ended; of a call 100 at most, of a run with all that it calls by name 5,000, and 1,000 calls by name
+	Requests []RunRequest `json:"requests,omitempty"`
+
+	// DroppedRequests How many of them are left out; absent if none are
+	DroppedRequests int `json:"dropped_requests,omitempty"`
+
+	// Engine What ran it, as wasm or chericap; absent if nothing did, or it failed
+	Engine string `json:"engine,omitempty"`
+
 	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
 	Item string `json:"item,omitempty"`
 
@@ -481,6 +490,38 @@ type RunPage struct {
 
 	// Next Cursor of the page after it; absent on the last
 	Next string `json:"next,omitempty"`
+}
+
+// RunRequest What an I/O function had another do; times are since the run began
+type RunRequest struct {
+	// Method The method of HTTP, or `invoke` of a call by name
+	Method string `json:"method"`
+
+	// Target A URI without query, fragment and credentials, or the version that was called by name, like `resize@3`; cut after 300 bytes
+	Target    string  `json:"target"`
+	StartedMs float64 `json:"started_ms"`
+	EndedMs   float64 `json:"ended_ms"`
+
+	// SentBytes Of contents, however often they were sent
+	SentBytes int64 `json:"sent_bytes"`
+
+	// ReceivedBytes Of contents that were used
+	ReceivedBytes int64 `json:"received_bytes"`
+
+	// Status Of the answer; absent if there was none, and of what has no such status
+	Status int `json:"status,omitempty"`
+
+	// Attempts How often it was begun
+	Attempts int `json:"attempts"`
+
+	// Cache Where the answer comes from: hit, revalidated, stale, or miss; absent where nothing is kept of such answers
+	Cache string `json:"cache,omitempty"`
+
+	// Fault How it failed; of a call by name also the code of its answer; absent if it did not
+	Fault string `json:"fault,omitempty"`
+
+	// Run Random
+	Run string `json:"run,omitempty"`
 }
 
 // SetName At most 255 bytes of UTF-8, without control characters and slashes, and neither `.` nor `..`
@@ -722,6 +763,12 @@ type PutFunctionParams struct {
 
 	// Force Whether to do it also where compositions are left with what they can't apply
 	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+}
+
+// GetCodeParams defines parameters for GetCode.
+type GetCodeParams struct {
+	// Engine The engine whose code it is, like `chericap`; without it the one that the function's document names
+	Engine string `form:"engine,omitempty" json:"engine,omitempty"`
 }
 
 // DeleteTagParams defines parameters for DeleteTag.
@@ -980,7 +1027,7 @@ type ClientInterface interface {
 	// GetCode The code of a version, as it was sent
 	//
 	// Corresponds with GET /v1/functions/{ref}/code (the `GetCode` operationId).
-	GetCode(ctx context.Context, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetCode(ctx context.Context, ref Ref, params *GetCodeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteTag Remove a tag
 	//
@@ -1061,7 +1108,8 @@ type ClientInterface interface {
 	// GetRun What happened in a run
 	//
 	// When each instance of each application was queued, started and ended, what went in and out of it, and how it ended.
-	// Of instances beyond 20,000 there is only their number, `dropped`.
+	// What I/O functions had others do is with their instances. Of instances beyond 20,000, with those of runs that it called
+	// by name, there is only their number, `dropped`.
 	//
 	// Corresponds with GET /v1/runs/{id} (the `GetRun` operationId).
 	GetRun(ctx context.Context, id RunID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1349,8 +1397,8 @@ func (c *Client) PutFunctionWithBody(ctx context.Context, ref Name, params *PutF
 // GetCode The code of a version, as it was sent
 //
 // Corresponds with GET /v1/functions/{ref}/code (the `GetCode` operationId).
-func (c *Client) GetCode(ctx context.Context, ref Ref, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetCodeRequest(c.Server, ref)
+func (c *Client) GetCode(ctx context.Context, ref Ref, params *GetCodeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCodeRequest(c.Server, ref, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1520,7 +1568,8 @@ func (c *Client) ListRuns(ctx context.Context, params *ListRunsParams, reqEditor
 // GetRun What happened in a run
 //
 // When each instance of each application was queued, started and ended, what went in and out of it, and how it ended.
-// Of instances beyond 20,000 there is only their number, `dropped`.
+// What I/O functions had others do is with their instances. Of instances beyond 20,000, with those of runs that it called
+// by name, there is only their number, `dropped`.
 //
 // Corresponds with GET /v1/runs/{id} (the `GetRun` operationId).
 func (c *Client) GetRun(ctx context.Context, id RunID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2494,7 +2543,7 @@ func NewPutFunctionRequestWithBody(server string, ref Name, params *PutFunctionP
 }
 
 // NewGetCodeRequest constructs an http.Request for the GetCode method
-func NewGetCodeRequest(server string, ref Ref) (*http.Request, error) {
+func NewGetCodeRequest(server string, ref Ref, params *GetCodeParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2517,6 +2566,29 @@ func NewGetCodeRequest(server string, ref Ref) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "engine", params.Engine, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

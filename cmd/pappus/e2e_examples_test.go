@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -34,6 +35,9 @@ func exampleFolder(t *testing.T, server string) (dir string, env []string) {
 	write("build/out.wasm", sample(t, "wordcount"))
 	write("new.wasm", sample(t, "wordcount"))
 	write("samples/wordcount/wordcount.wasm", sample(t, "wordcount"))
+	upper := read(t, "../../sdk/purify/testdata/upper.wasm")
+	write("app.wasm", upper)
+	write("lib.wasm", bytes.ReplaceAll(upper, []byte("_start"), []byte("handle")))
 	write("novel.txt", []byte("to be or not to be"))
 	write("a.txt", []byte("a b a"))
 	write("logs/today.log", []byte("ERROR one"))

@@ -2,16 +2,22 @@ package main_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"pappus/client"
+	"pappus/iofuncs/egress/egresstest"
 	"pappus/samples"
 )
 
@@ -142,5 +148,112 @@ composition notify(requests, numbers) => (total) {
 	})
 	if end != "ok" || !bytes.Equal(got["total/total"], []byte("3\n")) || asked.Load() != 2 {
 		t.Errorf("%s: %q, asked %d times", end, got, asked.Load())
+	}
+}
+
+// Answers are used again, by a server that is started again too if they lie on
+// disk, and never where the rules of the moment would refuse to ask.
+func TestAnswersAreKept(t *testing.T) {
+	var asked atomic.Int64
+	_, hosts := logServers(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=1000")
+			_, _ = fmt.Fprint(w, asked.Add(1)) // the test sees what is missing
+		})
+	})
+	host := hosts[0]
+	file, dir := filepath.Join(t.TempDir(), "pappus.yaml"), t.TempDir()
+	allowed, denied := "egress-allow: ['"+host+"']\n", "egress-deny: ['"+host+"']\n"
+	if err := os.WriteFile(file, []byte(allowed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var p *process
+	get := func(want string) {
+		t.Helper()
+		status, _, body := p.do("POST", "/v1/invoke/system_HTTPGet?set=requests", "", "http://"+host)
+		if want != "" && (status != http.StatusOK || body != want) || want == "" && !strings.Contains(body, "/egress-refused") {
+			t.Errorf("%d %s, want %q", status, body, want)
+		}
+	}
+	p = serve(t, dir, "--config", file, "--io-cache-disk", "1MiB")
+	get("1")
+	get("1")
+	if hits, bytes := p.counts(`pappus_io_cache_requests_total{result="hit"}`), p.counts("pappus_io_cache_served_bytes_total"); hits != "1" || bytes != "1" {
+		t.Errorf("%v hits, %v bytes", hits, bytes)
+	}
+	const readAgain = "the configuration was read again"
+	log := p.hangUp(t, file, allowed+denied, readAgain)
+	if want := `setting=egress-deny old=none new=` + host; !strings.Contains(log, want) {
+		t.Errorf("the log does not say %q:\n%s", want, log)
+	}
+	get("")
+	for _, text := range []string{"ca-bundle: /nowhere/ca.pem", "proxy: http://a\nproxy-credentials: /nowhere/proxy", "proxy-credentials: /nowhere", "proxy: http://user:secret@a"} {
+		log = p.hangUp(t, file, allowed+text+"\n", "the configuration is not changed")
+		if strings.Contains(log, "secret") || !strings.Contains(log, "/nowhere") && !strings.Contains(log, "proxy") {
+			t.Errorf("the log is\n%s", log)
+		}
+		get("")
+	}
+	p.hangUp(t, file, "egress-allow: ['other@"+host+"']\n", readAgain)
+	get("")
+	p.hangUp(t, file, allowed, readAgain)
+	get("1") // under the rules by which it was fetched
+	p.hangUp(t, file, allowed+"egress-deny: [198.51.100.1]\n", readAgain)
+	get("2")
+	p.stop()
+
+	p = serve(t, dir, "--config", file, "--io-cache-disk", "1MiB")
+	get("2")
+	p.stop()
+	p = serve(t, dir, "--config", file, "--io-cache", "0")
+	get("3")
+	get("4")
+	p.stop()
+	if _, err := os.Stat(filepath.Join(dir, "io-cache")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was kept is still there: %v", err)
+	}
+	p = serve(t, dir, "--config", file)
+	get("5")
+	get("5")
+}
+
+// A server has the connections of its functions made by a proxy, with credentials that
+// it reads again.
+func TestConnectionsByProxy(t *testing.T) {
+	var asked atomic.Int64
+	_, hosts := logServers(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, asked.Add(1)) })
+	})
+	proxy := egresstest.NewProxy(t, nil)
+	credentials := filepath.Join(t.TempDir(), "credentials")
+	say := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(credentials, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("user:first\n")
+	p := serve(t, t.TempDir(), "--egress-allow", hosts[0], "--proxy", proxy.URL, "--proxy-credentials", credentials)
+	get := func() {
+		t.Helper()
+		if status, _, body := p.do("POST", "/v1/invoke/system_HTTPGet?set=requests", "", "http://"+hosts[0]); status != http.StatusOK {
+			t.Errorf("%d %s", status, body)
+		}
+	}
+	get()
+	get()
+	say("user:second")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	log := awaitLog(t, p.log, "the configuration was read again")
+	get()
+	want := []string{hosts[0] + " Basic " + base64.StdEncoding.EncodeToString([]byte("user:first")), hosts[0] + " Basic " + base64.StdEncoding.EncodeToString([]byte("user:second"))}
+	if got := proxy.Asked(); !slices.Equal(got, want) {
+		t.Errorf("the proxy is asked for %q, want %q", got, want)
+	}
+	p.stop()
+	if log += p.log.take(); strings.Contains(log, "first") || strings.Contains(log, "second") {
+		t.Errorf("the log tells credentials:\n%s", log)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pappus/chericapengine"
 	"pappus/client"
 	"pappus/data"
 	"pappus/dispatcher/composition"
@@ -86,7 +87,7 @@ type inspection struct {
 // isFile reports whether an argument means a file: no reference has a slash or
 // begins with a dot, and ".wasm" is no end of one that anybody would choose.
 func isFile(arg string) bool {
-	return arg == "-" || strings.HasPrefix(arg, ".") || strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".wasm") || strings.HasSuffix(arg, ".wat")
+	return arg == "-" || strings.HasPrefix(arg, ".") || strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".wasm") || strings.HasSuffix(arg, ".elf") || strings.HasSuffix(arg, ".wat")
 }
 
 func (c *commandLine) inspectFile(ctx context.Context, path string, show inspection) error {
@@ -184,7 +185,7 @@ func (c *commandLine) inspectFunction(ctx context.Context, ref string, show insp
 	}
 	f := &one.Function
 	var r *wasmengine.Report
-	if !show.noCode && f.Engine == wasmengine.Name {
+	if _, wasm := f.Code[wasmengine.Name]; wasm && !show.noCode {
 		if r, err = reportOnFunction(ctx, cl, f, show); err != nil {
 			return err
 		}
@@ -270,24 +271,33 @@ func compositionRows(c *client.Composition, versions string) []row {
 	return rows
 }
 
-// reportOnFunction fetches a function's code and looks at it under the
-// signature and limits that the function was registered with.
-func reportOnFunction(ctx context.Context, cl *client.Client, f *client.Function, show inspection) (r *wasmengine.Report, err error) {
-	if f.Size > codeLimit {
-		return nil, fail(exitFile, fmt.Errorf("the code of %s has %d bytes, more than %s", f.Name, f.Size, engine.Bytes(codeLimit)), "see its record alone with --no-code")
-	}
-	body, err := cl.Code(ctx, f.Name+"@"+strconv.FormatInt(f.Version, 10))
+// fetchCode fetches a function's code for an engine, and holds it to its digest.
+func fetchCode(ctx context.Context, cl *client.Client, f *client.Function, name string) (code []byte, err error) {
+	ref := f.Code[name]
+	body, err := cl.CodeFor(ctx, f.Name+"@"+strconv.FormatInt(f.Version, 10), name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	code, err := io.ReadAll(io.LimitReader(body, f.Size+1))
-	if err != nil {
+	if code, err = io.ReadAll(io.LimitReader(body, ref.Size+1)); err != nil {
 		return nil, err
 	}
-	if digest := data.Sum(code).String(); digest != f.CodeDigest {
-		return nil, fail(exitInternal, fmt.Errorf("the code of %s that came has the digest %s, and not %s", f.Name, digest, f.CodeDigest),
+	if digest := data.Sum(code).String(); digest != ref.Digest {
+		return nil, fail(exitInternal, fmt.Errorf("the code of %s that came has the digest %s, and not %s", f.Name, digest, ref.Digest),
 			"something between here and the server changes it; see the record alone with --no-code")
+	}
+	return code, nil
+}
+
+// reportOnFunction fetches a function's code and looks at it under the
+// signature and limits that the function was registered with.
+func reportOnFunction(ctx context.Context, cl *client.Client, f *client.Function, show inspection) (r *wasmengine.Report, err error) {
+	if size := f.Code[wasmengine.Name].Size; size > codeLimit {
+		return nil, fail(exitFile, fmt.Errorf("the code of %s has %d bytes, more than %s", f.Name, size, engine.Bytes(codeLimit)), "see its record alone with --no-code")
+	}
+	code, err := fetchCode(ctx, cl, f, wasmengine.Name)
+	if err != nil {
+		return nil, err
 	}
 	opts := wasmengine.ReportOptions{NoRun: show.noRun, Signature: &engine.Signature{Open: f.Open}}
 	for _, p := range f.Inputs {
@@ -330,7 +340,7 @@ func recognise(path string, code []byte) error {
 	case len(code) == 0:
 		what, hint = "it is empty", "build it again, and give the .wasm file"
 	case bytes.HasPrefix(code, []byte("\x7fELF")):
-		what = "it is a native program (ELF)"
+		what, hint = "it is native code (ELF)", "run it with: pappus run "+file+", or push it; inspect shows WebAssembly only"
 	case bytes.HasPrefix(code, []byte("#!")):
 		what = "it is a script"
 	case bytes.HasPrefix(text, []byte("(")), bytes.HasPrefix(text, []byte(";;")):
@@ -431,13 +441,36 @@ func readCode(path string) ([]byte, error) {
 	return readAll(path, f)
 }
 
-// readModule is readCode for what must be WebAssembly.
-func readModule(path string) ([]byte, error) {
-	code, err := readCode(path)
-	if err == nil {
+// readFunction is readCode for what must be code that an engine here takes, whose
+// name it tells.
+func readFunction(path string) (code []byte, name string, err error) {
+	if code, err = readCode(path); err != nil {
+		return nil, "", err
+	}
+	if name = engineOf(code); name == "" {
 		err = recognise(path, code)
 	}
-	return code, err
+	return code, name, err
+}
+
+// engineOf is the engine for code, by its beginning; "" if there is none.
+func engineOf(code []byte) string {
+	switch {
+	case bytes.HasPrefix(code, []byte(wasmMagic)):
+		return wasmengine.Name
+	case bytes.HasPrefix(code, []byte("\x7fELF")):
+		return chericapengine.Name
+	default:
+		return ""
+	}
+}
+
+// newEngine makes the engine of that name.
+func newEngine(name string) (engine.Engine, error) {
+	if name == chericapengine.Name {
+		return chericapengine.New(chericapengine.Config{})
+	}
+	return wasmengine.New(wasmConfig())
 }
 
 // readInspected is readCode, or reads standard input.

@@ -38,7 +38,7 @@ call starts from there: that is the way to fast starts. Its entry is the export
 "run", or the one that --entry names.
 
 FILE and the result may be - for stdin and stdout. docs/purify.md says more.`,
-		Example: `  GOOS=wasip1 GOARCH=wasm go build -o app.wasm . && pappus purify app.wasm
+		Example: `  pappus purify app.wasm
   pappus purify app.wasm -o out.wasm --memory 256MiB --input logs --output counts
   pappus purify lib.wasm --entry handle
   pappus run app.pure.wasm --raw text:'to be, or not to be'`,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"mime/multipart"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ type pushing struct {
 	name      string
 	tags      []string
 	memo      string
+	also      string
 	force     bool
 	purify    bool
 	signature signatureFlags
@@ -44,12 +46,17 @@ of signature and limits can be overridden. The same code with the same settings
 gives the version that exists. Compositions that apply what a tag names keep it
 from moving to a version with other sets, unless --force says so.
 
+A function may have code for several engines, built from the same source: --also
+names the file for another one. The server runs the one that is cheaper; both must
+give the same outputs, which "pappus verify" checks.
+
 FILE is - for stdin. Several files are registered one after the other, each under
 its own name, until one is refused. --quiet prints NAME@VERSION of each, which
 invoke and other verbs take.`,
 		Example: `  pappus push wordcount.wasm
   pappus push build/out.wasm --name count --input text --output counts/item --memory 64MiB --timeout 2s
   pappus push wordcount.wasm --tag canary
+  pappus push wordcount.wasm --also wordcount.elf
   pappus push wordcount.wasm sumoccurrence.wasm
   pappus push app.wasm --purify --input logs --output counts
   pappus invoke $(pappus push wordcount.wasm --quiet) --in text=novel.txt`,
@@ -72,7 +79,8 @@ invoke and other verbs take.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&p.name, "name", "", "`NAME` of the function (default: the file's name without .wasm)")
+	flags.StringVar(&p.name, "name", "", "`NAME` of the function (default: the file's name without .wasm or .elf)")
+	flags.StringVar(&p.also, "also", "", "`FILE` of the same function's code for another engine")
 	flags.StringArrayVar(&p.tags, "tag", nil, "`TAG` to move to this version instead of latest; may be repeated")
 	flags.StringVar(&p.memo, "memo", "", "whether results may be remembered: `auto|off`")
 	flags.BoolVar(&p.force, "force", false, "move the tags also where compositions need the sets that it had")
@@ -101,6 +109,9 @@ func (c *commandLine) pushJobs(p *pushing, files []string) ([]pushJob, error) {
 	}
 	if p.name != "" && len(files) > 1 {
 		return nil, usage("push them one by one, or leave --name out", "--name is for one file, and there are %d", len(files))
+	}
+	if p.also != "" && len(files) > 1 {
+		return nil, usage("push them one by one, each with its --also", "--also is for one file, and there are %d", len(files))
 	}
 	if p.memo != "" && p.memo != "auto" && p.memo != "off" {
 		return nil, usage("use auto or off", "--memo %s: there is no such choice", p.memo)
@@ -142,7 +153,7 @@ func (p *pushing) job(reader *inputReader, file string) (pushJob, error) {
 		if file == sourceStdin {
 			return job, usage("name it with --name", "what comes from stdin has no name")
 		}
-		job.name = strings.TrimSuffix(filepath.Base(file), ".wasm")
+		job.name = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".wasm"), ".elf")
 	}
 	if err := registry.CheckName(job.name); err != nil {
 		if p.name == "" {
@@ -166,7 +177,45 @@ func (p *pushing) job(reader *inputReader, file string) (pushJob, error) {
 		}
 	}
 	job.code = client.Body{Reader: &lazyReader{open: open}, Size: size, Type: "application/octet-stream"}
-	return job, nil
+	if p.also != "" {
+		job.code, err = p.together(file)
+	}
+	return job, err
+}
+
+// together is a form with the code of two files, each for its engine.
+func (p *pushing) together(file string) (client.Body, error) {
+	var form bytes.Buffer
+	parts := multipart.NewWriter(&form)
+	engines := make(map[string]string)
+	for _, path := range []string{file, p.also} {
+		if path == sourceStdin {
+			return client.Body{}, usage("name files", "with --also the code can't come from stdin")
+		}
+		code, err := readCode(path)
+		if err != nil {
+			return client.Body{}, err
+		}
+		name := engineOf(code)
+		if name == "" {
+			return client.Body{}, recognise(path, code)
+		}
+		if other, twice := engines[name]; twice {
+			return client.Body{}, usage("name one file for each engine", "%s and %s are both for the engine %s", other, path, name)
+		}
+		engines[name] = path
+		part, err := parts.CreateFormFile(name, filepath.Base(path))
+		if err == nil {
+			_, err = part.Write(code)
+		}
+		if err != nil {
+			return client.Body{}, err
+		}
+	}
+	if err := parts.Close(); err != nil {
+		return client.Body{}, err
+	}
+	return client.Body{Reader: &form, Size: int64(form.Len()), Type: parts.FormDataContentType()}, nil
 }
 
 // purified reads a program and makes a pure function of it. What is one stays

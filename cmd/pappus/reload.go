@@ -61,7 +61,7 @@ func (r *reloader) watch(ctx context.Context, signals <-chan os.Signal) {
 // again reads the configuration and puts in force what can change. If anything
 // is wrong with it, nothing changes.
 func (r *reloader) again(ctx context.Context) {
-	if r.config.file == "" && r.running.certificate == nil {
+	if r.config.file == "" && r.running.certificate == nil && !r.running.outside.hasFiles() {
 		r.log.LogAttrs(ctx, slog.LevelWarn, "there is no configuration to read again: the server was started without --config")
 		return
 	}
@@ -109,12 +109,20 @@ func (r *reloader) reload(ctx context.Context) error {
 			return err
 		}
 	}
+	next.outside.running = r.running.outside.running
+	takeRules, err := next.outside.changed()
+	if err != nil {
+		return err
+	}
 	serverConfig, dispatcherConfig := next.parts()
 	if err := r.dispatcher.Reload(dispatcherConfig); err != nil {
 		return err
 	}
 	if err := r.server.Reload(serverConfig); err != nil { // it has been checked
 		return fmt.Errorf("only a part of it was taken; start the server again: %w", err)
+	}
+	if takeRules() {
+		r.log.LogAttrs(ctx, slog.LevelInfo, "the authorities of I/O functions are replaced", slog.String("file", next.outside.caBundle))
 	}
 	if next.certificate = r.running.certificate; next.certificate != nil {
 		if before := next.certificate.current.Swap(pair); !bytes.Equal(before.Certificate[0], pair.Certificate[0]) {

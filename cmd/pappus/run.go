@@ -18,7 +18,6 @@ import (
 	"pappus/client"
 	"pappus/data"
 	"pappus/engine"
-	"pappus/wasmengine"
 )
 
 func (c *commandLine) runCommand() *cobra.Command {
@@ -43,11 +42,11 @@ as on a server, and prints what it gives as "pappus invoke" does.
 			if err := call.check(c.json); err != nil {
 				return err
 			}
-			code, err := readModule(args[0])
+			code, name, err := readFunction(args[0])
 			if err != nil {
 				return err
 			}
-			eng, err := wasmengine.New(wasmConfig())
+			eng, err := newEngine(name)
 			if err != nil {
 				return err
 			}

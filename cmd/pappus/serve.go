@@ -20,10 +20,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"pappus/chericapengine"
 	"pappus/dispatcher"
 	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/iofuncs"
+	"pappus/iofuncs/blobio"
 	"pappus/registry"
 	"pappus/server"
 	"pappus/wasmengine"
@@ -101,10 +103,10 @@ const (
 )
 
 // heapLimit is the size beyond which collecting is worth any effort: bodies,
-// programs, what is remembered, and what looking at large modules takes. Contexts
+// programs, what is remembered and kept, and what looking at large modules takes. Contexts
 // are not in it.
 func (s *serving) heapLimit() int64 {
-	return s.dispatch.MemoryBudget/4 + s.memo + 1<<30
+	return s.dispatch.MemoryBudget/4 + s.memo + s.outside.cache + 1<<30
 }
 
 // spareProcessors gives Go one processor more than there are functions that
@@ -184,6 +186,12 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	defer func() { err = errors.Join(err, wasm.Close()) }()
 	s.engine = wasm
 
+	native, err := chericapengine.New(chericapengine.Config{})
+	if err != nil {
+		return fmt.Errorf("make the engine for native functions: %w", err)
+	}
+	defer func() { err = errors.Join(err, native.Close()) }()
+
 	if dispatcherConfig.Memo, err = s.openMemo(log); err != nil {
 		return err
 	}
@@ -200,15 +208,29 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		}
 	}
 
-	requests, err := s.outside.client(metrics)
+	exporter, err := s.openSpans(log)
 	if err != nil {
-		return fail(exitFile, err, caBundleHint)
+		return err
 	}
-	defer requests.Close()
-	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(requests.Functions()...); err != nil {
+	defer closeSpans(ctx, exporter)
+	if err := countSpans(metrics, exporter); err != nil {
+		return err
+	}
+	serverConfig.Spans = exporter
+
+	defer func() { err = errors.Join(err, s.outside.close()) }()
+	if err := s.outside.open(filepath.Join(s.data, "io-cache"), s.traces.propagate && exporter != nil, metrics, log); err != nil {
+		return err
+	}
+	blobs, err := s.openBuckets(ctx, metrics)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, blobs.Close()) }()
+	if dispatcherConfig.IOFunctions, err = iofuncs.NewRegistry(append(s.outside.running.client.Functions(), blobs.Functions()...)...); err != nil {
 		return fmt.Errorf("list the I/O functions: %w", err)
 	}
-	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm}, metrics, log)
+	disp, err := dispatcher.New(dispatcherConfig, reg, []engine.Engine{wasm, native}, metrics, log)
 	if err != nil {
 		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")
 	}
@@ -264,6 +286,19 @@ func dataFailure(dir string, err error) error {
 		return fail(exitFile, err, "restore the folder from a copy, or name another one with --data")
 	}
 	return fail(exitFile, err, "check that the folder can be written, or name another one with --data")
+}
+
+// openBuckets opens the buckets of I/O functions.
+func (s *serving) openBuckets(ctx context.Context, metrics prometheus.Registerer) (*blobio.Client, error) {
+	roots, _, err := s.outside.roots()
+	if err != nil {
+		return nil, fail(exitFile, err, caBundleHint)
+	}
+	blobs, err := s.buckets.client(ctx, roots, metrics)
+	if err != nil {
+		return nil, fail(exitFile, err, bucketsHint)
+	}
+	return blobs, nil
 }
 
 // openCodeCache opens the part of the data folder in which compiled code is

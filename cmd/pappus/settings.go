@@ -21,6 +21,8 @@ import (
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/iofuncs/blobio"
+	"pappus/iofuncs/httpcache"
 	"pappus/iofuncs/httpio"
 	"pappus/server"
 	"pappus/wasmengine"
@@ -43,6 +45,8 @@ type serving struct {
 	engine              engine.Engine
 
 	outside  outside
+	traces   traces
+	buckets  buckets
 	server   server.Config
 	dispatch dispatcher.Config
 	wasm     wasmengine.Config
@@ -58,7 +62,9 @@ func newServing() *serving {
 			Waiting: 1024, QueueTimeout: 5 * time.Second, CompileTimeout: 30 * time.Second, ProgramBytes: dispatcher.DefaultProgramBytes,
 		},
 		wasm:    wasmConfig(),
-		outside: outside{http: httpio.DefaultLimits()},
+		outside: outside{http: httpio.DefaultLimits(), cache: httpcache.DefaultMemory},
+		traces:  traces{every: 1},
+		buckets: buckets{places: map[string]blobio.Place{}, limits: blobio.DefaultLimits()},
 	}
 	d, v, o := &s.dispatch, &s.server, &s.outside
 	s.settings = settings.New(
@@ -102,9 +108,13 @@ func newServing() *serving {
 		settings.Setting{Name: "allow-remote", Usage: "listen for other machines too, without keys", Value: settings.Bool(&v.AllowRemote)},
 		settings.Setting{Name: "shutdown", Usage: "how long what runs may take to finish when the server stops", Value: settings.Time(&v.Shutdown), Live: true},
 
-		settings.Setting{Name: "egress-allow", Usage: "HOST, address or network, and a port if it is one only, that I/O functions may connect to; see docs/io.md", Value: settings.Texts(&o.allow, checkAllowed), Example: "logs.internal:8080"},
-		settings.Setting{Name: "egress-deny", Usage: "the same of what they may not connect to; *: nothing that egress-allow does not name", Value: settings.Texts(&o.deny, checkRule), Example: "198.18.0.0/15"},
-		settings.Setting{Name: "ca-bundle", Usage: "file of authorities (PEM) whose certificates I/O functions accept, besides the system's", Value: settings.Text(&o.caBundle, "FILE", anyText), Example: "/etc/pappus/ca.pem"},
+		settings.Setting{Name: "egress-allow", Usage: "HOST, address or network, and a port if it is one only, that I/O functions may connect to; see docs/io.md", Value: settings.Texts(&o.allow, checkAllowed), Example: "logs.internal:8080", Live: true},
+		settings.Setting{Name: "egress-deny", Usage: "the same of what they may not connect to; *: nothing that egress-allow does not name", Value: settings.Texts(&o.deny, checkRule), Example: "198.18.0.0/15", Live: true},
+		settings.Setting{Name: "ca-bundle", Usage: "file of authorities (PEM) whose certificates are accepted of servers that functions call and of the one of traces, besides the system's; SIGHUP reads it again for the first", Value: settings.Text(&o.caBundle, "FILE", anyText), Example: "/etc/pappus/ca.pem", Live: true},
+		settings.Setting{Name: "proxy", Usage: "URL of a proxy that makes the connections of I/O functions, like http://proxy.example.org:3128", Value: settings.Text(&o.proxy, "URL", checkProxy), Example: "http://proxy.example.org:3128", Live: true},
+		settings.Setting{Name: "proxy-credentials", Usage: "file with USER:PASSWORD for it; SIGHUP reads it again", Value: settings.Text(&o.proxyCredentials, "FILE", anyText), Example: "/etc/pappus/proxy", Live: true},
+		settings.Setting{Name: "io-cache", Usage: "memory for answers that HTTP lets functions use again, besides memory-budget; 0: none are kept", Value: settings.Size(&o.cache, 0)},
+		settings.Setting{Name: "io-cache-disk", Usage: "how much is kept of such answers in the data folder, for after a restart; 0: none", Value: settings.Size(&o.cacheDisk, 0)},
 		settings.Setting{
 			Name: "io-limits", Usage: "limits of I/O functions' calls, like calls=256,tenant-calls=128", Computed: ioPage, Example: "calls=256,tenant-calls=128",
 			Value: settings.Named(func() { d.IO = dispatcher.IOLimits{} }, d.IO.Set),
@@ -112,6 +122,19 @@ func newServing() *serving {
 		settings.Setting{
 			Name: "http-limits", Usage: "limits of requests that HTTP makes, like body=64MiB,total=5m", Computed: ioPage, Example: "body=64MiB,total=5m",
 			Value: settings.Named(func() { o.http = httpio.DefaultLimits() }, httpLimitSetter(&o.http)),
+		},
+
+		settings.Setting{Name: "traces", Usage: "URL that takes spans of invocations by OTLP over HTTP; see docs/traces.md", Value: settings.Text(&s.traces.url, "URL", checkTraces), Example: "http://127.0.0.1:4318"},
+		settings.Setting{Name: "traces-every", Usage: "one of so many invocations is traced", Value: settings.Count(&s.traces.every, 1, settings.Unbounded)},
+		settings.Setting{Name: "traces-propagate", Usage: "tell servers that HTTP calls which trace a request belongs to", Value: settings.Bool(&s.traces.propagate)},
+		settings.Setting{
+			Name: "buckets", Usage: "URLs of buckets by the names that functions know, like results=file:///var/lib/blobs; see docs/io.md", Example: "results=file:///var/lib/blobs,logs=s3://logs?region=eu-central-1",
+			Value: settings.Named(func() { s.buckets.places = map[string]blobio.Place{} }, s.buckets.name),
+		},
+		settings.Setting{Name: "bucket-grants", Usage: "TENANT:BUCKET:ro or TENANT:BUCKET:rw, who may read a bucket, or read and write; a bucket that no grant names is the tenant default's", Value: settings.Texts(&s.buckets.grants, checkGrant), Example: "default:logs:ro"},
+		settings.Setting{
+			Name: "blob-limits", Usage: "limits of blobs, like size=64MiB,total=5m", Computed: ioPage, Example: "size=64MiB,total=5m",
+			Value: settings.Named(func() { s.buckets.limits = blobio.DefaultLimits() }, func(name, value string) error { return setLimit(blobLimits(&s.buckets.limits), name, value) }),
 		},
 
 		settings.Setting{Name: "access-log", Usage: "log every request", Value: settings.Bool(&v.AccessLog), Live: true},
@@ -175,6 +198,7 @@ func (s *serving) showFound() {
 	s.dispatch.IOLimits().Each(func(name, value string) { calls = append(calls, settings.Pair{Name: name, Value: value}) })
 	s.settings.ShowAll("io-limits", calls)
 	s.settings.ShowAll("http-limits", httpLimitPairs(s.outside.http))
+	s.settings.ShowAll("blob-limits", blobLimitPairs(s.buckets.limits))
 	s.wasm.Caps.Each(func(name string, bound *int) {
 		text := strconv.Itoa(*bound)
 		if name == "module" || name == "body" {
@@ -242,12 +266,24 @@ func (s *serving) contradictions(wrong map[string]bool) (errs settings.Errors) {
 	if s.memo > 0 && s.memo < leastMemo && good("memo") {
 		errs = append(errs, s.mistake("memo", engine.Bytes(s.memo).String()+" is too little to remember anything", "give at least "+engine.Bytes(leastMemo).String()+", or 0 to remember nothing"))
 	}
+	if o := &s.outside; o.proxy == "" && o.proxyCredentials != "" && good("proxy", "proxy-credentials") {
+		errs = append(errs, s.mistake("proxy-credentials", "proxy-credentials needs proxy", "say which proxy they are for, as http://proxy.example.org:3128"))
+	}
+	if o := &s.outside; o.cache > 0 && o.cache < leastIOCache && good("io-cache") {
+		errs = append(errs, s.mistake("io-cache", engine.Bytes(o.cache).String()+" is too little to keep an answer", "give at least "+engine.Bytes(leastIOCache).String()+", or 0 to keep none"))
+	}
 	if good("tls-cert", "tls-key") {
 		if s.tlsCert == "" && s.tlsKey != "" {
 			errs = append(errs, s.mistake("tls-key", "tls-key needs tls-cert", certificateHint))
 		} else if s.tlsCert != "" && s.tlsKey == "" {
 			errs = append(errs, s.mistake("tls-cert", "tls-cert needs tls-key", certificateHint))
 		}
+	}
+	if stray := s.buckets.strayGrant(); stray != "" && good("buckets", "bucket-grants") {
+		errs = append(errs, s.mistake("bucket-grants", "there is no bucket "+stray, "name it with buckets, or leave out its grants"))
+	}
+	if name := s.buckets.inData(s.data); name != "" && good("buckets", "data") {
+		errs = append(errs, s.mistake("buckets", name+": its folder is the server's data folder, or one of them is in the other", "name another folder: functions could read and change all that the server keeps"))
 	}
 	if addr, ok := literalAddress(s.listen); ok && good("listen", "allow-remote") {
 		if err := v.CheckListen(addr); err != nil {
@@ -293,8 +329,18 @@ func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
 		}
 	}
 	if !wrong["ca-bundle"] {
-		if _, err := s.outside.roots(); err != nil {
+		if _, _, err := s.outside.roots(); err != nil {
 			errs = append(errs, s.mistake("ca-bundle", err.Error(), caBundleHint))
+		}
+	}
+	if !wrong["proxy"] && !wrong["proxy-credentials"] {
+		if _, _, err := s.outside.makeProxy(); err != nil {
+			errs = append(errs, s.mistake("proxy-credentials", err.Error(), proxyHint))
+		}
+	}
+	if !wrong["buckets"] {
+		if err := s.buckets.missingFolder(); err != nil {
+			errs = append(errs, s.mistake("buckets", err.Error(), bucketsHint))
 		}
 	}
 	if wrong["data"] {

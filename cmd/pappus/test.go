@@ -108,7 +108,10 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 }
 
 func readTested(path string) (*tested, error) {
-	module, err := readModule(path)
+	module, err := readCode(path)
+	if err == nil {
+		err = recognise(path, module)
+	}
 	return &tested{filepath.Dir(path), path, module}, err
 }
 

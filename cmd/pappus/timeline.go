@@ -21,14 +21,17 @@ type timeline struct {
 }
 
 // Of a timeline: how wide it is where no terminal says otherwise, how many
-// applications it has, the least characters of a bar, how many of the slowest
-// instances it names, and the most characters of their items.
+// applications and requests it has, the least characters of a bar and of what a
+// request was sent to, how many of the slowest instances it names, and the most
+// characters of their items.
 const (
-	usualWidth   = 80
-	timelineRows = 40
-	leastBar     = 10
-	namedSlowest = 3
-	mostItem     = 60
+	usualWidth       = 80
+	timelineRows     = 40
+	timelineRequests = 20
+	leastBar         = 10
+	leastTarget      = 20
+	namedSlowest     = 3
+	mostItem         = 60
 )
 
 // glyphs are what bars are made of.
@@ -117,7 +120,45 @@ func (t timeline) draw(run *client.Run) string {
 		fmt.Fprintf(&b, "without %s that the record leaves out\n", countOf(run.Dropped, "instance"))
 	}
 	b.WriteString("slowest: " + t.slowest(apps) + "\n")
+	t.requests(&b, run.ID, apps)
 	return b.String()
+}
+
+// requests lists what I/O functions had others do, in the order in which that began.
+func (t timeline) requests(b *strings.Builder, id string, apps []client.RunApplication) {
+	var all []client.RunRequest
+	dropped := 0
+	for _, a := range apps {
+		for _, in := range a.Instances {
+			all = append(all, in.Requests...)
+			dropped += in.DroppedRequests
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	slices.SortStableFunc(all, func(a, c client.RunRequest) int { return cmp.Compare(a.StartedMs, c.StartedMs) })
+	table := newTable("METHOD", "TARGET", "STATUS", "SENT", "RECEIVED", "TIME", "CACHE")
+	for _, r := range all[:min(len(all), timelineRequests)] {
+		status := ""
+		if r.Status != 0 {
+			status = fmt.Sprint(r.Status)
+		}
+		if r.Fault != "" {
+			status = strings.TrimSpace(status + " " + harmless(r.Fault))
+		}
+		if r.Attempts > 1 {
+			status += fmt.Sprintf(" (%d attempts)", r.Attempts)
+		}
+		table.add(harmless(r.Method), t.shortened(harmless(r.Target), max(leastTarget, t.width/2)), status, fmt.Sprint(r.SentBytes), fmt.Sprint(r.ReceivedBytes), shortTime(r.EndedMs-r.StartedMs), harmless(r.Cache))
+	}
+	_ = table.writeTo(b) // it takes everything
+	if more := len(all) - timelineRequests; more > 0 {
+		fmt.Fprintf(b, "and %s more, which pappus runs %s -o json has\n", countOf(more, "request"), harmless(id))
+	}
+	if dropped > 0 {
+		fmt.Fprintf(b, "without %s that the record leaves out\n", countOf(dropped, "request"))
+	}
 }
 
 // rows draws an axis, a row for each application, and what the bars mean.

@@ -35,12 +35,29 @@ func TestTimeline(t *testing.T) {
 	failed.Applications = append(failed.Applications[:1], failed.Applications[2])
 	empty := fixedRun()
 	empty.Applications = []client.RunApplication{}
+	outside := fixedRun()
+	outside.Applications = []client.RunApplication{{Name: "Ask", Callee: "HTTP", Instances: []client.RunInstance{{
+		StartedMs: 10, EndedMs: 90, DroppedRequests: 1, Requests: []client.RunRequest{
+			{Method: "GET", Target: "http://b.example/\x1b[31m\u202eevil", StartedMs: 40, EndedMs: 90, Fault: "io-timeout", Attempts: 3},
+			{Method: "PUT", Target: "http://a.example/" + strings.Repeat("long/", 10), StartedMs: 10, EndedMs: 30, SentBytes: 12, ReceivedBytes: 345, Status: 200, Attempts: 1, Cache: "miss"},
+		},
+	}}}}
 	for _, c := range []struct {
 		name string
 		run  *client.Run
 		t    timeline
 		want string
 	}{
+		{"requests", outside, timeline{width: 60, plain: true}, `run AAAAAAAAAAAAAAAAAAAAAAAAAA: logcount@1, 1 instance of 1 application in 100ms, fuel 6120
+     0                                         100ms
+Ask |....#######################################    | 80.0ms
+     # runs, . waits
+slowest: Ask instance 0 in 80.0ms
+METHOD  TARGET                          STATUS                   SENT  RECEIVED  TIME    CACHE
+PUT     ..ng/long/long/long/long/long/  200                      12    345       20.0ms  miss
+GET     ..example/\u001b[31m\u202eevil  io-timeout (3 attempts)  0     0         50.0ms  -
+without 1 request that the record leaves out
+`},
 		{"plain", fixedRun(), timeline{width: 60, plain: true}, `run AAAAAAAAAAAAAAAAAAAAAAAAAA: logcount@1, 10 instances of 3 applications in 100ms, fuel 6120
           0                                    100ms
 Fetch    |....#########                             | 20.0ms
@@ -108,11 +125,12 @@ func TestTimelineOfNonsense(t *testing.T) {
 		{}, {Number: -1, QueuedMs: -5, StartedMs: -3, EndedMs: -1, Fault: "x"}, {QueuedMs: 9, StartedMs: 3, EndedMs: 1},
 		{QueuedMs: math.MaxFloat64, StartedMs: math.MaxFloat64, EndedMs: math.MaxFloat64, Fault: "trap"}, {QueuedMs: -math.MaxFloat64, EndedMs: math.MaxFloat64},
 	} {
+		in.Requests = []client.RunRequest{{}, {Method: "\x1b", Target: "\x1b\u2066", Cache: "\n\x1b", Fault: "\x1b\n", StartedMs: math.MaxFloat64, EndedMs: -math.MaxFloat64, SentBytes: -1}}
 		for _, app := range []client.RunApplication{{Name: "a\x1b[31m\nb", Instances: []client.RunInstance{in}}, {Instances: []client.RunInstance{in, in, {EndedMs: 7}}}, {}} {
 			for _, ended := range []time.Time{{}, time.Unix(0, 0)} {
 				run := &client.Run{ID: "\n", Ended: ended, Applications: []client.RunApplication{app, {}}}
 				text := timeline{width: 1, plain: true}.draw(run)
-				if strings.Contains(text, "\x1b") || strings.Count(text, "\n") > 5 {
+				if strings.Contains(text, "\x1b") || strings.Count(text, "\n") > 5+1+3*len(in.Requests) {
 					t.Errorf("%+v: %q", in, text)
 				}
 			}

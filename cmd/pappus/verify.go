@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pappus/cases"
+	"pappus/chericapengine"
 	"pappus/data"
 	"pappus/engine"
 	"pappus/wasmengine"
@@ -25,23 +26,33 @@ const casesFolder = "cases"
 func (c *commandLine) verifyCommand() *cobra.Command {
 	var folder string
 	cmd := &cobra.Command{
-		Use:   "verify FILE",
-		Short: "Run a function's cases on two engines and compare what they give",
+		Use:   "verify FILE|NAME [OTHER]",
+		Short: "Run a function's cases on several engines and compare what they give",
 		Long: `Runs every case of the function in FILE twice: as compiled code, as a server
 does, and in an interpreter. Outputs and faults must be what the case says, and
 outputs, faults and fuel of the two the same. A case that fails as compiled code
 is not interpreted.
+
+OTHER is the same function's code for another engine: of the two files one is
+WebAssembly and one native (ELF). Outputs must be equal on both; fuel is each
+engine's own, and so is how a case fails at a limit. A native FILE alone is run
+on its engine only.
+
+NAME is a function on the server, like name@3: all the code that the version has
+is fetched and run here, on the cases that --cases names.
 
 A case is a folder cases/NAME beside FILE, with inputs in/SET/ITEM, outputs
 out/SET/ITEM, and case.json if it must fail or has keys or limits of its own.
 The interpreter is slow, and can't follow calls that nest 2,000 deep: such cases
 are "not comparable", and run compiled only.`,
 		Example: `  pappus verify samples/wordcount/wordcount.wasm
-  pappus verify new.wasm --cases tests --json`,
-		Args:              takes(1, 1),
+  pappus verify samples/wordcount/wordcount.wasm samples/wordcount/wordcount.elf
+  pappus verify new.wasm --cases tests --json
+  pappus verify wordcount --cases samples/wordcount/cases`,
+		Args:              takes(1, 2),
 		ValidArgsFunction: completeCode,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			code, err := readModule(args[0])
+			code, first, err := c.implementations(cmd.Context(), args, folder)
 			if err != nil {
 				return err
 			}
@@ -52,7 +63,7 @@ are "not comparable", and run compiled only.`,
 			if err != nil {
 				return err
 			}
-			v, err := newVerification(code)
+			v, err := newVerification(code, first)
 			if err != nil {
 				return err
 			}
@@ -63,6 +74,58 @@ are "not comparable", and run compiled only.`,
 	c.bindForm(cmd.Flags(), plainForms)
 	c.bindQuiet(cmd.Flags(), "show only cases that fail, in every form, and no progress")
 	return cmd
+}
+
+// implementations reads files, or fetches the code of a function on the server.
+func (c *commandLine) implementations(ctx context.Context, args []string, folder string) (code map[string][]byte, first string, err error) {
+	if isFile(args[0]) || len(args) > 1 {
+		return readImplementations(args)
+	}
+	if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() {
+		return readImplementations(args)
+	}
+	if err := c.reference(args[0]); err != nil {
+		return nil, "", err
+	}
+	if folder == "" {
+		return nil, "", usage("name their folder with --cases", "the cases of a function on a server are not known")
+	}
+	cl, err := c.client()
+	if err != nil {
+		return nil, "", err
+	}
+	f, err := cl.GetFunction(ctx, args[0])
+	if err != nil {
+		return nil, "", err
+	}
+	code = make(map[string][]byte)
+	for name := range f.Code {
+		if size := f.Code[name].Size; size > codeLimit {
+			return nil, "", fail(exitFile, fmt.Errorf("the code of %s has %d bytes, more than %s", f.Name, size, engine.Bytes(codeLimit)), "verify its files")
+		}
+		if code[name], err = fetchCode(ctx, cl, f, name); err != nil {
+			return nil, "", err
+		}
+	}
+	return code, f.Engine, nil
+}
+
+// readImplementations reads one function's code for different engines, and tells
+// which is named first.
+func readImplementations(files []string) (code map[string][]byte, first string, err error) {
+	code = make(map[string][]byte)
+	for _, file := range files {
+		one, name, err := readFunction(file)
+		if err != nil {
+			return nil, "", err
+		}
+		first = cmp.Or(first, name)
+		if code[name] != nil {
+			return nil, "", usage("name one file for each engine", "%s and %s are both for the engine %s", files[0], file, name)
+		}
+		code[name] = one
+	}
+	return code, first, nil
 }
 
 // readCases reads the cases in a folder.
@@ -94,6 +157,7 @@ type verified struct {
 	Expected    string       `json:"expected"` // "ok", a fault's kind, or "exit 7"
 	Compiled    *ranOn       `json:"compiled,omitempty"`
 	Interpreted *ranOn       `json:"interpreted,omitempty"`
+	Native      *ranOn       `json:"native,omitempty"`
 	Why         string       `json:"why,omitempty"` // it failed, or is not comparable
 	Difference  *differsFrom `json:"difference,omitempty"`
 }
@@ -124,13 +188,13 @@ type verifiedFile struct {
 
 // verify runs the cases and shows what came of them.
 func (c *commandLine) verify(ctx context.Context, v *verification, file string, list []*cases.Case) error {
-	all := verifiedFile{File: file, CodeDigest: data.Sum(v.code).String(), Cases: []verified{}}
+	all := verifiedFile{File: file, CodeDigest: data.Sum(v.first).String(), Cases: []verified{}}
 	if err := c.runCases(ctx, v, list, &all); err != nil {
 		return err
 	}
 	err := showOne(c, &view[verifiedFile]{text: c.showVerified}, all)
 	if err == nil && all.Failed > 0 {
-		err = fail(exitDiffers, fmt.Errorf("%d of %d cases fail", all.Failed, len(list)), "correct the function or the cases; if the two engines differ, report it with the file and the case")
+		err = fail(exitDiffers, fmt.Errorf("%d of %d cases fail", all.Failed, len(list)), "correct the function or the cases; if engines differ, report it with the file and the case")
 	}
 	return err
 }
@@ -164,8 +228,8 @@ func (c *commandLine) showVerified(w io.Writer, all verifiedFile) error {
 		t := newTable("CASE", "RESULT", "END", "FUEL", "WHY")
 		for _, r := range all.Cases {
 			end, fuel := "", ""
-			if r.Compiled != nil {
-				end, fuel = r.Compiled.End, strconv.FormatInt(r.Compiled.Fuel, 10)
+			if ran := cmp.Or(r.Compiled, r.Native); ran != nil {
+				end, fuel = ran.End, strconv.FormatInt(ran.Fuel, 10)
 			}
 			t.add(r.Name, r.Result, end, fuel, r.Why)
 		}
@@ -180,53 +244,89 @@ func (c *commandLine) showVerified(w io.Writer, all verifiedFile) error {
 	return err
 }
 
-// verification runs cases of one module on both engines.
+// verification runs cases of one function on all engines that it has code for.
 type verification struct {
-	code        []byte
-	known       engine.Inspection
-	sig         engine.Signature
+	first []byte // the code that was named first
+	known engine.Inspection
+	sig   engine.Signature
+
+	wasm        []byte // nil: there is none
 	compiler    engine.Engine
 	interpreter engine.Engine
+	elf         []byte // nil: there is none
+	native      engine.Engine
 }
 
-func newVerification(code []byte) (*verification, error) {
-	compiler, err := wasmengine.New(wasmConfig())
-	if err != nil {
-		return nil, err
-	}
-	v := &verification{code: code, compiler: compiler}
-	interpreter, err := wasmengine.New(wasmengine.Config{Interpreter: true})
-	if err != nil {
-		return nil, errors.Join(err, compiler.Close())
-	}
-	v.interpreter = interpreter
-	if v.known, err = compiler.Inspect(code); err != nil {
-		return nil, errors.Join(err, v.close())
+func newVerification(code map[string][]byte, first string) (v *verification, err error) {
+	v = &verification{wasm: code[wasmengine.Name], elf: code[chericapengine.Name], first: code[first]}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, v.close())
+		}
+	}()
+	for _, e := range []struct {
+		place *engine.Engine
+		make  func() (engine.Engine, error)
+		code  []byte
+	}{
+		{&v.compiler, func() (engine.Engine, error) { return wasmengine.New(wasmConfig()) }, v.wasm},
+		{&v.interpreter, func() (engine.Engine, error) { return wasmengine.New(wasmengine.Config{Interpreter: true}) }, v.wasm},
+		{&v.native, func() (engine.Engine, error) { return chericapengine.New(chericapengine.Config{}) }, v.elf},
+	} {
+		if e.code == nil {
+			continue
+		}
+		made, err := e.make()
+		if err != nil {
+			return v, err
+		}
+		*e.place = made
+		known, err := made.Inspect(e.code)
+		if err != nil {
+			return v, err
+		}
+		// The sets are those of the file that was named first, if it says any.
+		if m := &v.known.Manifest; m.Signature().Open || &e.code[0] == &v.first[0] {
+			v.known = known
+		}
 	}
 	v.sig = v.known.Manifest.Signature()
 	return v, nil
 }
 
-func (v *verification) close() error { return errors.Join(v.compiler.Close(), v.interpreter.Close()) }
+func (v *verification) close() error {
+	var errs []error
+	for _, e := range []engine.Engine{v.compiler, v.interpreter, v.native} {
+		if e != nil {
+			errs = append(errs, e.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
 
-// run runs one case on both engines. Errors are those that keep it from being
+// fail says why a case failed, and where outputs differ if they do.
+func (r *verified) fail(why string, d *cases.Difference) {
+	r.Result, r.Why = caseFailed, why
+	if d != nil && d.Set != "" {
+		r.Difference = &differsFrom{Set: d.Set, Item: d.Item}
+		if d.Offset >= 0 {
+			r.Difference.Offset = &d.Offset
+		}
+	}
+}
+
+// skip says why a case can't be compared.
+func (r *verified) skip(why string) { r.Result, r.Why = caseNotComparable, why }
+
+// run runs one case on all engines. Errors are those that keep it from being
 // run at all.
 func (v *verification) run(ctx context.Context, c *cases.Case) (verified, error) {
 	result := verified{Name: c.Name, Result: caseOK, Expected: c.End()}
-	failed := func(why string, d *cases.Difference) (verified, error) {
-		result.Result, result.Why = caseFailed, why
-		if d != nil && d.Set != "" {
-			result.Difference = &differsFrom{Set: d.Set, Item: d.Item}
-			if d.Offset >= 0 {
-				result.Difference.Offset = &d.Offset
-			}
-		}
-		return result, nil
-	}
 	if err := c.Fits(v.sig); err != nil {
 		var form *cases.FormError
 		if errors.As(err, &form) {
-			return failed(form.Error()+"; "+form.Hint, nil)
+			result.fail(form.Error()+"; "+form.Hint, nil)
+			return result, nil
 		}
 		return result, err
 	}
@@ -234,45 +334,91 @@ func (v *verification) run(ctx context.Context, c *cases.Case) (verified, error)
 	if err := lim.Check(engine.MaxLimits()); err != nil {
 		return result, usage("ask for less, in case.json or in the function's manifest", "case %s: %w", c.Name, err)
 	}
-	compiled, err := v.runOn(ctx, v.compiler, c, lim)
+	var compiled *cases.Outcome
+	if v.wasm != nil {
+		var err error
+		if compiled, err = v.runWasm(ctx, c, lim, &result); err != nil || result.Result != caseOK {
+			return result, err
+		}
+	}
+	if v.elf == nil {
+		return result, nil
+	}
+	err := v.runNative(ctx, c, lim, compiled, &result)
+	return result, err
+}
+
+// runWasm runs a case as compiled code and in the interpreter.
+func (v *verification) runWasm(ctx context.Context, c *cases.Case, lim engine.Limits, result *verified) (*cases.Outcome, error) {
+	compiled, err := v.runOn(ctx, v.compiler, v.wasm, c, lim)
 	if err != nil {
-		return result, err
+		return nil, err
 	}
 	result.Compiled = ranAs(compiled)
 	if d := c.Differs(compiled); d != nil {
-		return failed(d.String(), d)
+		result.fail(d.String(), d)
+		return compiled, nil
 	}
 	if compiled.Fault != nil && !compiled.Fault.Kind.Deterministic() {
-		result.Result, result.Why = caseNotComparable, "when it ended depends on the machine"
-		return result, nil
+		result.skip("when it ended depends on the machine")
+		return compiled, nil
 	}
 	// It is much slower; a limit of fuel ends it where it ended the other.
 	lim.Timeout = engine.MaxLimits().Timeout
-	interpreted, err := v.runOn(ctx, v.interpreter, c, lim)
+	interpreted, err := v.runOn(ctx, v.interpreter, v.wasm, c, lim)
 	switch {
 	case errors.Is(err, wasmengine.ErrTooDeep):
-		result.Result, result.Why = caseNotComparable, wasmengine.ErrTooDeep.Error()
-		return result, nil
+		result.skip(wasmengine.ErrTooDeep.Error())
 	case engine.KindOf(err) == engine.FaultDeadline, err == nil && interpreted.End() == string(engine.FaultDeadline):
-		result.Result, result.Why = caseNotComparable, "the interpreter takes too long"
-		return result, nil
+		result.skip("the interpreter takes too long")
 	case err != nil && ctx.Err() != nil:
-		return result, err
+		return compiled, err
 	case err != nil:
-		return failed("interpreted, it does not run: "+err.Error(), nil)
+		result.fail("interpreted, it does not run: "+err.Error(), nil)
+	default:
+		result.Interpreted = ranAs(interpreted)
+		if d := cases.Same(interpreted, compiled); d != nil {
+			result.fail("the engines differ; interpreted, "+d.String(), d)
+		}
 	}
-	result.Interpreted = ranAs(interpreted)
-	if d := cases.Same(interpreted, compiled); d != nil {
-		return failed("the engines differ; interpreted, "+d.String(), d)
+	return compiled, nil
+}
+
+// runNative runs a case as native code. Compiled is how it ended as WebAssembly;
+// nil if it was not run as that.
+func (v *verification) runNative(ctx context.Context, c *cases.Case, lim engine.Limits, compiled *cases.Outcome, result *verified) error {
+	native, err := v.runOn(ctx, v.native, v.elf, c, lim)
+	if err != nil {
+		return err
 	}
-	return result, nil
+	result.Native = ranAs(native)
+	switch {
+	case native.Fault != nil && atLimit(native.Fault.Kind), compiled != nil && compiled.Fault != nil && atLimit(compiled.Fault.Kind):
+		if native.End() != c.End() {
+			result.skip("natively it ended with " + native.End() + ", and limits are each engine's own")
+		}
+	case compiled == nil || native.Fault != nil || compiled.Fault != nil:
+		if d := c.Differs(native); d != nil {
+			result.fail("natively, "+d.String(), d)
+		}
+	default:
+		if d := cases.Compare(native.Outputs, compiled.Outputs); d != nil {
+			result.fail("the engines differ; natively, "+d.String(), d)
+		}
+	}
+	return nil
+}
+
+// atLimit tells of faults at a limit that every engine measures in its own way.
+func atLimit(k engine.FaultKind) bool {
+	return k == engine.FaultOutOfFuel || k == engine.FaultOutOfStack || k == engine.FaultOutOfMemory || !k.Deterministic()
 }
 
 func ranAs(o *cases.Outcome) *ranOn { return &ranOn{o.End(), o.Usage.Fuel, o.Usage.MemoryPages} }
 
 // runOn runs a case on one engine.
-func (v *verification) runOn(ctx context.Context, e engine.Engine, c *cases.Case, lim engine.Limits) (o *cases.Outcome, err error) {
-	p, err := e.Prepare(ctx, v.code, v.sig, lim)
+func (v *verification) runOn(ctx context.Context, e engine.Engine, code []byte, c *cases.Case, lim engine.Limits) (o *cases.Outcome, err error) {
+	p, err := e.Prepare(ctx, code, v.sig, lim)
 	if err != nil {
 		return nil, err
 	}

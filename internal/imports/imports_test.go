@@ -202,6 +202,8 @@ func TestRulesObject(t *testing.T) {
 		{dir: "data", i: imported{path: "pappus/engine"}, object: true},
 		{dir: "engine", i: imported{path: "pappus/data"}},
 		{dir: "server", i: imported{path: "pappus/wasmengine"}, object: true},
+		{dir: "dispatcher", i: imported{path: "pappus/chericapengine"}, object: true},
+		{dir: "chericapengine", i: imported{path: "pappus/wasmengine"}, object: true},
 		{dir: "server", i: imported{path: "pappus/wasmengine", test: true}, object: true},
 		{dir: "dispatcher", i: imported{path: "pappus/server"}, object: true},
 		{dir: "wasmengine", i: imported{path: "pappus/engine/enginetest"}, object: true},

@@ -20,12 +20,14 @@ var rules = map[string]rule{
 	"cmd/pappus/internal/settings": {may: []string{"internal/suggest", "engine"}},
 
 	"server": {
-		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "engine", "data"},
-		tests: []string{"client", "internal/contract"},
+		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "spans", "engine", "data"},
+		tests: []string{"client", "internal/contract", "iofuncs", "spans/spanstest"},
 	},
-	"server/api":     {may: []string{"engine", "data"}},
-	"server/problem": {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
-	"server/viewer":  {},
+	"server/api":      {may: []string{"engine", "data"}},
+	"server/problem":  {may: []string{"server/api", "dispatcher", "registry", "engine", "data"}},
+	"server/viewer":   {},
+	"spans":           {may: []string{"dispatcher", "iofuncs", "engine"}, tests: []string{"spans/spanstest"}},
+	"spans/spanstest": {},
 	"dispatcher": {
 		may:   []string{"dispatcher/composition", "dispatcher/shard", "dispatcher/memo", "registry", "iofuncs", "engine", "data"},
 		tests: []string{"dispatcher/shard/shardtest"},
@@ -42,27 +44,29 @@ var rules = map[string]rule{
 	"iofuncs/httpcache":          {},
 	"iofuncs/egress":             {tests: []string{"iofuncs/egress/egresstest"}},
 	"iofuncs/egress/egresstest":  {},
+	"iofuncs/blobio":             {may: []string{"iofuncs", "data"}},
 	"iofuncs/httpio": {
-		may:   []string{"iofuncs", "iofuncs/egress", "data"},
+		may:   []string{"iofuncs", "iofuncs/egress", "iofuncs/httpcache", "data"},
 		tests: []string{"iofuncs/egress/egresstest"},
 	},
 
 	"engine":            {may: []string{"data"}},
+	"engine/abi":        {may: []string{"engine", "data"}},
+	"engine/domain":     {},
+	"engine/slice":      {may: []string{"engine"}},
 	"engine/enginetest": {may: []string{"engine", "data"}},
 	"data":              {},
 
 	"wasmengine": {
-		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/domain", "wasmengine/lines", "wasmengine/meter", "wasmengine/report", "engine", "data"},
+		may:   []string{"wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/lines", "wasmengine/meter", "wasmengine/report", "engine", "engine/abi", "engine/domain", "engine/slice", "data"},
 		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
-	"wasmengine/abi":       {may: []string{"engine", "data"}},
 	"wasmengine/codecache": {},
 	"wasmengine/compiler": {
 		may:   []string{"engine"},
 		tests: []string{"wasmengine/binary/binarytest"},
 	},
-	"wasmengine/domain": {},
-	"wasmengine/lines":  {tests: []string{"wasmengine/binary"}},
+	"wasmengine/lines": {tests: []string{"wasmengine/binary"}},
 	"wasmengine/canon": {
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine/binary/binarytest"},
@@ -79,6 +83,14 @@ var rules = map[string]rule{
 	"wasmengine/binary":            {tests: []string{"wasmengine/binary/binarytest"}},
 	"wasmengine/binary/binarytest": {may: []string{"wasmengine/binary"}},
 
+	"chericapengine/a64": {may: []string{"chericapengine/capability"}},
+	"chericapengine": {
+		may:   []string{"chericapengine/a64", "chericapengine/capability", "chericapengine/loader", "engine", "engine/abi", "engine/domain", "engine/slice", "data"},
+		tests: []string{suite},
+	},
+	"chericapengine/capability": {},
+	"chericapengine/loader":     {may: []string{"engine", "engine/abi"}},
+
 	"cases":      {may: []string{"engine", "data"}},
 	"client":     {may: []string{"client/api"}},
 	"client/api": {},
@@ -93,13 +105,13 @@ var rules = map[string]rule{
 	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary"}},
 	"sdk/assemblyscript": {},
 
-	"samples":             {tests: []string{"cases", "sdk/purify", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "chericapengine", "sdk/purify", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},
 	"internal/contract":   {},
 	"internal/contexts":   {},
-	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
+	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/progress":   {},
 	"internal/suggest":    {},
@@ -158,7 +170,7 @@ var dependencies = map[string]dependency{
 		why:  "kin-openapi is how tests hold traffic to the description",
 	},
 	"golang.org/x/sys": {
-		only:  []string{"wasmengine/...", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
+		only:  []string{"wasmengine/...", "engine/domain", "dispatcher", "registry", "server", "cmd/...", "bench/..."},
 		tests: true,
 		why:   "system calls belong to memory, processors, files, processes and connections",
 	},
@@ -179,8 +191,17 @@ var dependencies = map[string]dependency{
 		only: []string{"iofuncs/httpio"},
 		why:  "what may be tried again is known where the request is",
 	},
+	"gocloud.dev": {
+		only: []string{"iofuncs/blobio"},
+		why:  "buckets are reached by I/O functions only",
+	},
+	"github.com/aws": { // the SDK, and smithy below it
+		only: []string{"iofuncs/blobio"},
+		why:  "it knows credentials, which are for buckets only",
+	},
+	"github.com/johannesboyne/gofakes3": {tests: true, why: "it is a server of S3 in tests"},
 	"net/http": {
-		only:  []string{"cmd/...", "server/...", "client/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
+		only:  []string{"cmd/...", "server/...", "client/...", "spans/...", "internal/contract", "iofuncs/...", "samples/logserver", "bench/..."},
 		tests: true,
 		why:   "HTTP ends at server; what lies inside speaks typed values and errors",
 	},

@@ -16,6 +16,7 @@ type Dialer struct {
 	policy   *Policy
 	resolver *net.Resolver
 	timeout  time.Duration
+	proxy    *Proxy // nil: none
 }
 
 // NewDialer makes a dialer. timeout is for one connection, with looking its name
@@ -45,6 +46,9 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	if err := d.policy.checkName(host, uint16(port)); err != nil {
 		return nil, err
+	}
+	if d.proxy != nil {
+		return d.dialByProxy(ctx, host, uint16(port))
 	}
 	// The system's calls are made on the address that is judged here, one for each
 	// that the name has: there is nothing between that could change it.

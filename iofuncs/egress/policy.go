@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Policy says where one tenant's calls may connect to. Nobody changes it once it
@@ -41,6 +42,23 @@ func NewPolicy(allow, deny []Rule) (*Policy, error) {
 	return p, nil
 }
 
+// String is what the policy says, in one of its spellings: policies with the same
+// text allow the same. A nil one is the empty text.
+func (p *Policy) String() string {
+	if p == nil {
+		return ""
+	}
+	var parts []string
+	for _, r := range p.allow {
+		parts = append(parts, "allow "+r.String())
+	}
+	for _, r := range slices.Concat(p.deny, p.closed) {
+		parts = append(parts, "deny "+r.String())
+	}
+	slices.Sort(parts) // the order of rules means nothing
+	return strings.Join(slices.Compact(parts), ", ")
+}
+
 // Refusal is the error of a connection that the policy forbids. It does not tell
 // the address that a name has: that may be a secret of the network.
 type Refusal struct {
@@ -49,6 +67,15 @@ type Refusal struct {
 	Rule string // that forbids it, as "egress-deny *.example.org" or "loopback 127.0.0.0/8"
 
 	class *class
+}
+
+// Kind is the kind of the rule, of which there are few: "egress-deny", or the name
+// of a class of addresses, like "loopback".
+func (r *Refusal) Kind() string {
+	if r.class != nil {
+		return r.class.name
+	}
+	return "egress-deny"
 }
 
 func (r *Refusal) Error() string {

@@ -173,6 +173,11 @@ func storable(status int, h http.Header, d *directives) bool {
 	return heuristic(status)
 }
 
+// sayingMore reports whether a header has any field without which no answer is useful.
+func sayingMore(h http.Header) bool {
+	return len(h["Etag"]) > 0 || len(h["Last-Modified"]) > 0 || len(h["Expires"]) > 0 || len(h["Cache-Control"]) > 0
+}
+
 // useful reports whether an entry that was just received could answer anything: it
 // is fresh, or can be validated, or may be served stale.
 func (e *entry) useful() bool {

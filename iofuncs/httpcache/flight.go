@@ -27,6 +27,7 @@ type flight struct {
 
 	headed chan struct{} // closed when result is there
 	result result
+	length int64         // of the body, as it was announced; -1: it was not
 	landed chan struct{} // closed when entry is there, or never will be
 	entry  *entry
 
@@ -54,9 +55,9 @@ type result struct {
 // readAhead is how much of a body is read before the leader asks for it.
 const readAhead = 64 << 10
 
-// start makes a flight for q and sets it off. With join, others may join it, or the
-// caller joins another, which is not its own. Who does not lead its own waits for it
-// like the others.
+// start makes a flight for q, which the caller sets off by run. With join, others may
+// join it, or the caller joins another, which is not its own. Who does not lead its own
+// waits for it like the others.
 func (s *Store) start(t *Transport, q *query, stale *entry, join, leads bool) (f *flight, own bool, err error) {
 	var key digest
 	if join {
@@ -71,32 +72,74 @@ func (s *Store) start(t *Transport, q *query, stale *entry, join, leads bool) (f
 		return other, false, nil
 	}
 	s.seq++
-	f = &flight{
-		t: t, key: key, joined: join, stale: stale, seq: s.seq,
-		headed: make(chan struct{}), landed: make(chan struct{}), leader: leads,
-	}
+	f = newFlight(t, stale, s.seq)
+	f.key, f.joined, f.leader = key, join, leads
 	if !leads {
 		f.waiters = 1
 	}
-	f.cond.L = &f.mu
 	// Whoever asked first may go and do with the request what it likes, while others
 	// still want the answer.
-	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(q.req.Context()))
+	f.ctx, f.cancel = context.WithCancel(detached{context.WithoutCancel(q.req.Context())})
 	copied := *q
 	copied.req = q.req.Clone(f.ctx)
 	f.q = &copied
 	if join {
 		s.flights[key] = f
 	}
-	if s.fetching[q.resource] == nil {
-		s.fetching[q.resource] = make(map[*flight]struct{})
-	}
-	s.fetching[q.resource][f] = struct{}{}
-	s.stats.Flights++
-	s.work.Add(1)
-	go f.run()
+	s.register(f)
 	return f, true, nil
 }
+
+func newFlight(t *Transport, stale *entry, seq uint64) *flight {
+	f := &flight{t: t, stale: stale, seq: seq, headed: make(chan struct{}), landed: make(chan struct{})}
+	f.cond.L = &f.mu
+	return f
+}
+
+// register notes a flight that begins. The caller holds mu.
+func (s *Store) register(f *flight) {
+	if s.fetching[f.q.resource] == nil {
+		s.fetching[f.q.resource] = make(map[*flight]struct{})
+	}
+	s.fetching[f.q.resource][f] = struct{}{}
+	s.stats.Flights++
+	s.work.Add(1)
+}
+
+// adopt makes a flight of a request that was made without one at the moment seen, and
+// has this answer; nil: something may have changed since then.
+func (s *Store) adopt(t *Transport, q *query, seen moment, answer io.Closer) *flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.changes != seen.changes {
+		return nil
+	}
+	f := newFlight(t, nil, seen.seq)
+	f.q, f.leader, f.requested = q, true, q.now
+	f.cancel = sync.OnceFunc(func() { // the context is the leader's, who may go on with something else
+		go func() { _ = answer.Close() }() // it may wait, and locks are held
+	})
+	s.register(f)
+	delete(s.passing, passed{q.resource, q.bare})
+	return f
+}
+
+// detached is the context of requests for all who want the answer.
+type detached struct{ context.Context } //nolint:containedctx // it is that, and a mark
+
+type detachedKey struct{}
+
+func (d detached) Value(key any) any {
+	if key == (detachedKey{}) {
+		return true
+	}
+	return d.Context.Value(key)
+}
+
+// Detached reports whether a request with this context is made for all who want its
+// answer: it goes on when the one who asked first does not, and is not bounded in time
+// by any of them.
+func Detached(ctx context.Context) bool { return ctx.Value(detachedKey{}) != nil }
 
 // enter makes the caller one who waits. It is false if nobody wants the answer any
 // more.
@@ -140,31 +183,48 @@ func (f *flight) run() {
 	defer s.work.Done()
 	stop := context.AfterFunc(s.ctx, f.cancel)
 	defer stop()
-	r := f.ask()
+	f.settle(f.ask())
+	if f.result.pending != nil {
+		f.record(f.result.pending, f.length)
+	}
+}
+
+// settle has those who wait see what was found.
+func (f *flight) settle(r result) {
 	f.result = r
 	if r.pending == nil {
 		f.land(r.entry)
 	}
-	var length int64
 	if r.resp != nil {
-		length = r.resp.ContentLength
+		f.length = r.resp.ContentLength
 		f.mu.Lock()
 		f.src = r.resp.Body
 		f.handed = r.pending == nil
 		r.resp.Body = &body{f: f}
-		abandoned := f.handed && !f.leader
 		f.mu.Unlock()
-		if abandoned {
-			_ = f.src.Close() // nobody is there to hear of it
-		}
 	}
 	close(f.headed)
 	// From here on what is in r.resp belongs to the leader.
+	f.mu.Lock()
+	abandoned := f.handed && !f.leader // by one who has not seen that there is something
+	f.mu.Unlock()
 	switch {
-	case r.pending != nil:
-		f.record(r.pending, length)
 	case r.resp == nil:
 		f.cancel()
+	case abandoned:
+		_ = f.src.Close() // nobody is there to hear of it
+	}
+}
+
+// abandon is for a leader that never looks at the result.
+func (f *flight) abandon() {
+	f.leaveLeader()
+	select {
+	case <-f.headed:
+		if f.result.resp != nil {
+			_ = f.result.resp.Body.Close() // nobody is there to hear of it
+		}
+	default: // whoever brings it sees that nobody is there
 	}
 }
 
@@ -332,6 +392,9 @@ func (f *flight) answered(resp *http.Response, status Status, now time.Time) res
 	}
 	if f.stale != nil && resp.StatusCode < 500 {
 		s.drop(f.stale)
+	}
+	if !f.q.conditional && resp.StatusCode < 500 {
+		s.pass(f.q)
 	}
 	return result{resp: resp, status: status}
 }

@@ -64,7 +64,8 @@ func sealOf(prefix, text []byte) (d digest) {
 	h := sha256.New()
 	h.Write(prefix)
 	h.Write(text)
-	return sum(h)
+	h.Sum(d[:0])
+	return d
 }
 
 // open opens the file of an answer and reads its head.

@@ -3,7 +3,6 @@ package httpcache
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"maps"
 	"net"
 	"net/http"
@@ -56,11 +55,11 @@ func resourceOf(tenant string, u *url.URL) (digest, bool) {
 	if u.RawQuery != "" || u.ForceQuery {
 		path += "?" + u.RawQuery
 	}
-	h := sha256.New()
-	write(h, tenant)
-	write(h, at)
-	write(h, path)
-	return sum(h), true
+	d := make(digested, 0, shortest)
+	d.write(tenant)
+	d.write(at)
+	d.write(path)
+	return d.sum(), true
 }
 
 // newQuery is false for a request that is not for the cache to answer.
@@ -95,15 +94,15 @@ func (q *query) selecting(vary []string) digest {
 }
 
 func (q *query) selectBy(vary []string) digest {
-	h := sha256.New()
+	d := make(digested, 0, shortest)
 	for _, name := range []string{"Authorization", "Cookie"} {
-		writeField(h, name, q.req.Header[name])
+		d.writeField(name, q.req.Header[name])
 	}
-	write(h, q.req.URL.User.String())
+	d.write(q.req.URL.User.String())
 	for _, name := range vary {
-		writeField(h, name, q.req.Header[name])
+		d.writeField(name, q.req.Header[name])
 	}
-	return sum(h)
+	return d.sum()
 }
 
 // untold are fields in which requests may differ that are equal all the same: they
@@ -112,15 +111,15 @@ var untold = []string{"Traceparent", "Tracestate", "Baggage"}
 
 // flight names all requests that are equal to this one.
 func (q *query) flight() digest {
-	h := sha256.New()
-	h.Write(q.resource[:])
-	h.Write(q.bare[:])
+	d := make(digested, 0, shortest)
+	d = append(d, q.resource[:]...)
+	d = append(d, q.bare[:]...)
 	for _, name := range slices.Sorted(maps.Keys(q.req.Header)) {
 		if !slices.Contains(untold, name) {
-			writeField(h, name, q.req.Header[name])
+			d.writeField(name, q.req.Header[name])
 		}
 	}
-	return sum(h)
+	return d.sum()
 }
 
 // answers reports whether the answer e was to a request like this one.
@@ -128,33 +127,39 @@ func (q *query) answers(h *head) bool {
 	return h.Resource == q.resource && h.Selecting == q.selecting(h.Vary)
 }
 
-func write(h hash.Hash, s string) {
-	var length [8]byte
-	binary.BigEndian.PutUint64(length[:], uint64(len(s)))
-	h.Write(length[:])
-	h.Write([]byte(s))
+// digested is what a digest is of: texts with their lengths before them. It is made
+// whole first, since most are short.
+type digested []byte
+
+// shortest is enough for most.
+const shortest = 256
+
+func (d *digested) write(s string) {
+	*d = binary.BigEndian.AppendUint64(*d, uint64(len(s)))
+	*d = append(*d, s...)
 }
 
 // writeField writes a field as if its lines were one. That it is missing differs
 // from its being empty.
-func writeField(h hash.Hash, name string, lines []string) {
-	write(h, name)
+func (d *digested) writeField(name string, lines []string) {
+	d.write(name)
 	if len(lines) == 0 {
-		h.Write([]byte{0})
+		*d = append(*d, 0)
+		return
+	}
+	*d = append(*d, 1)
+	if len(lines) == 1 {
+		d.write(strings.Trim(lines[0], " \t"))
 		return
 	}
 	trimmed := make([]string, len(lines))
 	for i, line := range lines {
 		trimmed[i] = strings.Trim(line, " \t")
 	}
-	h.Write([]byte{1})
-	write(h, strings.Join(trimmed, ", "))
+	d.write(strings.Join(trimmed, ", "))
 }
 
-func sum(h hash.Hash) (d digest) {
-	h.Sum(d[:0])
-	return d
-}
+func (d *digested) sum() digest { return sha256.Sum256(*d) }
 
 // use is what may be done with an entry for a query.
 type use struct {

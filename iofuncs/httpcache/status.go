@@ -49,6 +49,33 @@ func (s Status) FromCache() bool {
 	return s.Hit || s.FwdStatus != 0 || s.Collapsed || s.Detail == DetailError
 }
 
+// State is a status in a word, of which there are few.
+type State string
+
+// The states of answers.
+const (
+	StateNone        State = ""            // such requests are not the cache's to answer
+	StateMiss        State = "miss"        // the origin gave it, or would have had to
+	StateHit         State = "hit"         // it was kept and fresh, or came for several requests at once
+	StateRevalidated State = "revalidated" // it was kept, and the origin said that it still holds
+	StateStale       State = "stale"       // it was kept, and served although it was not fresh any more
+)
+
+// State is the word for the status.
+func (s Status) State() State {
+	switch {
+	case s.Detail == DetailError, s.Hit && s.Detail != "":
+		return StateStale
+	case s.Hit, s.Collapsed:
+		return StateHit
+	case s.FwdStatus == http.StatusNotModified:
+		return StateRevalidated
+	case s.Fwd == FwdMethod, s.Fwd == FwdBypass:
+		return StateNone
+	}
+	return StateMiss
+}
+
 // String is the status as RFC 9211 writes it.
 func (s Status) String() string {
 	var b strings.Builder
@@ -120,6 +147,7 @@ type Stats struct {
 	DiskBytes   int64 // rounded up to blocks of 4 KiB
 	Flights     int64 // requests to origins that others may wait for, and revalidations
 
+	Served       uint64 // bytes of bodies that came from what is kept, and not from an origin
 	Hits         uint64 // answered without the origin, fresh
 	Stale        uint64 // answered with something stale that was allowed
 	Revalidated  uint64 // the origin said that what is kept is still right

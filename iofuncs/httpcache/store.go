@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Bounds of a store that is given none.
@@ -56,8 +57,10 @@ type Store struct {
 	recording int64      // bytes of bodies that are arriving, part of stats.Bytes
 	flights   map[digest]*flight
 	fetching  map[digest]map[*flight]struct{} // by resource: what may be stored later
-	served    map[*entry]bool                 // what is being validated while it is served
+	validated map[*entry]bool                 // what is being validated while it is served
+	passing   map[passed]time.Time            // of requests that were not kept: until when that counts
 	seq       uint64
+	changes   uint64 // how often something was invalidated
 	stats     Stats
 	closed    bool
 }
@@ -88,8 +91,9 @@ func Open(o Options) (*Store, error) {
 		resources: make(map[digest][]*entry),
 		order:     list.New(),
 		flights:   make(map[digest]*flight),
-		served:    make(map[*entry]bool),
+		validated: make(map[*entry]bool),
 		fetching:  make(map[digest]map[*flight]struct{}),
+		passing:   make(map[passed]time.Time),
 	}
 	if o.Dir != "" {
 		var err error
@@ -135,6 +139,50 @@ func (s *Store) count(n *uint64) {
 	s.mu.Lock()
 	*n++
 	s.mu.Unlock()
+}
+
+func (s *Store) served(n int) {
+	s.mu.Lock()
+	s.stats.Served += uint64(n)
+	s.mu.Unlock()
+}
+
+// passed names requests whose last answer could not be kept.
+type passed struct{ resource, bare digest }
+
+// Bounds of what is known of them.
+const (
+	mostPassed = 4096
+	passedFor  = time.Minute
+)
+
+// A moment is one in which a request is made.
+type moment struct{ seq, changes uint64 }
+
+// passes reports whether the answer to a request like q could not be kept a short
+// while ago. If so, the moment is that of another such request.
+func (s *Store) passes(q *query) (now moment, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, ok := s.passing[passed{q.resource, q.bare}]
+	if !ok || q.now.After(until) {
+		return now, false
+	}
+	s.seq++
+	return moment{s.seq, s.changes}, true
+}
+
+// pass notes that the answer to q can't be kept.
+func (s *Store) pass(q *query) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.passing) >= mostPassed {
+		for other := range s.passing { // any: it costs one request that waits
+			delete(s.passing, other)
+			break
+		}
+	}
+	s.passing[passed{q.resource, q.bare}] = time.Now().Add(passedFor)
 }
 
 // lookup finds the newest answer to a request like q, fresh or not.
@@ -277,6 +325,7 @@ func (s *Store) drop(e *entry) {
 // answers are gone from disk too.
 func (s *Store) invalidate(resource digest) {
 	s.mu.Lock()
+	s.changes++
 	for f := range s.fetching[resource] {
 		f.outdated = true
 		if s.flights[f.key] == f { // whoever asks from now on does not join it

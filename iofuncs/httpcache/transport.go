@@ -24,8 +24,9 @@ var _ http.RoundTripper = (*Transport)(nil)
 //
 // What next gets for a GET or HEAD may outlive the request that caused it, since
 // others may wait for the same: it carries the values of its context, but ends when
-// nobody wants it any more. next is to bound how long it takes. If it decodes what
-// an origin sent, it is to set Uncompressed, as http.Transport does.
+// nobody wants it any more. next is to bound how long that takes; Detached tells such
+// requests from others. If it decodes what an origin sent, it is to set Uncompressed,
+// as http.Transport does.
 func New(next http.RoundTripper, store *Store, tenant string) *Transport {
 	return &Transport{next: next, store: store, tenant: tenant}
 }
@@ -63,7 +64,42 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.store.count(&t.store.stats.Refused)
 		return notCached(req), nil
 	}
+	if e == nil && !q.head && !q.conditional {
+		if seen, ok := t.store.passes(q); ok {
+			return t.pass(q, seen)
+		}
+	}
 	return t.fetch(q, e)
+}
+
+// pass asks the origin for what it did not let anybody keep a moment ago: nobody waits
+// for an answer that can't be shared. If it may be kept after all, it is.
+func (t *Transport) pass(q *query, seen moment) (*http.Response, error) {
+	s := t.store
+	resp, err := t.next.RoundTrip(q.req)
+	if err != nil {
+		return nil, err
+	}
+	s.count(&s.stats.Misses)
+	status := Status{Fwd: FwdMiss}
+	if d := parseDirectives(resp.Header["Cache-Control"]); sayingMore(resp.Header) && storable(resp.StatusCode, resp.Header, &d) {
+		if f := s.adopt(t, q, seen, resp.Body); f != nil {
+			r := f.answered(resp, status, time.Now())
+			f.settle(r)
+			if r.pending == nil {
+				s.work.Done()
+			} else {
+				go func() {
+					defer s.work.Done()
+					defer context.AfterFunc(s.ctx, f.cancel)()
+					f.record(r.pending, f.length)
+				}()
+			}
+			return f.give(q), nil
+		}
+	}
+	mark(resp, status)
+	return resp, nil
 }
 
 func safe(method string) bool {
@@ -132,26 +168,29 @@ func (t *Transport) revalidate(q *query, e *entry) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.served[e] {
+	if s.validated[e] {
 		return true
 	}
-	if s.closed || len(s.served) >= maxBackground {
+	if s.closed || len(s.validated) >= maxBackground {
 		return false
 	}
-	s.served[e] = true
+	s.validated[e] = true
 	copied := new(query) // the caller may do with its request what it likes
 	*copied = *q
 	copied.req = q.req.Clone(context.WithoutCancel(q.req.Context()))
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
-		f, _, err := s.start(t, copied, e, true, false)
+		f, own, err := s.start(t, copied, e, true, false)
 		if err == nil {
+			if own {
+				go f.run()
+			}
 			<-f.landed
 			f.leave()
 		}
 		s.mu.Lock()
-		delete(s.served, e)
+		delete(s.validated, e)
 		s.mu.Unlock()
 	}()
 	return true
@@ -183,10 +222,11 @@ func (t *Transport) fetch(q *query, stale *entry) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	go f.run()
 	select {
 	case <-f.headed:
 	case <-ctx.Done():
-		f.leaveLeader()
+		f.abandon()
 		return nil, ctx.Err()
 	}
 	r := f.result
@@ -197,12 +237,18 @@ func (t *Transport) fetch(q *query, stale *entry) (*http.Response, error) {
 		q.now = time.Now()
 		return t.serve(q, r.entry, r.status), nil
 	}
+	return f.give(q), nil
+}
+
+// give is the origin's answer for its leader.
+func (f *flight) give(q *query) *http.Response {
+	r := f.result
 	mark(r.resp, r.status)
 	r.resp.Request = q.req
 	if b, ok := r.resp.Body.(*body); ok {
-		b.watch(ctx)
+		b.watch(q.req.Context())
 	}
-	return r.resp, nil
+	return r.resp
 }
 
 // share is the answer that a flight of somebody else brought, if it may be used for
@@ -249,6 +295,7 @@ func (t *Transport) serve(q *query, e *entry, status Status) *http.Response {
 		}
 	case !q.head && len(e.body) > 0:
 		resp.Body = newKeptBody(e.body)
+		t.store.served(len(e.body))
 	}
 	resp.Status = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	mark(resp, status)

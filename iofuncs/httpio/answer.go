@@ -1,12 +1,12 @@
 package httpio
 
 import (
-	"bytes"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+
+	"pappus/iofuncs"
 )
 
 // answer is what comes of a request.
@@ -14,6 +14,7 @@ type answer struct {
 	status     int
 	head, body []byte
 	charged    int64 // bytes
+	cache      iofuncs.Cache
 }
 
 // perHop are fields about one connection, which say nothing to who gets the answer.
@@ -22,18 +23,18 @@ var perHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-C
 // header is an item of headers: VERSION CODE REASON, and fields of the form
 // name:value, by their names.
 func header(resp *http.Response) []byte {
-	var b bytes.Buffer
+	b := make([]byte, 0, 512)
 	line := func(parts ...string) {
 		for _, p := range parts {
-			for i := range len(p) {
-				c := p[i]
+			from := len(b)
+			b = append(b, p...)
+			for i, c := range b[from:] {
 				if c < ' ' && c != '\t' || c == 0x7F {
-					c = ' ' // as RFC 9110 takes it; none ends a line here
+					b[from+i] = ' ' // as RFC 9110 takes it; none ends a line here
 				}
-				b.WriteByte(c)
 			}
 		}
-		b.WriteByte('\n')
+		b = append(b, '\n')
 	}
 	code := strconv.Itoa(resp.StatusCode)
 	reason := strings.TrimLeft(strings.TrimPrefix(resp.Status, code), " ")
@@ -41,7 +42,13 @@ func header(resp *http.Response) []byte {
 		reason = http.StatusText(resp.StatusCode)
 	}
 	line(resp.Proto, " ", code, " ", reason)
-	for _, name := range slices.Sorted(maps.Keys(resp.Header)) {
+	var few [16]string // most need no memory for the order
+	names := few[:0]
+	for name := range resp.Header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
 		if slices.Contains(perHop, name) {
 			continue
 		}
@@ -49,7 +56,7 @@ func header(resp *http.Response) []byte {
 			line(name, ":", value)
 		}
 	}
-	return b.Bytes()
+	return b
 }
 
 // retryable reports whether a status says that the same request may succeed later.

@@ -1,14 +1,12 @@
 package httpio
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"pappus/iofuncs"
 	"pappus/iofuncs/egress"
@@ -17,36 +15,43 @@ import (
 // Config is what a client is made of. Only Limits must be there.
 type Config struct {
 	Limits Limits
+	Rules
 
+	Resolver *net.Resolver // of names; nil: the system's
+
+	// Propagate has requests say which trace they belong to, in fields that the items
+	// don't have: servers learn ids from it.
+	Propagate bool
+
+	// Ended is told of each request. nil: nobody is.
+	Ended func(iofuncs.Exchange)
+}
+
+// Rules are what can change while there are calls.
+type Rules struct {
 	// Policy says where the calls of a tenant may connect to; nil: what a policy
-	// without rules allows. It is asked once for each tenant.
+	// without rules allows.
 	Policy func(tenant string) *egress.Policy
 
-	Roots    *x509.CertPool // that servers' certificates lead to; nil: the system's
-	Resolver *net.Resolver  // of names; nil: the system's
+	Roots *x509.CertPool // that servers' certificates lead to; nil: the system's
 
-	// Through puts something between a tenant's connections and what asks for
-	// answers, as a cache. It sees each hop of a redirect, and each attempt. It is
-	// called once for each tenant; nil: nothing is between.
+	Proxy *egress.Proxy // that makes all connections; nil: none
+
+	// Through puts a cache (package httpcache) between a tenant's connections and
+	// what asks for answers. It sees each hop of a redirect, and each attempt. What
+	// it asks next for ends by the client's own limits of time, so that it may
+	// outlive the request that it is asked for. nil: nothing is between.
 	Through func(tenant string, next http.RoundTripper) http.RoundTripper
-
-	// Ended is told of each request: the status of its answer, 0 if there is none,
-	// and how often it was made. nil: nobody is.
-	Ended func(status, attempts int)
 }
 
 // Client makes requests for I/O functions. It may be used by many goroutines.
 type Client struct {
-	config Config
+	config   Config // but for its rules
+	redirect func(next *http.Request, before []*http.Request) error
 
-	mu      sync.Mutex
-	tenants map[string]*tenant
-}
-
-// tenant is what the requests of one tenant share. No other's use its connections.
-type tenant struct {
-	transport *http.Transport
-	client    *http.Client
+	mu    sync.Mutex
+	rules Rules
+	ways  map[string]*way // of tenants
 }
 
 // New makes a client.
@@ -54,7 +59,7 @@ func New(config Config) (*Client, error) {
 	if err := config.Limits.check(); err != nil {
 		return nil, err
 	}
-	return &Client{config: config, tenants: map[string]*tenant{}}, nil
+	return &Client{config: config, redirect: config.Limits.redirect, rules: config.Rules, ways: map[string]*way{}}, nil
 }
 
 // Functions are the I/O functions that make requests by this client.
@@ -62,52 +67,69 @@ func (c *Client) Functions() []iofuncs.Function {
 	return []iofuncs.Function{httpFunction{c}, getFunction{c}}
 }
 
+// Reload puts other rules in force: for each hop and each attempt that begins from
+// then on. No connection that was made before is used again for them; those that
+// nobody uses are closed, the others when they are not used any more.
+func (c *Client) Reload(rules Rules) {
+	c.mu.Lock()
+	c.rules = rules
+	before := c.ways
+	c.ways = map[string]*way{}
+	c.mu.Unlock()
+	for _, w := range before {
+		w.leave()
+	}
+}
+
 // Close closes connections that nobody uses. There must be no calls any more.
-func (c *Client) Close() {
+func (c *Client) Close() { c.Reload(Rules{}) }
+
+// way is that of a tenant, which is made if there is none.
+func (c *Client) way(tenant string) *way {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, t := range c.tenants {
-		t.transport.CloseIdleConnections()
+	w := c.ways[tenant]
+	if w == nil {
+		w = newWay(tenant, &c.config, &c.rules, func(w *way) { c.drop(tenant, w) })
+		c.ways[tenant] = w
 	}
+	return w
+}
+
+// drop forgets a way that nobody uses.
+func (c *Client) drop(tenant string, w *way) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ways[tenant] == w {
+		delete(c.ways, tenant)
+	}
+}
+
+// tenant is for whom requests are made.
+type tenant struct {
+	client http.Client
+	cached bool // answers may come from a cache
 }
 
 func (c *Client) tenant(name string) *tenant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.tenants[name]; t != nil {
-		return t
+	return &tenant{
+		client: http.Client{Transport: &hops{c, name}, CheckRedirect: c.redirect},
+		cached: c.rules.Through != nil,
 	}
-	var policy *egress.Policy
-	if c.config.Policy != nil {
-		policy = c.config.Policy(name)
-	}
-	const (
-		idlePerHost = 256 // as many calls as go on at once
-		idle        = 1024
-		keptFor     = 90 * time.Second
-		ping        = 30 * time.Second
-	)
-	limits := c.config.Limits
-	t := &tenant{transport: &http.Transport{
-		// No Proxy: what the environment says of one is not meant for functions.
-		DialContext:            egress.NewDialer(policy, limits.Connect, c.config.Resolver).DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: c.config.Roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    limits.TLS,
-		ResponseHeaderTimeout:  limits.Response,
-		MaxResponseHeaderBytes: limits.Header,
-		MaxIdleConns:           idle,
-		MaxIdleConnsPerHost:    idlePerHost,
-		IdleConnTimeout:        keptFor,
-		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: ping, PingTimeout: ping},
-	}}
-	next := http.RoundTripper(t.transport)
-	if c.config.Through != nil {
-		next = c.config.Through(name, next)
-	}
-	t.client = &http.Client{Transport: next, CheckRedirect: limits.redirect}
-	c.tenants[name] = t
-	return t
+}
+
+// hops sends each request on the way of its moment, as rules may change meanwhile.
+type hops struct {
+	client *Client
+	tenant string
+}
+
+var _ http.RoundTripper = (*hops)(nil)
+
+func (h *hops) RoundTrip(r *http.Request) (*http.Response, error) {
+	return h.client.way(h.tenant).begin.RoundTrip(r)
 }
 
 // redirectError is why a redirect is not followed.
@@ -116,7 +138,11 @@ type redirectError struct{ reason string }
 func (e *redirectError) Error() string { return e.reason }
 
 // crossing are fields that go along to another origin. Any other may be a secret.
-var crossing = []string{"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Encoding", "Content-Language", "Content-Type", "Range", "User-Agent"}
+// Without the key of a request, making it again would not be like making it once.
+var crossing = []string{
+	"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Encoding", "Content-Language", "Content-Type",
+	idempotencyKey, "X-" + idempotencyKey, "Range", "User-Agent",
+}
 
 // redirect judges a redirect that is about to be followed, and takes from the request
 // what is not for the place where it leads. Connections are judged where they are made.

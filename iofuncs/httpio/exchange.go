@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 
 	"pappus/iofuncs"
 	"pappus/iofuncs/egress"
+	"pappus/iofuncs/httpcache"
 )
 
 // Why a request was given up.
@@ -37,13 +40,19 @@ const (
 	mostWait  = 5 * time.Second
 )
 
-// exchange makes a request until there is an answer to give, and charges for it what
-// it holds. The error is an *iofuncs.Error, that of the context, or of charge.
-func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error) (*answer, error) {
+// exchange makes a request until there is an answer to give, charges for it what it
+// holds, and writes into seen what can be seen of it. The error is an
+// *iofuncs.Error, that of the context, or of charge.
+func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error, seen *iofuncs.Exchange) (*answer, error) {
 	limits := c.config.Limits
 	outer := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, limits.Total, errTotal)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := newPatience(limits, cancel)
+	defer patience.stop()
+	if _, said := r.header["User-Agent"]; !said {
+		r.header["User-Agent"] = []string{"pappus"}
+	}
 	body := &fence{content: r.body}
 	defer body.fall()
 
@@ -53,19 +62,14 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	}
 	var last *answer
 	attempts := 0
-	if c.config.Ended != nil {
-		defer func() {
-			status := 0
-			if last != nil {
-				status = last.status
-			}
-			c.config.Ended(status, attempts)
-		}()
-	}
+	defer func() {
+		seen.Attempts = attempts
+		if last != nil {
+			seen.Status, seen.Received, seen.Cache = last.status, int64(len(last.body)), last.cache
+		}
+	}()
 	var refused error // by charge
-	wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		var none struct{}
+	try := func() (none struct{}, err error) {
 		if last != nil {
 			if refused = charge(-last.charged); refused != nil {
 				return none, backoff.Permanent(refused)
@@ -73,8 +77,7 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			last = nil
 		}
 		attempts++
-		var err error
-		if last, err = c.attempt(ctx, t, r, body, func(n int64) error {
+		if last, err = c.attempt(ctx, patience, t, r, body, func(n int64) error {
 			err := charge(n)
 			if err != nil {
 				refused = err
@@ -83,6 +86,7 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 		}); err == nil {
 			return none, nil
 		}
+		patience.whole()
 		if wait := (notYet{}); errors.As(err, &wait) {
 			switch {
 			case wait.after < 0:
@@ -96,7 +100,17 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 			err = backoff.Permanent(err)
 		}
 		return none, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxTries(most), backoff.WithMaxElapsedTime(timeLeft(ctx)))
+	}
+	_, err := try()
+	if first := err; first != nil { // otherwise there is nothing to wait for
+		wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
+		_, err = backoff.Retry(ctx, func() (none struct{}, err error) {
+			if err, first = first, nil; err != nil {
+				return none, err
+			}
+			return try()
+		}, backoff.WithBackOff(wait), backoff.WithMaxTries(most), backoff.WithMaxElapsedTime(limits.Total))
+	}
 	switch failed := (*backoff.RetryError)(nil); {
 	case refused != nil:
 		return nil, refused
@@ -109,27 +123,57 @@ func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge fun
 	case errors.As(err, &failed):
 		err = failed.LastErr
 	}
+	if refusal := (*egress.Refusal)(nil); errors.As(err, &refusal) {
+		seen.Refused = refusal.Kind()
+	}
 	return nil, limits.describe(r, err)
 }
 
-// timeLeft is how long a context goes on.
-func timeLeft(ctx context.Context) time.Duration {
-	deadline, _ := ctx.Deadline()
-	return max(time.Until(deadline), 1)
+// patience ends a request for which it waits too long: for all of it, or for the next
+// piece of a body. It is one timer, as most requests need no more than one.
+type patience struct {
+	cancel  context.CancelCauseFunc
+	idle    time.Duration
+	end     time.Time
+	timer   *time.Timer
+	reading atomic.Bool // a body
 }
 
-// attempt makes a request once. With the error notYet there is an answer all the
-// same. Of what it charges nothing is left with another error.
-func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence, charge func(int64) error) (*answer, error) {
-	limits := c.config.Limits
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	req := (&http.Request{
-		Method: r.method, URL: r.url, Host: r.url.Host, Header: r.header.Clone(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
-	if _, said := req.Header["User-Agent"]; !said {
-		req.Header.Set("User-Agent", "pappus")
+func newPatience(limits Limits, cancel context.CancelCauseFunc) *patience {
+	p := &patience{cancel: cancel, idle: limits.Idle, end: time.Now().Add(limits.Total)}
+	p.timer = time.AfterFunc(limits.Total, p.over)
+	return p
+}
+
+func (p *patience) over() {
+	if p.reading.Load() && time.Now().Before(p.end) {
+		p.cancel(errIdle)
+		return
 	}
+	p.cancel(errTotal)
+}
+
+// piece begins to wait for a piece of a body.
+func (p *patience) piece() {
+	p.reading.Store(true)
+	p.timer.Reset(min(p.idle, time.Until(p.end)))
+}
+
+// whole waits for no more pieces.
+func (p *patience) whole() {
+	p.reading.Store(false)
+	p.timer.Reset(time.Until(p.end))
+}
+
+func (p *patience) stop() { p.timer.Stop() }
+
+// attempt makes a request once, with the patience that ends ctx. With the error notYet there is an answer all the same. Of what it charges nothing is left with
+// another error.
+func (c *Client) attempt(ctx context.Context, patience *patience, t *tenant, r *request, body *fence, charge func(int64) error) (*answer, error) {
+	limits := c.config.Limits
+	req := (&http.Request{
+		Method: r.method, URL: r.url, Host: r.url.Host, Header: r.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
 	if len(r.body) > 0 {
 		req.ContentLength, req.GetBody = int64(len(r.body)), body.open
 		req.Body, _ = body.open() // it has no error
@@ -143,27 +187,37 @@ func (c *Client) attempt(ctx context.Context, t *tenant, r *request, body *fence
 		return nil, errors.New("the server changed the protocol, which nobody asked for")
 	}
 
-	idle := time.AfterFunc(limits.Idle, func() { cancel(errIdle) })
-	defer idle.Stop()
-	in := collector{charge: charge, most: limits.Body}
+	// All that is wanted of the header is taken from it before the body: it takes many
+	// times the bytes that it came as, and a body may take long.
+	a := &answer{status: resp.StatusCode, head: header(resp)}
+	again := retryable(resp.StatusCode)
+	wait := notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	if status, ok := httpcache.StatusOf(resp.Header); ok && t.cached {
+		a.cache = iofuncs.Cache(status.State())
+		again = again && !status.FromCache() && status.Detail != httpcache.DetailOnlyIfCached // it would say the same
+	}
 	length := resp.ContentLength
 	if r.method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
 		length = 0 // what it says is the length of a body that is not sent
 	}
-	err = in.collect(resp.Body, length, func() { idle.Reset(limits.Idle) })
-	a := &answer{status: resp.StatusCode, head: header(resp), body: in.buf}
-	if err == nil {
-		err = charge(int64(len(a.head)))
+	resp.Header = nil
+	a.charged = int64(len(a.head))
+	if err := charge(a.charged); err != nil {
+		return nil, err
 	}
+	patience.piece()
+	in := collector{charge: charge, most: limits.Body}
+	err = in.collect(resp.Body, length, patience.piece)
+	a.body = in.buf
+	a.charged += in.charged
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return nil, errors.Join(err, charge(-in.charged))
+		return nil, errors.Join(err, charge(-a.charged))
 	}
-	a.charged = in.charged + int64(len(a.head))
-	if retryable(resp.StatusCode) {
-		return a, notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	if again {
+		return a, wait
 	}
 	return a, nil
 }
@@ -219,18 +273,34 @@ func (l Limits) describe(r *request, err error) error {
 		said.Detail = redirect.reason
 	case errors.As(err, &dns) && dns.IsNotFound:
 		said.Detail = fmt.Sprintf("there is no host %.80s", dns.Name)
-	case errors.As(err, &dns):
-		said.Detail = fmt.Sprintf("looking up %.80s failed: %s", dns.Name, dns.Err)
-		if dns.IsTimeout {
-			said.Kind = iofuncs.KindTimeout
-		}
+	case errors.As(err, &dns) && dns.IsTimeout:
+		said.Kind, said.Detail = iofuncs.KindTimeout, fmt.Sprintf("looking up %.80s took too long (http-limits connect)", dns.Name)
+	case errors.As(err, &dns): // which says where the resolver is
+		said.Detail = fmt.Sprintf("looking up %.80s failed: the resolver gave no answer", dns.Name)
 	case errors.As(err, &certificate):
 		said.Detail = certificate.Error() + "; authorities of your own are named by ca-bundle"
 	case errors.As(err, &timeout) && timeout.Timeout():
-		said.Kind, said.Detail = iofuncs.KindTimeout, err.Error()+" (http-limits connect, tls and response)"
+		said.Kind, said.Detail = iofuncs.KindTimeout, plain(err)+" (http-limits connect, tls and response)"
 	default:
-		said.Detail = err.Error()
+		said.Detail = plain(err)
 	}
 	said.Detail = r.method + " " + origin(r.url) + ": " + said.Detail
 	return said
+}
+
+// plain is the text of an error without what is not for functions: addresses of names,
+// and what a server wrote where a URI should be.
+func plain(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op):
+		doing := map[string]string{"dial": "connecting", "read": "reading the answer", "write": "sending the request"}[op.Op]
+		if doing == "" {
+			doing = op.Op
+		}
+		return doing + ": " + op.Err.Error()
+	case strings.HasPrefix(err.Error(), "failed to parse Location header"):
+		return "it was redirected by a Location that is not a URI"
+	}
+	return err.Error()
 }

@@ -3,9 +3,12 @@ package httpio
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -90,32 +93,71 @@ func (c *Client) call(ctx context.Context, r iofuncs.Request, parse func([]byte)
 		said.Item = fmt.Sprintf("%s: %q, key %d", requests, it.Name(), it.Key())
 		return said
 	}
-	for _, it := range items {
+	t := c.tenant(r.Tenant)
+	answers := make([]*answer, len(items))
+	one := func(inner context.Context, i int) error {
+		it := items[i]
+		request, err := parse(it.Bytes())
+		if err != nil {
+			return fail(it, err)
+		}
+		if answers[i], err = c.seen(inner, t, request, r); err == nil || inner.Err() != nil {
+			return err
+		}
+		return fail(it, err)
+	}
+	if len(items) == 1 { // as with each: it needs nobody to work for it
+		if err := one(ctx, 0); err != nil {
+			return nil, err
+		}
+		return answers, ctx.Err()
+	}
+	for _, it := range items { // not all are to be held at once, so each is read again
 		if _, err := parse(it.Bytes()); err != nil {
 			return nil, fail(it, err)
 		}
 	}
-	t := c.tenant(r.Tenant)
-	answers := make([]*answer, len(items))
+	// A goroutine for many items: that of one would grow its stack for each anew.
 	all, inner := errgroup.WithContext(ctx)
-	all.SetLimit(c.config.Limits.AtOnce)
-	for i, it := range items {
-		if inner.Err() != nil {
-			break
-		}
+	var taken atomic.Int64
+	for range min(c.config.Limits.AtOnce, len(items)) {
 		all.Go(func() error {
-			request, err := parse(it.Bytes()) // again, for not all are to be held at once
-			if err != nil {
-				return fail(it, err)
+			for inner.Err() == nil {
+				i := int(taken.Add(1) - 1)
+				if i >= len(items) {
+					break
+				}
+				if err := one(inner, i); err != nil {
+					return err
+				}
 			}
-			if answers[i], err = c.exchange(inner, t, request, r.Charge); err == nil || inner.Err() != nil {
-				return err
-			}
-			return fail(it, err)
+			return nil
 		})
 	}
 	if err := all.Wait(); err != nil { // the first that failed: it ended the others
 		return nil, err
 	}
 	return answers, ctx.Err()
+}
+
+// seen makes a request, and tells what came of it.
+func (c *Client) seen(ctx context.Context, t *tenant, request *request, r iofuncs.Request) (*answer, error) {
+	e := iofuncs.Exchange{Method: request.method, Target: iofuncs.TargetOf(request.url), Sent: int64(len(request.body)), Began: time.Now()}
+	if trace := r.Trace(); c.config.Propagate && trace != (iofuncs.TraceID{}) && request.header.Get("Traceparent") == "" {
+		_, _ = rand.Read(e.Span[:]) // it never fails
+		request.header.Set("Traceparent", iofuncs.Traceparent(trace, e.Span))
+		request.header.Del("Tracestate") // of a parent that it does not name
+	}
+	a, err := c.exchange(ctx, t, request, r.Charge, &e)
+	e.Ended = time.Now()
+	if said := (*iofuncs.Error)(nil); errors.As(err, &said) {
+		e.Failed = said.Kind
+	} else if err != nil {
+		e.Failed = iofuncs.KindCanceled
+	}
+	r.Note(e)
+	if c.config.Ended != nil {
+		c.config.Ended(e)
+	}
+	return a, err
 }

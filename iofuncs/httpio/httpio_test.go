@@ -5,17 +5,22 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,7 +54,7 @@ func config(t testing.TB) httpio.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return httpio.Config{Limits: httpio.DefaultLimits(), Policy: func(string) *egress.Policy { return policy }}
+	return httpio.Config{Limits: httpio.DefaultLimits(), Rules: httpio.Rules{Policy: func(string) *egress.Policy { return policy }}}
 }
 
 func newClient(t testing.TB, config httpio.Config) *httpio.Client {
@@ -311,6 +316,30 @@ func TestFaultyServers(t *testing.T) {
 				runtime.Gosched()
 			}
 		}, iofuncs.KindFailed, "headers exceeded"},
+		"gigantic field": {nil, func(conn net.Conn) {
+			write(conn, "HTTP/1.1 200 OK\r\nA: ")
+			for write(conn, strings.Repeat("x", 1<<16)) {
+				runtime.Gosched()
+			}
+		}, iofuncs.KindFailed, "headers exceeded"},
+		"header in drops": {func(l *httpio.Limits) { l.Response, l.Header = 100*time.Millisecond, 1<<30 }, func(conn net.Conn) {
+			write(conn, "HTTP/1.1 200 OK\r\n")
+			for write(conn, "A") {
+				runtime.Gosched()
+			}
+		}, iofuncs.KindTimeout, "awaiting response headers"},
+		"endless trailer": {nil, func(conn net.Conn) {
+			write(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2\r\nab\r\n0\r\nX: ")
+			for write(conn, strings.Repeat("x", 1<<12)) {
+				runtime.Gosched()
+			}
+		}, iofuncs.KindFailed, "trailer"},
+		"reset in the middle": {nil, func(conn net.Conn) {
+			write(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123")
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0) // so that closing it is a reset
+			}
+		}, iofuncs.KindFailed, "reset by peer"},
 		"many preliminary answers": {nil, func(conn net.Conn) {
 			for write(conn, "HTTP/1.1 103 Early Hints\r\nLink: <"+strings.Repeat("x", 1<<12)+">\r\n\r\n") {
 				runtime.Gosched()
@@ -330,26 +359,31 @@ func TestFaultyServers(t *testing.T) {
 			write(conn, "HTTP/1.1 302 Found\r\nLocation: http://127.1/\r\n\r\n")
 		}, iofuncs.KindFailed, "ends like an address"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			config := config(t)
-			if c.limits != nil {
-				c.limits(&config.Limits)
-			}
-			url := raw(t, c.serve)
-			if name == "slow header" || strings.HasPrefix(name, "slow") || name == "another protocol" {
-				hang = make(chan struct{})
-				defer func() { close(hang) }()
-			}
-			var held atomic.Int64
-			_, err := call(t.Context(), newClient(t, config), "HTTP", func(n int64) error {
-				held.Add(n)
-				return nil
-			}, get(url))
-			wantFault(t, err, c.kind, c.want)
-			if held.Load() != 0 {
-				t.Errorf("%d bytes are still charged", held.Load())
-			}
-		})
+		for _, between := range []string{"", ", with a cache"} {
+			t.Run(name+between, func(t *testing.T) {
+				config := config(t)
+				if between != "" {
+					withCache(t, &config)
+				}
+				if c.limits != nil {
+					c.limits(&config.Limits)
+				}
+				url := raw(t, c.serve)
+				if strings.HasPrefix(name, "slow") || name == "another protocol" {
+					hang = make(chan struct{})
+					defer func() { close(hang) }()
+				}
+				var held atomic.Int64
+				_, err := call(t.Context(), newClient(t, config), "HTTP", func(n int64) error {
+					held.Add(n)
+					return nil
+				}, get(url))
+				wantFault(t, err, c.kind, c.want)
+				if held.Load() != 0 {
+					t.Errorf("%d bytes are still charged", held.Load())
+				}
+			})
+		}
 	}
 }
 
@@ -394,6 +428,175 @@ func TestNoServer(t *testing.T) {
 	if _, body, err := do(t, c, get(strings.Replace(s.URL, "127.0.0.1", "local.example", 1))); err != nil || body != "here" {
 		t.Errorf("by a name, and with a proxy in the environment: %q, %v", body, err)
 	}
+}
+
+// What a server sends behind its answer is not the answer to the next request.
+func TestMoreThanAnnounced(t *testing.T) {
+	var asked atomic.Int64
+	url := raw(t, func(conn net.Conn) {
+		asked.Add(1)
+		write(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+	})
+	c := newClient(t, config(t))
+	for i := range 20 {
+		if _, body, err := do(t, c, get(url)); err != nil || body != "ok" || asked.Load() != int64(i+1) {
+			t.Fatalf("%d: %q, asked %d times, %v", i, body, asked.Load(), err)
+		}
+	}
+}
+
+// A redirect to a name is judged by what the name means.
+func TestRedirectsToNames(t *testing.T) {
+	config := config(t)
+	config.Resolver = egresstest.Resolver(func(name string) []netip.Addr {
+		if name == "inside.example" {
+			return []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")}
+		}
+		return nil
+	})
+	c := newClient(t, config)
+	for to, want := range map[string]string{
+		"http://inside.example/":                "private",
+		"http://user:secret@inside.example:81/": "private",
+		"//inside.example/":                     "private",
+		"http://[::ffff:169.254.169.254]/":      "metadata",
+		"http://[fd00:ec2::254]/":               "metadata",
+		"http://0.0.0.0:1/":                     "unspecified",
+		"http://100.64.0.1/":                    "shared",
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", to)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		})
+		_, _, err := do(t, c, "POST "+s.URL+" HTTP/1.1\n\nbody")
+		wantFault(t, err, iofuncs.KindRefused, want)
+		if strings.Contains(err.Error(), "10.0.0.1") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v tells what it should not", err)
+		}
+	}
+}
+
+// A server that goes away is a fault, and is found again when it is back, over and over.
+func TestServerRestarts(t *testing.T) {
+	config := config(t)
+	config.Limits.Attempts = 1
+	c := newClient(t, config)
+	address := "127.0.0.1:0"
+	for i := range 3 {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address = l.Addr().String()
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { write(w, strconv.Itoa(i)) }))
+		_ = s.Listener.Close() // it gets the other one
+		s.Listener = l
+		s.Start()
+		url := "http://" + address + "/"
+		for range 3 {
+			if _, body, err := do(t, c, get(url)); err != nil || body != strconv.Itoa(i) {
+				t.Errorf("%d: %q, %v", i, body, err)
+			}
+		}
+		s.Close()
+		_, _, err = do(t, c, get(url))
+		wantFault(t, err, iofuncs.KindFailed, "GET http://"+address)
+	}
+}
+
+// Certificates that are wrong in each way, and what is no TLS.
+func TestTLSFaults(t *testing.T) {
+	authority, key := certificate(t, nil, nil, func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign })
+	roots := x509.NewCertPool()
+	roots.AddCert(authority)
+	config := config(t)
+	config.Roots = roots
+	config.Limits.Attempts, config.Limits.TLS = 1, 200*time.Millisecond
+	c := newClient(t, config)
+	for name, test := range map[string]struct {
+		change func(*x509.Certificate)
+		want   string
+	}{
+		"right":    {func(*x509.Certificate) {}, ""},
+		"expired":  {func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }, "expired"},
+		"not yet":  {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, "not yet valid"},
+		"another":  {func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 9)} }, "127.0.0.1"},
+		"no names": {func(c *x509.Certificate) { c.IPAddresses = nil }, "doesn't contain any IP SANs"},
+		"client's": {func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "incompatible key usage"},
+	} {
+		leaf, leafKey := certificate(t, authority, key, test.change)
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { write(w, "ok") }))
+		s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: leafKey}}} //nolint:gosec // the version is the client's to demand
+		s.StartTLS()
+		_, body, err := do(t, c, get(s.URL))
+		if test.want == "" {
+			if err != nil || body != "ok" {
+				t.Errorf("%s: %q, %v", name, body, err)
+			}
+		} else {
+			wantFault(t, err, iofuncs.KindFailed, test.want)
+		}
+		s.Close()
+	}
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan string, 2)
+	answers <- ""
+	answers <- "SSH-2.0-x\r\n"
+	var all sync.WaitGroup
+	all.Go(func() {
+		for range cap(answers) {
+			conn, err := l.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			write(conn, <-answers)
+			_, _ = io.Copy(io.Discard, conn) // until the client has gone
+			_ = conn.Close()                 // the test has seen what it is about
+		}
+	})
+	url := "https://" + l.Addr().String() + "/"
+	_, _, err = do(t, c, get(url))
+	wantFault(t, err, iofuncs.KindTimeout, "TLS handshake timeout")
+	_, _, err = do(t, c, get(url))
+	wantFault(t, err, iofuncs.KindFailed, "does not look like a TLS handshake")
+	all.Wait()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// certificate makes one for 127.0.0.1, signed by an authority or, if that is nil, by
+// itself.
+func certificate(t testing.TB, authority *x509.Certificate, signer *ecdsa.PrivateKey, change func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(2 * time.Hour), BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	change(template)
+	if authority == nil {
+		authority, signer = template, key
+		template.ExtKeyUsage = nil
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, authority, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
 }
 
 func TestRedirects(t *testing.T) {

@@ -42,7 +42,7 @@ func (r *request) repeatable() bool {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	return r.header.Get(idempotencyKey) != ""
+	return r.header.Get(idempotencyKey) != "" || r.header.Get("X-"+idempotencyKey) != ""
 }
 
 // parseRequest reads an item: METHOD URI VERSION, header fields of the form
@@ -112,7 +112,7 @@ func (r *request) addField(line string) error {
 	key := http.CanonicalHeaderKey(name)
 	switch key {
 	case "Host":
-		if u, err := parseURI(r.url.Scheme + "://" + value + "/"); err != nil || origin(u) != origin(r.url) {
+		if u, err := parseURI(r.url.Scheme + "://" + value + "/"); err != nil || u.Host != value || origin(u) != origin(r.url) {
 			return fmt.Errorf("the field Host is %.80q, and the URI says %.80q; leave it out: the platform sets it", value, r.url.Host)
 		}
 		return nil

@@ -59,27 +59,6 @@ func refuse(hint, format string, args ...any) *Error {
 	return &Error{Reason: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// NeedsIt reports whether a module imports functions, all of them such as the
-// adapter has: then Purify makes a pure function of it. The module's bytes may
-// be anything.
-func NeedsIt(code []byte) bool {
-	m, err := binary.Decode(code, programCaps())
-	if err != nil {
-		return false
-	}
-	functions := 0
-	for _, im := range m.Imports {
-		switch {
-		case im.Kind == binary.ExternMemory:
-		case im.Kind == binary.ExternFunc && (im.Module == moduleWASI || im.Module == moduleDirect):
-			functions++
-		default:
-			return false
-		}
-	}
-	return functions > 0
-}
-
 // Purify makes a pure function of a program. The result depends on nothing but
 // the arguments, and passes the decoder's checks; like that, it does not check
 // the types of operands. The error is an *Error.
@@ -229,6 +208,10 @@ func (m *merger) unknown(at int, im binary.Import) error {
 		hint = "build it with a toolchain that links against " + moduleWASI
 	case im.Module == "wasi" && im.Name == "thread-spawn":
 		hint = "build it without threads"
+	case im.Module == "env" && (im.Name == "abort" || im.Name == "seed"):
+		hint = "in AssemblyScript, build it with --use " + im.Name + "= and a function of your own, or with @assemblyscript/wasi-shim"
+	case im.Module == "env" && (strings.HasPrefix(im.Name, "emscripten_") || strings.HasPrefix(im.Name, "__syscall_")):
+		hint = "build it with Emscripten's -sSTANDALONE_WASM, or with wasi-libc, which has files too"
 	case im.Module == "env":
 		hint = "the linker did not find " + im.Name + ": link the library that has it, and don't allow undefined symbols"
 	case strings.HasPrefix(im.Module, "wasi:"):

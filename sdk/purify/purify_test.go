@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"pappus/engine"
 	"pappus/sdk/purify"
 	"pappus/wasmengine"
@@ -53,6 +55,8 @@ func TestRefused(t *testing.T) {
 		hint    string
 	}{
 		{"an unknown function", func(b *binarytest.Builder) { b.ImportFunc("env", "system", b.Type(nil, nil)) }, purify.Options{}, "the module imports env.system", "did not find system"},
+		{"AssemblyScript's own", func(b *binarytest.Builder) { b.ImportFunc("env", "abort", b.Type(nil, nil)) }, purify.Options{}, "env.abort", "--use abort="},
+		{"Emscripten's own", func(b *binarytest.Builder) { b.ImportFunc("env", "__syscall_open", b.Type(nil, nil)) }, purify.Options{}, "env.__syscall_open", "STANDALONE_WASM"},
 		{"an older WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi_unstable", "fd_write", b.Type(nil, nil)) }, purify.Options{}, "wasi_unstable.fd_write", "toolchain"},
 		{"a component's WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi:cli/environment@0.2.0", "get", b.Type(nil, nil)) }, purify.Options{}, "wasi:cli", "wasip1"},
 		{"threads", func(b *binarytest.Builder) { b.ImportFunc("wasi", "thread-spawn", b.Type(nil, nil)) }, purify.Options{}, "wasi.thread-spawn", "without threads"},
@@ -122,9 +126,13 @@ func TestRefused(t *testing.T) {
 		if _, err := purify.Purify(code, purify.Options{}); !errors.As(err, &refused) || refused.Hint == "" {
 			t.Errorf("%s: %v", name, err)
 		}
-		if purify.NeedsIt(code) {
-			t.Errorf("%s needs it", name)
-		}
+	}
+}
+
+func TestPureAlready(t *testing.T) {
+	_, err := purify.Purify(purified(t, "testdata/upper.wasm", purify.Options{}), purify.Options{})
+	if !errors.Is(err, purify.ErrPure) {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -273,19 +281,55 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-func TestNeedsIt(t *testing.T) {
-	if !purify.NeedsIt(read(t, "testdata/calls.wasm")) {
-		t.Error("calls.wasm does not")
+// What is made of valid modules is valid: the engine compiles it, and it ends the
+// same way every time.
+func TestRandomModules(t *testing.T) {
+	t.Setenv(workerEnv, "1")
+	e, err := wasmengine.New(wasmengine.Config{Compiler: []string{"/proc/self/exe"}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if purify.NeedsIt(purified(t, "testdata/calls.wasm", purify.Options{})) {
-		t.Error("what was made pure does")
-	}
-	b := program()
-	b.ImportFunc("wasi_snapshot_preview1", "sched_yield", b.Type(nil, binarytest.Types(binary.I32)))
-	b.ImportFunc("env", "abort", b.Type(nil, nil))
-	if purify.NeedsIt(b.Encode()) {
-		t.Error("what can't be helped does")
-	}
+	defer func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	rapid.Check(t, func(rt *rapid.T) {
+		m := decode(t, binarytest.Random(rt))
+		b := &binarytest.Builder{Module: *m}
+		b.ExportFunc("run", b.Type(nil, binarytest.Types(binary.I32)), nil,
+			binary.OpI32Const, binarytest.S(rapid.Int32().Draw(rt, "int")), binary.OpI64Const, binarytest.S(rapid.Int64().Draw(rt, "long")), binary.OpCall, 0, binary.OpDrop,
+			binary.OpI32Const, binarytest.S(rapid.Int32Range(0, 3).Draw(rt, "pages")), binary.OpMemoryGrow, byte(0), binary.OpMemorySize, byte(0), binary.OpI32Add)
+		code, err := purify.Purify(b.Encode(), purify.Options{Memory: 1 << 20})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		lim := engine.DefaultLimits()
+		program, err := e.Prepare(t.Context(), code, engine.Signature{Inputs: []engine.Param{}, Outputs: []engine.Param{}}, lim)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer func() { _ = program.Close() }()
+		var ends []string
+		for range 2 {
+			result, err := program.Run(t.Context(), nil, lim)
+			if err == nil {
+				result.Release()
+			}
+			var fault *engine.Fault
+			switch {
+			case err == nil:
+				ends = append(ends, "success")
+			case !asFault(err, &fault):
+				rt.Fatal(err)
+			default:
+				ends = append(ends, fault.Error())
+			}
+		}
+		if ends[0] != ends[1] {
+			rt.Errorf("%q, then %q", ends[0], ends[1])
+		}
+	})
 }
 
 // FuzzPurify gives it anything: the result is a function, the same each time, or

@@ -420,11 +420,20 @@ type RunInstance struct {
 	// Fault How it failed; absent if it ended well
 	Fault string `json:"fault,omitempty"`
 
+	// DroppedRequests How many of them are left out; absent if none are
+	DroppedRequests int `json:"dropped_requests,omitempty"`
+
+	// Engine What ran it, as wasm or chericap; absent if nothing did, or it failed
+	Engine string `json:"engine,omitempty"`
+
 	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
 	Item string `json:"item,omitempty"`
 
 	// Remembered Where its result comes from: memory or disk, or collapsed for the run of an equal call; absent if it was computed for it
 	Remembered string `json:"remembered,omitempty"`
+
+	// Requests What an I/O function had others do, in the order in which that ended; of a call 100 at most, of a run with all that it calls by name 5,000, and 1,000 calls by name
+	Requests []RunRequest `json:"requests,omitempty"`
 }
 
 // RunPage defines model for RunPage.
@@ -433,6 +442,38 @@ type RunPage struct {
 
 	// Next Cursor of the page after it; absent on the last
 	Next string `json:"next,omitempty"`
+}
+
+// RunRequest What an I/O function had another do; times are since the run began
+type RunRequest struct {
+	// Attempts How often it was begun
+	Attempts int `json:"attempts"`
+
+	// Cache Where the answer comes from: hit, revalidated, stale, or miss; absent where nothing is kept of such answers
+	Cache   string  `json:"cache,omitempty"`
+	EndedMs float64 `json:"ended_ms"`
+
+	// Fault How it failed; of a call by name also the code of its answer; absent if it did not
+	Fault string `json:"fault,omitempty"`
+
+	// Method The method of HTTP, or `invoke` of a call by name
+	Method string `json:"method"`
+
+	// ReceivedBytes Of contents that were used
+	ReceivedBytes int64 `json:"received_bytes"`
+
+	// Run Random
+	Run RunID `json:"run,omitempty"`
+
+	// SentBytes Of contents, however often they were sent
+	SentBytes int64   `json:"sent_bytes"`
+	StartedMs float64 `json:"started_ms"`
+
+	// Status Of the answer; absent if there was none, and of what has no such status
+	Status int `json:"status,omitempty"`
+
+	// Target A URI without query, fragment and credentials, or the version that was called by name, like `resize@3`; cut after 300 bytes
+	Target string `json:"target"`
 }
 
 // Size Bytes, or a number of KiB, MiB or GiB
@@ -551,6 +592,12 @@ type ListFunctionsParams struct {
 
 	// Limit Most entries of a page
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetCodeParams defines parameters for GetCode.
+type GetCodeParams struct {
+	// Engine The engine whose code it is, like `chericap`; without it the one that the function's document names
+	Engine string `form:"engine,omitempty" json:"engine,omitempty"`
 }
 
 // ListRunsParams defines parameters for ListRuns.

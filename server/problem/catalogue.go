@@ -159,7 +159,7 @@ var requestEntries = []Entry{
 		"Send the body without Content-Encoding.",
 		"Compressed bodies are not taken: the limits are on the bytes that a function sees."},
 	{UnknownCode, http.StatusUnsupportedMediaType, "No engine runs code of this type",
-		"Send a WebAssembly binary as application/wasm, or without a Content-Type.",
+		"Send a WebAssembly binary as application/wasm, a static program for AArch64 as application/x-elf, or either without a Content-Type.",
 		"The code is neither of a type that an engine of this server runs, nor recognised by its first bytes; or it is not what its Content-Type says."},
 	{RejectedModule, http.StatusUnprocessableEntity, "The code was rejected",
 		"Follow the detail; a function imports nothing and has one memory.",

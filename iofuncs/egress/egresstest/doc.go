@@ -1,3 +1,3 @@
-// Package egresstest gives tests names that mean what they like. It knows nothing
-// of the project.
+// Package egresstest gives tests names that mean what they like, and a proxy. It knows
+// nothing of the project.
 package egresstest

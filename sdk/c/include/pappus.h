@@ -25,16 +25,23 @@
  * success. Any other number fails the call with that exit code. */
 #define PAPPUS_FUNCTION(run) DANDELION_ENTRY(run)
 
-/* Embeds the manifest, a JSON object without quotes around it, as the module's
- * custom section "pappus". Once in a function. It should say
+/* Embeds the manifest, a JSON object without quotes around it, as the
+ * section "pappus" of the module or file. Once in a function. It should say
  * "layout": "grow": the heap of this runtime grows the memory by itself. */
 #define PAPPUS_MANIFEST(...) PAPPUS_SECTION(PAPPUS_STRING(PAPPUS_STRING(__VA_ARGS__)))
 #define PAPPUS_STRING(...) PAPPUS_STRING_OF(__VA_ARGS__)
 #define PAPPUS_STRING_OF(...) #__VA_ARGS__
+#ifdef __wasm__
 #define PAPPUS_SECTION(quoted)                               \
 	__asm__(".section .custom_section.pappus,\"\",@\n" \
 	        ".ascii " quoted "\n"                      \
 	        ".text")
+#else
+#define PAPPUS_SECTION(quoted)                       \
+	__asm__(".section pappus,\"\",%progbits\n" \
+	        ".ascii " quoted "\n"              \
+	        ".text")
+#endif
 
 /* Declared here because there is no <string.h>; the runtime has them. */
 #ifdef __cplusplus

@@ -212,7 +212,12 @@ static void changed(struct node *n) { n->modified = n->changed = now; }
 /* Without its inputs a program can't go on, and it would not know that they
  * are missing. */
 static void give_up(void) __attribute__((noreturn));
-static void give_up(void) { __dandelion_fail(DANDELION_OUT_OF_MEMORY); }
+static void give_up(void)
+{
+	if (!has_sets)
+		__builtin_trap(); /* there is nobody yet to be told */
+	__dandelion_fail(DANDELION_OUT_OF_MEMORY);
+}
 
 static struct node *must(struct node *n)
 {

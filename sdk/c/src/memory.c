@@ -1,12 +1,16 @@
-/* The functions that compilers call on their own. no_builtin keeps the loops
+/* The functions that compilers call on their own. OWN_LOOP keeps the loops
  * from being turned into calls of what they implement. Eight bytes at a time:
- * wasm allows loads and stores at any address. */
+ * wasm and aarch64 allow loads and stores at any address. */
 #include <stddef.h>
 #include <stdint.h>
 
 typedef uint64_t __attribute__((aligned(1), may_alias)) word;
 
+#ifdef __clang__
 #define OWN_LOOP __attribute__((no_builtin))
+#else
+#define OWN_LOOP __attribute__((optimize("no-tree-loop-distribute-patterns")))
+#endif
 
 OWN_LOOP void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 {

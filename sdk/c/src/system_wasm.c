@@ -1,4 +1,6 @@
 /* What wasm32 does for the runtime. */
+#ifdef __wasm__
+
 #include "dandelion/system/system.h"
 
 #include <stdint.h>
@@ -36,3 +38,5 @@ int __dandelion_system_grow(size_t size)
 	sys->heap_end += pages * PAGE;
 	return 1;
 }
+
+#endif

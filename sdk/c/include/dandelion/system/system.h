@@ -34,7 +34,7 @@ struct dandelion_system_data {
 /* The platform finds the struct through this symbol. */
 extern struct dandelion_system_data __dandelion_system_data;
 
-/* Hooks that a machine implements (src/system_wasm.c). */
+/* Hooks that a machine implements (src/system_*.c). */
 void __dandelion_system_init(void);
 void __dandelion_system_exit(void) __attribute__((noreturn));
 void __dandelion_system_set_thread_pointer(void *pointer);

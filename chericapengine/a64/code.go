@@ -1,0 +1,217 @@
+package a64
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"unsafe"
+
+	"pappus/chericapengine/capability"
+)
+
+// Segment is an executable segment of a program.
+type Segment struct {
+	Addr  uint64 // an offset from the base of the context, a multiple of 4
+	Bytes []byte // whole instructions; what is left over at the end is none
+}
+
+// Code is a program in predecoded form. It is immutable, and any number of machines
+// may run it at the same time.
+type Code struct {
+	insts []inst // the segments one after the other, then one slot for each place outside of them that is jumped to
+	areas []area // where the segments are, by address
+	words []uint32
+
+	longest uint64 // no straight line has more instructions: a branch is taken after so many
+
+	unfused func() []inst // the same without fused instructions
+}
+
+// area is a segment's place: instructions from lo to below hi lie in the slots from slot on.
+type area struct {
+	lo, hi uint64
+	slot   int
+}
+
+// maxCode is the highest address that code may have, in bytes.
+const maxCode = 1 << 32
+
+// Decode predecodes the executable segments of a program. Words that are no instruction
+// are no error: they fault when they are reached.
+func Decode(segments []Segment) (*Code, error) {
+	sorted := slices.Clone(segments)
+	slices.SortFunc(sorted, func(a, b Segment) int { return cmp.Compare(a.Addr, b.Addr) })
+	c := &Code{}
+	end, total := uint64(0), 0
+	for _, s := range sorted {
+		size := uint64(len(s.Bytes)) / wordBytes * wordBytes
+		switch {
+		case s.Addr%wordBytes != 0:
+			return nil, fmt.Errorf("the executable segment at %#x does not begin at a multiple of 4", s.Addr)
+		case s.Addr > maxCode || size > maxCode-s.Addr:
+			return nil, fmt.Errorf("the executable segment at %#x reaches beyond the first 4GiB; link it lower", s.Addr)
+		case s.Addr < end:
+			return nil, fmt.Errorf("the executable segments at %#x overlap", s.Addr)
+		}
+		end = s.Addr + size
+		total += int(size / wordBytes)
+	}
+	if total == 0 {
+		return nil, errors.New("there is no executable segment with an instruction in it")
+	}
+	c.insts = make([]inst, 0, total+total/64+len(sorted))
+	c.words = make([]uint32, 0, total)
+	slot := 0
+	for _, s := range sorted {
+		n := len(s.Bytes) / wordBytes
+		if n == 0 {
+			continue
+		}
+		lo := s.Addr
+		if last := len(c.areas) - 1; last >= 0 && c.areas[last].hi == lo {
+			c.areas[last].hi += uint64(n) * wordBytes
+		} else {
+			if last >= 0 { // running off the end of a segment leads nowhere
+				c.insts = append(c.insts, inst{op: opOut, imm: c.areas[last].hi})
+				c.words = append(c.words, 0)
+				slot++
+			}
+			c.areas = append(c.areas, area{lo, lo + uint64(n)*wordBytes, slot})
+		}
+		for i := range n {
+			w := binary.LittleEndian.Uint32(s.Bytes[i*wordBytes:])
+			c.insts = append(c.insts, decode(w, lo+uint64(i)*wordBytes))
+			c.words = append(c.words, w)
+		}
+		slot += n
+	}
+	c.insts = append(c.insts, inst{op: opOut, imm: c.End()})
+	c.resolve()
+	c.measure()
+	c.unfused = sync.OnceValue(c.plain)
+	c.fuse()
+	return c, nil
+}
+
+// resolve turns the targets of branches from addresses into slots. Targets outside of
+// the code get slots of their own, in which the fault is raised.
+func (c *Code) resolve() {
+	outside := make(map[uint64]int)
+	for i := range len(c.insts) {
+		in := &c.insts[i]
+		if !in.op.jumps() {
+			continue
+		}
+		slot, ok := c.slot(in.imm)
+		if !ok {
+			if slot, ok = outside[in.imm]; !ok {
+				slot = len(c.insts)
+				outside[in.imm] = slot
+				c.insts = append(c.insts, inst{op: opOut, imm: in.imm})
+				in = &c.insts[i]
+			}
+		}
+		in.imm = uint64(slot)
+		if in.op == opBL {
+			in.imm |= (c.address(i) + wordBytes) << 32
+		}
+	}
+}
+
+// measure finds the longest straight line: from behind one instruction that always
+// branches or faults to the next.
+func (c *Code) measure() {
+	line := uint64(0)
+	for i := range c.insts {
+		line++
+		c.longest = max(c.longest, line)
+		switch c.insts[i].op {
+		case opB, opBL, opBr, opBlr, opOut, opUndefined:
+			line = 0
+		}
+	}
+}
+
+// jumps reports whether imm of such an instruction is a target.
+func (o op) jumps() bool { return o >= opB && o <= opTbnz }
+
+// plain copies the slots without fused instructions.
+func (c *Code) plain() []inst {
+	insts := slices.Clone(c.insts)
+	for i := range insts {
+		insts[i].op = insts[i].op.first()
+	}
+	return insts
+}
+
+// Size is how many bytes the code holds at most.
+func (c *Code) Size() int64 {
+	return int64(cap(c.insts)+len(c.insts))*int64(unsafe.Sizeof(inst{})) + int64(cap(c.words))*wordBytes
+}
+
+// End is the address after the last instruction: what the code capability covers
+// ends there.
+func (c *Code) End() uint64 { return c.areas[len(c.areas)-1].hi }
+
+// slot is where the instruction at an address lies.
+func (c *Code) slot(address uint64) (int, bool) {
+	if address%wordBytes != 0 {
+		return 0, false
+	}
+	for _, a := range c.areas {
+		if address >= a.lo && address < a.hi {
+			return a.slot + int((address-a.lo)/wordBytes), true
+		}
+	}
+	return 0, false
+}
+
+// address is the address of a slot: what slot was given.
+func (c *Code) address(slot int) uint64 {
+	for i := len(c.areas) - 1; i >= 0; i-- {
+		if a := c.areas[i]; slot >= a.slot && uint64(slot-a.slot) < (a.hi-a.lo)/wordBytes {
+			return a.lo + uint64(slot-a.slot)*wordBytes
+		}
+	}
+	return c.insts[slot].imm
+}
+
+// word is the instruction in a slot; 0 if it is outside of the code.
+func (c *Code) word(slot int) uint32 {
+	if slot < len(c.words) {
+		return c.words[slot]
+	}
+	return 0
+}
+
+// within is the code without what lies outside of bounds, if its address 0 is at base.
+func (c *Code) within(b capability.Bounds, base uint64) *Code {
+	inside := func(lo, hi uint64) bool { return b.Holds(base+lo, hi-lo) }
+	if !slices.ContainsFunc(c.areas, func(a area) bool { return !inside(a.lo, a.hi) }) {
+		return c
+	}
+	cut := &Code{insts: slices.Clone(c.unfused()), words: c.words, longest: c.longest}
+	for _, a := range c.areas {
+		kept := area{a.hi, a.hi, a.slot}
+		for at := a.lo; at < a.hi; at += wordBytes {
+			slot := a.slot + int((at-a.lo)/wordBytes)
+			switch {
+			case !inside(at, at+wordBytes):
+				cut.insts[slot] = inst{op: opOut, imm: at}
+			case kept.lo == a.hi:
+				kept = area{at, at + wordBytes, slot}
+			default:
+				kept.hi = at + wordBytes
+			}
+		}
+		if kept.lo < kept.hi {
+			cut.areas = append(cut.areas, kept)
+		}
+	}
+	insts := cut.insts
+	cut.unfused = func() []inst { return insts }
+	return cut
+}
