@@ -3,6 +3,7 @@ package wasmengine
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,6 +168,8 @@ func TestPositionsAreNotBelieved(t *testing.T) {
 	}
 }
 
+var rebuild = flag.Bool("rebuild", false, "build the modules of testdata/lines instead of checking them")
+
 // TestRebuildLines holds the modules to their source, where the compiler is.
 func TestRebuildLines(t *testing.T) {
 	for _, tool := range []string{"clang-14", "wasm-ld-14"} {
@@ -203,8 +206,11 @@ func TestRebuildLines(t *testing.T) {
 			"-I"+sdk+"/include", "-ffunction-sections", "-c", "lines.c", "-o", object)
 		run("wasm-ld-14", append([]string{"--gc-sections", "--stack-first", "-z", "stack-size=32768", object, "-o", module}, objects...)...)
 		built, err := os.ReadFile(module)
+		if *rebuild && err == nil {
+			err = os.WriteFile(filepath.Join(folder, "v"+version+".wasm"), built, 0o644)
+		}
 		if err != nil || !bytes.Equal(built, lined(t, "v"+version)) {
-			t.Errorf("v%s.wasm is not what its source gives (%v)", version, err)
+			t.Errorf("v%s.wasm is not what its source gives (%v): go test ./wasmengine -run TestRebuildLines -rebuild", version, err)
 		}
 	}
 }

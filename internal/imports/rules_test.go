@@ -99,8 +99,13 @@ var rules = map[string]rule{
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
-	"sdk/toolchain":       {may: []string{"sdk/c", "sdk/purify", "wasmengine/binary"}},
-	"samples":             {tests: []string{"cases", "chericapengine", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+
+	"sdk":                {tests: []string{"sdk/purify", "sdk/toolchain", "wasmengine", "engine", "data"}},
+	"sdk/rust":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
+	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary"}},
+	"sdk/assemblyscript": {},
+
+	"samples":             {tests: []string{"cases", "chericapengine", "sdk/purify", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},
