@@ -190,11 +190,14 @@ func (s *remote) put(ctx context.Context, key string, r *ref, content *fence, w 
 func (s *remote) list(ctx context.Context, prefix, delimiter, after string, most int, found *hold) (all []entry, err error) {
 	page := &hold{charge: found.charge}
 	defer func() { err = errors.Join(err, page.giveAll()) }()
-	in := &s3.ListObjectsV2Input{Bucket: aws.String(s.name), MaxKeys: aws.Int32(pageKeys)}
-	for name, value := range map[**string]string{&in.Prefix: prefix, &in.Delimiter: delimiter, &in.StartAfter: after} {
-		if value != "" {
-			*name = aws.String(value)
+	said := func(text string) *string {
+		if text == "" {
+			return nil
 		}
+		return &text
+	}
+	in := &s3.ListObjectsV2Input{
+		Bucket: aws.String(s.name), MaxKeys: aws.Int32(pageKeys), Prefix: said(prefix), Delimiter: said(delimiter), StartAfter: said(after),
 	}
 	// Pages may have nothing that is wanted, or nothing at all, but not for ever.
 	const others = 1000
