@@ -145,7 +145,7 @@ func (o *outside) makeRules(cache *httpcache.Store) (rules, error) {
 		r.Through = func(tenant string, next http.RoundTripper) http.RoundTripper {
 			// What was got under other rules may be what these refuse: no connection
 			// is made for an answer that is kept, so nothing would be judged.
-			return httpcache.New(next, cache, strings.Join([]string{tenant, policy(tenant).String(), authorities}, "\n"))
+			return httpcache.New(next, cache, tenant).Under(policy(tenant).String() + "\n" + authorities)
 		}
 	}
 	return r, nil

@@ -220,6 +220,9 @@ func TestBlobs(t *testing.T) {
 			got, err := get(t, c, item("n", 9, ref))
 			same(t, ref, got, err, "n/9 "+want)
 		}
+		mustPut(t, c, "b/z../é&+%2f", "odd")
+		got, err = get(t, c, item("n", 0, "b/z../é&+%2f"))
+		same(t, "an odd key", got, err, "n/0 odd")
 		got, err = get(t, c, item("n", 1, "b/no\nMissing: skip"), item("n", 2, "b/a"))
 		same(t, "skipped", got, err, "n/2 one")
 		for ref, want := range map[string]string{

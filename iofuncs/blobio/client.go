@@ -142,6 +142,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 		config.LookupEnv = func(string) (string, bool) { return "", false }
 	}
 	c := &Client{config: config, buckets: map[string]*bucket{}}
+	turns := newTurns()
 	for _, name := range slices.Sorted(maps.Keys(config.Buckets)) {
 		place := config.Buckets[name]
 		var (
@@ -154,7 +155,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 		case place.kind == kindS3:
 			s, err = openRemote(ctx, place, config.Limits, config.Roots, config.LookupEnv)
 		default:
-			s, err = openLocal(place, config.Limits)
+			s, err = openLocal(place, config.Limits, turns)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open the bucket %q: %w", name, err), c.Close())
@@ -212,7 +213,7 @@ func (c *Client) operate(ctx context.Context, r iofuncs.Request, b *bucket, verb
 	defer cancel(nil)
 	w := newWatch(limits, func() { cancel(errIdle) })
 	defer w.stop()
-	bytes, err := do(inner, w)
+	bytes, err := do(withWatch(inner, w), w)
 
 	op := Operation{Verb: verb, Bucket: b.name, Kind: b.place.kind, Key: key, Bytes: bytes, Began: began}
 	op.Outcome, err = c.judge(ctx, inner, b, err)

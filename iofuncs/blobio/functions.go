@@ -327,7 +327,7 @@ func (c *Client) list(ctx context.Context, r iofuncs.Request, t task) (items []*
 		return nil, &iofuncs.Error{Kind: iofuncs.KindFailed, Detail: fmt.Sprintf("the field Limit is %d; the most is %d (blob-limits list)", t.ref.limit, most)}
 	}
 	charge := charger(r)
-	err = c.operate(ctx, r, t.bucket, List, t.ref.key, func(ctx context.Context, _ *watch) (int64, error) {
+	err = c.operate(ctx, r, t.bucket, List, t.ref.key, func(ctx context.Context, _ *watch) (_ int64, err error) {
 		ask := most
 		if t.ref.limit > 0 {
 			ask = t.ref.limit
@@ -339,7 +339,9 @@ func (c *Client) list(ctx context.Context, r iofuncs.Request, t task) (items []*
 		if after != "" {
 			after = t.bucket.whole(after)
 		}
-		found, err := t.bucket.store.list(ctx, t.bucket.whole(t.ref.key), t.ref.delimiter, after, ask)
+		hold := &hold{charge: charge}
+		defer func() { err = errors.Join(err, hold.giveAll()) }()
+		found, err := t.bucket.store.list(ctx, t.bucket.whole(t.ref.key), t.ref.delimiter, after, ask, hold)
 		if err != nil {
 			return 0, err
 		}
