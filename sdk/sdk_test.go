@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -37,7 +38,7 @@ type function struct {
 func prepare(t testing.TB, code []byte) *function {
 	t.Helper()
 	t.Setenv(workerEnv, "1")
-	e, err := wasmengine.New(wasmengine.Config{Compiler: []string{"/proc/self/exe"}})
+	e, err := wasmengine.New(wasmengine.Config{Compiler: []string{"/proc/self/exe"}, CompileTimeout: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
