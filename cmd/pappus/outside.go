@@ -205,7 +205,7 @@ func policies(allow, deny []string) (func(tenant string) *egress.Policy, error) 
 				return nil, err
 			}
 			tenants[tenant] = true
-			lists[i][tenant] = append(lists[i][tenant], rule)
+			lists[i][tenant] = append(lists[i][tenant], rule.As(text))
 		}
 	}
 	all := map[string]*egress.Policy{}

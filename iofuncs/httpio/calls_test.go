@@ -216,6 +216,40 @@ func TestCharges(t *testing.T) {
 	}
 }
 
+// A body may take all that outputs may hold; if it is larger than bodies are, that is
+// what is said.
+func TestBodyAsLargeAsOutputs(t *testing.T) {
+	const most = 1 << 20
+	size := most
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.(http.Flusher).Flush() // so that nobody says how long it is
+		write(w, strings.Repeat("x", size))
+	})
+	conf := config(t)
+	conf.Limits.Body = most
+	var held int64
+	full := errors.New("full")
+	charge := func(n int64) error {
+		if held+n > most+1<<10 {
+			return full
+		}
+		held += n
+		return nil
+	}
+	sets, err := call(t.Context(), newClient(t, conf), "HTTP", charge, get(s.URL))
+	if err != nil || sets["bodies"][0].Len() != most {
+		t.Fatalf("%v", err)
+	}
+	size, held = 4*most, 0
+	_, err = call(t.Context(), newClient(t, conf), "HTTP", charge, get(s.URL))
+	wantFault(t, err, iofuncs.KindFailed, "larger than 1048576 bytes (http-limits body)")
+	held = most / 2
+	_, err = call(t.Context(), newClient(t, conf), "HTTP", charge, get(s.URL))
+	if said := (*iofuncs.Error)(nil); !errors.Is(err, full) || !errors.As(err, &said) || said.Item != `requests: "r0", key 0` || said.Detail != "GET "+s.URL {
+		t.Errorf("%v", err)
+	}
+}
+
 // A call returns when its context ends, wherever it is.
 func TestContextEnds(t *testing.T) {
 	for name, before := range map[string]string{"before the header": "", "within the body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123", "between attempts": "HTTP/1.1 503 Busy\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n"} {

@@ -258,7 +258,7 @@ func TestFaultyServers(t *testing.T) {
 		kind   iofuncs.Kind
 		want   string
 	}{
-		"slow header": {func(l *httpio.Limits) { l.Response = 50 * time.Millisecond }, func(net.Conn) { <-hang }, iofuncs.KindTimeout, "awaiting response headers"},
+		"slow header": {func(l *httpio.Limits) { l.Response = 50 * time.Millisecond }, func(net.Conn) { <-hang }, iofuncs.KindTimeout, "(http-limits response)"},
 		"slow body": {func(l *httpio.Limits) { l.Idle = 50 * time.Millisecond }, func(conn net.Conn) {
 			write(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123")
 			<-hang
@@ -327,7 +327,7 @@ func TestFaultyServers(t *testing.T) {
 			for write(conn, "A") {
 				runtime.Gosched()
 			}
-		}, iofuncs.KindTimeout, "awaiting response headers"},
+		}, iofuncs.KindTimeout, "(http-limits response)"},
 		"endless trailer": {nil, func(conn net.Conn) {
 			write(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2\r\nab\r\n0\r\nX: ")
 			for write(conn, strings.Repeat("x", 1<<12)) {
@@ -562,7 +562,7 @@ func TestTLSFaults(t *testing.T) {
 	})
 	url := "https://" + l.Addr().String() + "/"
 	_, _, err = do(t, c, get(url))
-	wantFault(t, err, iofuncs.KindTimeout, "TLS handshake timeout")
+	wantFault(t, err, iofuncs.KindTimeout, "longer than 200ms (http-limits tls)")
 	_, _, err = do(t, c, get(url))
 	wantFault(t, err, iofuncs.KindFailed, "does not look like a TLS handshake")
 	all.Wait()
