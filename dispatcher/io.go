@@ -487,7 +487,9 @@ func placed(refused *engine.Fault, io *ioFunction, err error) error {
 		return refused
 	}
 	fault := *refused
-	fault.Item = said.Item
+	if said.Item != "" {
+		fault.Item = said.Item
+	}
 	if said.Detail != "" {
 		fault.Detail = io.version.Name + ": " + clipped(said.Detail, maxIODetail) + ": " + fault.Detail
 	}

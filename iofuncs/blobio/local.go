@@ -26,7 +26,9 @@ import (
 // only: a put holds a lock of its key. What is read is one version as a whole.
 type local struct {
 	bucket *blob.Bucket
-	root   *os.Root // of files; nil: in memory
+	path   string      // of files
+	folder os.FileInfo // what the path led to when the bucket was opened
+	root   *os.Root    // the same; nil: in memory
 	locks  [64]chan struct{}
 	seed   maphash.Seed
 	most   int64 // bytes in memory
@@ -54,6 +56,10 @@ func openLocal(p Place, limits Limits) (store, error) {
 	if s.root, err = os.OpenRoot(p.folder); err != nil {
 		return nil, err
 	}
+	if s.folder, err = s.root.Stat("."); err != nil {
+		return nil, errors.Join(err, s.root.Close())
+	}
+	s.path = p.folder
 	// Temporary files lie beside what they become, since only there they can become
 	// it at once. Attributes would be files of their own, which a killed server leaves
 	// half written.
@@ -69,6 +75,18 @@ func (s *local) close() error {
 		err = errors.Join(err, s.root.Close())
 	}
 	return err
+}
+
+// there finds out whether the folder of a bucket of files is where it was. The driver
+// knows its path only: it would make another one, and put blobs into that.
+func (s *local) there() error {
+	if s.root == nil {
+		return nil
+	}
+	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.folder) {
+		return hinted("Have the operator put the folder back where it was, or start the server again.", "the bucket's folder was moved or removed, or another one is in its place")
+	}
+	return nil
 }
 
 // state is which version of a blob is there.
@@ -110,6 +128,9 @@ func (s *local) stat(ctx context.Context, key string) (state, error) {
 	}
 	if reserved(key) {
 		return state{}, plain("names that end with %s or .HEX.tmp are the platform's where blobs are files", attributes)
+	}
+	if err := s.there(); err != nil {
+		return state{}, err
 	}
 	info, err := s.root.Stat(key)
 	switch {
@@ -238,6 +259,8 @@ func (s *local) put(ctx context.Context, key string, r *ref, content *fence, w *
 	}
 	if s.root == nil {
 		now, err = s.stat(ctx, key)
+	} else {
+		err = s.there() // otherwise it lies in another folder
 	}
 	return now.etag(), err
 }
@@ -247,7 +270,7 @@ func (s *local) take(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n > s.most-s.used {
-		return plain("the bucket is in memory, and can't hold more than %d bytes (blob-limits memory)", s.most)
+		return hinted("Have the operator raise --blob-limits memory.", "the bucket is in memory, and can't hold more than %d bytes (blob-limits memory)", s.most)
 	}
 	s.used += n
 	return nil
@@ -350,6 +373,9 @@ func (s *local) list(ctx context.Context, prefix, delimiter, after string, most 
 				first.add(entry{key: o.Key, etag: v.etag(), size: v.size})
 			}
 		}
+	}
+	if err := s.there(); err != nil {
+		return nil, err
 	}
 	start := path.Dir(prefix + "x") // the folder in which all of them are
 	err := fs.WalkDir(s.root.FS(), start, func(at string, d fs.DirEntry, err error) error {

@@ -73,7 +73,7 @@ func (c *collector) collect(body io.Reader, length int64, read func()) error {
 	if length > c.most {
 		return errLarge
 	}
-	first := int64(firstPiece)
+	first := min(firstPiece, c.most)
 	if length >= 0 {
 		first = min(length, believed)
 	}

@@ -20,7 +20,7 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, errLarge):
 		return "Ask for less, or have the operator raise --http-limits body."
-	case has("response headers exceeded"), has("header list larger"):
+	case has("response headers exceeded"):
 		return "Have the operator raise --http-limits header."
 	case errors.Is(err, errTotal):
 		return "Ask for less, or have the operator raise --http-limits total."
