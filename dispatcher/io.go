@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -164,7 +165,7 @@ func (all ioFunctions) resolve(ref registry.Ref) (*ioFunction, error) {
 	if io := all[ref.Name]; io != nil && ref == (registry.Ref{Name: ref.Name}) {
 		return io, nil
 	}
-	return nil, &registry.NotFoundError{What: string(registry.KindIO), Name: ref.String()}
+	return nil, &registry.NotFoundError{What: string(registry.KindIO), Name: ref.String(), Known: slices.Sorted(maps.Keys(all))}
 }
 
 // bound finds what a composition applies, if it is as the composition was checked

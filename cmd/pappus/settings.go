@@ -339,8 +339,8 @@ func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
 			errs = append(errs, s.mistake("proxy-credentials", err.Error(), proxyHint))
 		}
 	}
-	if !wrong["buckets"] {
-		if err := s.buckets.missingFolder(); err != nil {
+	if !wrong["buckets"] && !wrong["blob-limits"] {
+		if err := s.buckets.unusable(); err != nil {
 			errs = append(errs, s.mistake("buckets", err.Error(), bucketsHint))
 		}
 	}

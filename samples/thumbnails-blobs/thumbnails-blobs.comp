@@ -7,7 +7,7 @@ function Scale = "image-thumbnail" (pixels, size) => (small, stdio);
 function Encode = "image-encode" (pixels) => (images, stdio);
 function BlobPut(refs, contents) => (results);
 
-composition thumbnails(from, to, size) => (results) {
+composition thumbnails_blobs(from, to, size) => (results) {
     BlobList(prefixes = all from) => (refs = refs);
     BlobGet(refs = each refs) => (images = contents);
     Decode(images = each images) => (decoded = pixels);
