@@ -250,6 +250,36 @@ func TestBodyAsLargeAsOutputs(t *testing.T) {
 	}
 }
 
+// What other I/O functions connect to is judged by the rules of the moment, too.
+func TestOwnFunctions(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { write(w, "here") })
+	conf := config(t)
+	allowed := conf.Rules
+	c := newClient(t, conf)
+	use := func(what string, allowed bool) {
+		t.Helper()
+		conn, err := c.Dial(t.Context(), "default", "tcp", s.Listener.Addr().String())
+		if err == nil {
+			_ = conn.Close()
+		}
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, http.NoBody)
+		resp, failed := c.Transport("default").RoundTrip(req)
+		if failed == nil {
+			_ = resp.Body.Close()
+		}
+		for _, err := range []error{err, failed} {
+			if refusal := (*egress.Refusal)(nil); (err == nil) != allowed || errors.As(err, &refusal) == allowed {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	use("allowed", true)
+	c.Reload(httpio.Rules{})
+	use("not any more", false)
+	c.Reload(allowed)
+	use("again", true)
+}
+
 // A call returns when its context ends, wherever it is.
 func TestContextEnds(t *testing.T) {
 	for name, before := range map[string]string{"before the header": "", "within the body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123", "between attempts": "HTTP/1.1 503 Busy\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n"} {

@@ -1,5 +1,6 @@
 # Thumbnails of the images in a bucket, put into another: a prefix of blobs in, an
-# item for each thumbnail out that says where it is. No image waits for another.
+# item for each thumbnail out that says where it is. No image waits for another. Of images with the same key,
+# from several buckets, one thumbnail would be left.
 function BlobList(prefixes) => (refs);
 function BlobGet(refs) => (contents);
 function Decode = "image-decode" (images) => (pixels, stdio);
