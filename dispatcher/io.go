@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
@@ -488,9 +489,7 @@ func placed(refused *engine.Fault, io *ioFunction, err error) error {
 		return refused
 	}
 	fault := *refused
-	if said.Item != "" {
-		fault.Item = said.Item
-	}
+	fault.Item = cmp.Or(said.Item, fault.Item)
 	if said.Detail != "" {
 		fault.Detail = io.version.Name + ": " + clipped(said.Detail, maxIODetail) + ": " + fault.Detail
 	}

@@ -113,7 +113,7 @@ func (f getFunction) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, e
 				return nil
 			case missingFault:
 				return &iofuncs.Error{
-					Kind: iofuncs.KindFailed, 
+					Kind:   iofuncs.KindFailed,
 					Detail: fmt.Sprintf("the bucket %s: %s: %.200q; with the field Missing it is left out (skip), or empty (empty)", t.bucket.name, err, t.ref.key),
 					Hint:   "Check the key, or say with the field Missing what becomes of such an item.",
 				}

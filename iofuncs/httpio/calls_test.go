@@ -222,7 +222,7 @@ func TestBodyAsLargeAsOutputs(t *testing.T) {
 	const most = 1 << 20
 	size := most
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.(http.Flusher).Flush() // so that nobody says how long it is
+		_ = http.NewResponseController(w).Flush() // so that nobody says how long it is
 		write(w, strings.Repeat("x", size))
 	})
 	conf := config(t)
