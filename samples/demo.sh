@@ -123,9 +123,9 @@ title 'Count them where they are'
 note 'A list of addresses and a pattern in, a number out: requests are made, sent at the same time, the answers counted, the counts added up.'
 show 'bin/pappus push samples/httpmake/httpmake.wasm'
 show 'bin/pappus push samples/sum/sum.wasm'
-show 'bin/pappus compose push samples/logcount-http/logcount-http.comp --name logcount-http'
+show 'bin/pappus compose push samples/logcount-http/logcount-http.comp'
 printf '%s\n' "${logs[1]}/web-01.log" "${logs[2]}/web-02.log" "${logs[3]}/db-01/today.log" >"$dir/servers"
-show "bin/pappus invoke logcount-http --in servers=$dir/servers --in pattern=text:ERROR --stats"
+show "bin/pappus invoke logcount_http --in servers=$dir/servers --in pattern=text:ERROR --stats"
 same "$dir/stdout" samples/logcount/cases/errors/out/total/total
 
 title 'Multiply a matrix of 128 × 128 integers by its transpose'

@@ -183,7 +183,7 @@ var tenantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 func tenantRule(text string) (tenant string, rule egress.Rule, err error) {
 	tenant, rest, ok := strings.Cut(text, "@")
 	switch {
-	case !ok:
+	case !ok, strings.Contains(tenant, "://"): // which is no rule either
 		tenant, rest = registry.DefaultTenant, text
 	case tenant != everyTenant && !tenantName.MatchString(tenant):
 		return "", rule, fmt.Errorf("%.80q is not the name of a tenant, nor * for all of them", tenant)
@@ -205,7 +205,7 @@ func policies(allow, deny []string) (func(tenant string) *egress.Policy, error) 
 				return nil, err
 			}
 			tenants[tenant] = true
-			lists[i][tenant] = append(lists[i][tenant], rule)
+			lists[i][tenant] = append(lists[i][tenant], rule.As(text))
 		}
 	}
 	all := map[string]*egress.Policy{}

@@ -167,6 +167,7 @@ func reason(err error) string {
 // plainError is an error whose text may be told.
 type plainError struct {
 	text string
+	hint string // what to do about it; "": what the kind of failure says
 	err  error
 }
 
@@ -174,6 +175,19 @@ func (e *plainError) Error() string { return e.text }
 func (e *plainError) Unwrap() error { return e.err }
 
 func plain(format string, args ...any) error { return &plainError{text: fmt.Sprintf(format, args...)} }
+
+// hinted is an error that says what to do about it.
+func hinted(hint, format string, args ...any) error {
+	return &plainError{text: fmt.Sprintf(format, args...), hint: hint}
+}
+
+// hint is what an error says to do about it.
+func hint(err error) string {
+	if said := (*plainError)(nil); errors.As(err, &said) {
+		return said.hint
+	}
+	return ""
+}
 
 // quoted is an ETag as HTTP has it, also if it came without quotes; "": there is none, or
 // one that no ref could name.

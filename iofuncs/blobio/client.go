@@ -189,9 +189,15 @@ func (c *Client) find(tenant, name string, needed Access) (*bucket, error) {
 	}
 	switch {
 	case access == None:
-		return nil, fmt.Errorf("there is no bucket %s for this tenant; who runs the server names buckets with buckets and bucket-grants", name)
+		return nil, &iofuncs.Error{
+			Kind: iofuncs.KindFailed, Detail: fmt.Sprintf("there is no bucket %s for this tenant", name),
+			Hint: "Have the operator name the bucket with --buckets, and grant it to the tenant with --bucket-grants.",
+		}
 	case access < needed:
-		return nil, fmt.Errorf("the bucket %s is for reading only", name)
+		return nil, &iofuncs.Error{
+			Kind: iofuncs.KindFailed, Detail: fmt.Sprintf("the bucket %s is for reading only", name),
+			Hint: "Have the operator grant writing with --bucket-grants TENANT:BUCKET:rw.",
+		}
 	}
 	return b, nil
 }
@@ -269,15 +275,17 @@ func (c *Client) judge(outer, inner context.Context, b *bucket, err error) (Outc
 	case errors.Is(err, errCondition):
 		return Condition, errCondition
 	case errors.Is(err, errSpan):
-		said.Detail = errSpan.Error()
+		said.Detail, said.Hint = errSpan.Error(), "Ask for bytes that the blob has."
 	case errors.Is(cause, errTotal):
 		outcome, said.Detail = TimedOut, fmt.Sprintf("it took longer than %s (blob-limits total)", limits.Total)
+		said.Hint = "Try again later, or have the operator raise --blob-limits total."
 	case errors.Is(cause, errIdle):
 		outcome, said.Detail = TimedOut, fmt.Sprintf("nothing moved for %s (blob-limits idle)", limits.Idle)
+		said.Hint = "Try again later, or have the operator raise --blob-limits idle."
 	case errors.As(err, &timeout) && timeout.Timeout():
 		outcome, said.Detail = TimedOut, "the bucket's server took too long (blob-limits connect, tls and response)"
 	default:
-		said.Detail = reason(err)
+		said.Detail, said.Hint = reason(err), hint(err)
 	}
 	if outcome == TimedOut {
 		said.Kind = iofuncs.KindTimeout

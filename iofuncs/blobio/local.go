@@ -27,6 +27,8 @@ import (
 // only: a put has the turn of its blob. What is read is one version as a whole.
 type local struct {
 	root   *os.Root     // of files
+	path   string       // of files
+	folder os.FileInfo  // what the path led to when the bucket was opened
 	bucket *blob.Bucket // in memory; of one of both there is none
 	turns  *turns
 	most   int64 // bytes in memory
@@ -91,6 +93,10 @@ func openLocal(p Place, limits Limits, turns *turns) (store, error) {
 	if s.root, err = os.OpenRoot(p.folder); err != nil {
 		return nil, err
 	}
+	if s.folder, err = s.root.Stat("."); err != nil {
+		return nil, errors.Join(err, s.root.Close())
+	}
+	s.path = p.folder
 	return s, nil
 }
 
@@ -99,6 +105,18 @@ func (s *local) close() error {
 		return s.root.Close()
 	}
 	return s.bucket.Close()
+}
+
+// there finds out whether the folder of a bucket of files is where it was. What is put
+// into one that was moved is lost to whoever looks where it should be.
+func (s *local) there() error {
+	if s.root == nil {
+		return nil
+	}
+	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.folder) {
+		return hinted("Have the operator put the folder back where it was, or start the server again.", "the bucket's folder was moved or removed, or another one is in its place")
+	}
+	return nil
 }
 
 // state is which version of a blob is there.
@@ -139,6 +157,9 @@ func (s *local) stat(ctx context.Context, key string) (state, error) {
 	}
 	if reserved(key) {
 		return state{}, plain("names that end with %s or .HEX.tmp are the platform's where blobs are files", attributes)
+	}
+	if err := s.there(); err != nil {
+		return state{}, err
 	}
 	info, err := s.root.Stat(key)
 	switch {
@@ -301,6 +322,9 @@ func (s *local) put(ctx context.Context, key string, r *ref, content *fence, w *
 	}
 	if s.root != nil {
 		now, err := s.writeFile(ctx, key, content, w)
+		if err == nil {
+			err = s.there() // otherwise it lies in another folder
+		}
 		return now.etag(), err
 	}
 	more := content.size
@@ -324,7 +348,7 @@ func (s *local) take(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n > s.most-s.used {
-		return plain("the bucket is in memory, and can't hold more than %d bytes (blob-limits memory)", s.most)
+		return hinted("Have the operator raise --blob-limits memory.", "the bucket is in memory, and can't hold more than %d bytes (blob-limits memory)", s.most)
 	}
 	s.used += n
 	return nil
@@ -413,6 +437,9 @@ func (s *local) list(ctx context.Context, prefix, delimiter, after string, most 
 				}
 			}
 		}
+	}
+	if err := s.there(); err != nil {
+		return nil, err
 	}
 	start := path.Dir(prefix + "x") // the folder in which all of them are
 	folders := []string{start}

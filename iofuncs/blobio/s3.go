@@ -259,13 +259,11 @@ func translate(err error) error {
 	if errors.As(err, &said) {
 		code = said.ErrorCode()
 	}
-	tell := func(format string, args ...any) error {
-		p := plain(format, args...)
-		return errors.Join(p, err)
-	}
+	tell := func(format string, args ...any) error { return errors.Join(plain(format, args...), err) }
+	toDo := func(hint, text string) error { return errors.Join(hinted(hint, "%s", text), err) }
 	switch {
 	case code == "NoSuchBucket":
-		return tell("the bucket that its URL names is not there")
+		return toDo("Have the operator correct the bucket's URL in --buckets.", "the bucket that its URL names is not there")
 	case code == "NoSuchKey" || status == http.StatusNotFound:
 		return errMissing
 	case code == "PreconditionFailed" || status == http.StatusPreconditionFailed || status == http.StatusNotModified:
@@ -275,11 +273,12 @@ func translate(err error) error {
 	case code == "ConditionalRequestConflict":
 		return tell("somebody else puts it at the same time; try again")
 	case status == http.StatusForbidden || status == http.StatusUnauthorized:
-		return tell("the bucket's server refuses the credentials that the platform has for it (status %d)", status)
+		return toDo("Have the operator check the credentials of the bucket: access-key-env and secret-key-env in --buckets.",
+			fmt.Sprintf("the bucket's server refuses the credentials that the platform has for it (status %d)", status))
 	case status != 0:
 		return tell("the bucket's server answered with the status %d", status)
 	case errors.As(err, &certificate):
-		return tell("the certificate of the bucket's server is not one to trust; authorities of your own are named by ca-bundle")
+		return toDo("Have the operator name the authority that signed it with --ca-bundle, if it is one to trust.", "the certificate of the bucket's server is not one to trust")
 	case errors.As(err, &dns):
 		return tell("the bucket's server is not to be found")
 	}

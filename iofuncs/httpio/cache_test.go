@@ -506,6 +506,18 @@ func TestProxy(t *testing.T) {
 	c.Reload(config.Rules)
 	_, _, err = do(t, c, get(plain.URL))
 	wantFault(t, err, iofuncs.KindFailed, `the proxy that this server is set to use does not connect: it answers "403 No"`)
+
+	asking := egresstest.NewProxy(t, func(conn net.Conn, _ string) bool {
+		return write(conn, "HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n")
+	})
+	if config.Proxy, err = egress.NewProxy(asking.URL, ""); err != nil {
+		t.Fatal(err)
+	}
+	c.Reload(config.Rules)
+	_, _, err = do(t, c, get(plain.URL))
+	if said := (*iofuncs.Error)(nil); !errors.As(err, &said) || !strings.Contains(said.Hint, "--proxy-credentials") {
+		t.Errorf("%v", err)
+	}
 }
 
 // BenchmarkCacheHit is a call of one request that is answered from memory.
