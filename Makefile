@@ -83,6 +83,8 @@ test: prerequisites generated vet lint $(REPORT) ## Everything that must pass: v
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
 	(cd internal/browser && $(GO) test -json -count=1 -timeout $(TEST_TIMEOUT) .) || status=1; \
+	(cd sdk/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
+	(cd samples/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT)
 
@@ -126,6 +128,8 @@ vet:
 lint: $(LINT) $(SPECTRAL) ## Lint code and check its format (.golangci.yml); lint the API description
 	$(LINT) run ./...
 	cd internal/browser && ../../$(LINT) run ./...
+	cd sdk/go && ../../$(LINT) run ./... && GOOS=wasip1 GOARCH=wasm $(GO) vet ./...
+	cd samples/go && ../../$(LINT) run ./...
 	$(SPECTRAL) lint --quiet --fail-severity hint --ruleset tools/openapi-lint/spectral.yaml server/openapi.yaml
 
 .PHONY: fuzz
@@ -133,7 +137,8 @@ fuzz: $(REPORT) ## Fuzz every target, FUZZ_SECONDS in all
 	@./tools/fuzz $(FUZZ_SECONDS) | $(REPORT)
 
 # The race detector needs a C compiler, the tests of functions in C one for wasm32,
-# the documents' commands curl, and the tests of pages a browser; all else comes with Go.
+# those in Rust Debian's compiler, the documents' commands curl, and the tests of pages a
+# browser; all else comes with Go.
 .PHONY: prerequisites
 prerequisites:
 	@missing=; \
@@ -141,6 +146,7 @@ prerequisites:
 	for tool in curl chromium clang; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
 	command -v wasm-ld >/dev/null || missing+=' lld'; \
 	[ -e /usr/lib/wasm32-wasi/libc.a ] || missing+=' wasi-libc libclang-rt-14-dev-wasm32'; \
+	[ -e /usr/lib/rustlib/wasm32-unknown-unknown ] || missing+=' rustc libstd-rust-dev-wasm32'; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \

@@ -13,6 +13,7 @@ require (
 	github.com/cockroachdb/datadriven v1.0.3
 	github.com/creack/pty v1.1.24
 	github.com/dgraph-io/ristretto/v2 v2.4.2
+	github.com/fsnotify/fsnotify v1.10.1
 	github.com/getkin/kin-openapi v0.153.0
 	github.com/johannesboyne/gofakes3 v1.2.0
 	github.com/labstack/echo/v4 v4.16.0
@@ -29,8 +30,12 @@ require (
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
+	pappus/sdk/go v0.0.0
 	pgregory.net/rapid v1.3.0
 )
+
+// It is its own module for those who write functions; here it is a folder.
+replace pappus/sdk/go => ./sdk/go
 
 require (
 	github.com/apapsch/go-jsonmerge/v2 v2.0.0 // indirect

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -238,5 +240,145 @@ func TestRun(t *testing.T) {
 	}
 	if _, err := (&cases.Case{}).Run(t.Context(), ends{err: broken}, engine.Limits{}); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	a, b := item("a", 0, "one"), item("b", 0, "two")
+	for name, c := range map[string]struct {
+		got, want []data.Set
+		list      string // "SET/ITEM", with - if it is missing and + if it should not be there
+	}{
+		"same":       {[]data.Set{set("s", b, a)}, []data.Set{set("s", a, b)}, ""},
+		"bytes":      {[]data.Set{set("s", item("a", 0, "x"), b)}, []data.Set{set("s", a, b)}, "s/a"},
+		"key":        {[]data.Set{set("s", item("a", 1, "one"))}, []data.Set{set("s", a)}, "s/a"},
+		"missing":    {[]data.Set{set("s", b)}, []data.Set{set("s", a, b)}, "-s/a"},
+		"more":       {[]data.Set{set("s", a, b)}, []data.Set{set("s", b)}, "+s/a"},
+		"other sets": {[]data.Set{set("r", a), set("t")}, []data.Set{set("s", a, b)}, "+r/a -s/a -s/b"},
+		"twice":      {[]data.Set{set("s", a, item("a", 0, "x"))}, []data.Set{set("s", a)}, "+s/a"},
+	} {
+		one := cases.Case{Out: c.want}
+		var list []string
+		for _, change := range one.Changes(c.got) {
+			text := change.Set + "/" + change.Item
+			switch {
+			case change.Got == nil:
+				text = "-" + text
+			case change.Want == nil:
+				text = "+" + text
+			}
+			list = append(list, text)
+		}
+		if got := strings.Join(list, " "); got != c.list {
+			t.Errorf("%s: %q, want %q", name, got, c.list)
+		}
+		if (one.Check(c.got) == nil) != (c.list == "") {
+			t.Errorf("%s: Check says %v", name, one.Check(c.got))
+		}
+	}
+}
+
+// What Update has written is read as a case that the outcome fulfils.
+func TestUpdate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "cases")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.RemoveAll(dir) }() // the system empties its folder for such
+		before := fstest.MapFS{
+			"x/in/i/a": {Data: []byte("in")}, "x/out/o/old": {Data: []byte("old")},
+			"x/case.json": {Data: []byte(`{"keys": {"in": {"i/a": 3}, "out": {"o/old": 4}}, "limits": {"fuel": 9}}`)},
+			"y/in/i/a":    {Data: []byte("in")},
+		}
+		if err := os.CopyFS(dir, before); err != nil {
+			t.Fatal(err)
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		o := &cases.Outcome{}
+		switch rapid.IntRange(0, 2).Draw(t, "end") {
+		case 0:
+			o.Fault = &engine.Fault{Kind: engine.FaultExit, ExitCode: rapid.Int32Range(1, 300).Draw(t, "code")}
+		case 1:
+			o.Fault = &engine.Fault{Kind: engine.FaultTrap}
+		default:
+			names := rapid.SliceOfDistinct(rapid.StringMatching(`[ab]/[c-e]{1,3}`), rapid.ID[string]).Draw(t, "items")
+			sets := map[string]*data.Set{}
+			for _, name := range names {
+				s, n, _ := strings.Cut(name, "/")
+				if sets[s] == nil {
+					sets[s] = &data.Set{Name: s}
+				}
+				sets[s].Items = append(sets[s].Items, data.NewItem(n, rapid.Uint32Range(0, 2).Draw(t, "key"), rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")))
+			}
+			for _, s := range sets {
+				o.Outputs = append(o.Outputs, *s)
+			}
+		}
+		for _, name := range []string{"x", "y"} {
+			if err := cases.Update(root, name, o); err != nil {
+				t.Fatal(err)
+			}
+			c, err := cases.Read(os.DirFS(dir), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := c.Differs(o); d != nil || c.End() != o.End() {
+				t.Fatalf("%s: %v, ends with %s", name, d, c.End())
+			}
+			if len(c.In) != 1 || string(c.In[0].Items[0].Bytes()) != "in" {
+				t.Fatalf("%s: in is %v", name, c.In)
+			}
+			if name == "x" && (c.In[0].Items[0].Key() != 3 || c.Limits.Fuel != 9) {
+				t.Fatalf("keys or limits are lost: %+v", c)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(dir, "y", "case.json")); err == nil && o.Fault == nil && !anyKey(o.Outputs) {
+			t.Fatal("there is a case.json that says nothing")
+		}
+	})
+}
+
+func anyKey(sets []data.Set) bool {
+	for _, s := range sets {
+		for _, it := range s.Items {
+			if it.Key() != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// What files can't hold changes nothing.
+func TestUpdateRefuses(t *testing.T) {
+	for name, s := range map[string]data.Set{
+		"two of a name": set("o", item("a", 0, "1"), item("a", 0, "2")),
+		"above":         set("o", item("../../y", 0, "1")),
+		"root":          set("o", item("/y", 0, "1")),
+		"not clean":     set("o", item("a//b", 0, "1")),
+		"no name":       set("o", item("", 0, "1")),
+	} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, fstest.MapFS{"x/out/o/old": {Data: []byte("old")}}); err != nil {
+			t.Fatal(err)
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cases.Update(root, "x", &cases.Outcome{Outputs: []data.Set{s}}); err == nil {
+			t.Errorf("%s was written", name)
+		}
+		if err := root.Close(); err != nil {
+			t.Error(err)
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, "x/out/o/old")); err != nil || string(text) != "old" {
+			t.Errorf("%s: what was there is %q, %v", name, text, err)
+		}
 	}
 }

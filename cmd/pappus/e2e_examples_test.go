@@ -50,11 +50,12 @@ func exampleFolder(t *testing.T, server string) (dir string, env []string) {
 		write(cases+"/one/out/counts/counts", []byte("a 2\nb 1\n"))
 	}
 	env = append(os.Environ(), "PATH="+filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"PAPPUS_SERVER="+server, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
+		"PAPPUS_SERVER="+server, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
 	for _, line := range []string{
 		"pappus push wordcount.wasm && pappus push wordcount.wasm --timeout 2s && pappus push wordcount.wasm --timeout 3s",
 		"pappus push sumoccurrence.wasm matmul.wasm sum.wasm",
 		"pappus compose push logcount.comp",
+		"pappus new c hello",
 		"pappus tag wordcount stable 1 && pappus tag wordcount canary 3 && pappus tag wordcount latest 1",
 	} {
 		if out, err := shell(t, dir, env, line).CombinedOutput(); err != nil {
@@ -96,6 +97,14 @@ func TestExamples(t *testing.T) {
 					serveExample(t, dir, env, line)
 					continue
 				}
+				if strings.Contains(line, " hello") && !hasCompiler() {
+					t.Logf("%s: needs clang and wasm-ld", line)
+					continue
+				}
+				if strings.Contains(line, "pappus dev") {
+					devExample(t, dir, env, line)
+					continue
+				}
 				if strings.Contains(line, "--context default") { // where no server of this test is
 					line = strings.Replace(line, "pappus ls", "pappus context show", 1)
 				}
@@ -104,6 +113,43 @@ func TestExamples(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// hasCompiler reports whether functions in C can be built here.
+func hasCompiler() bool {
+	for _, tool := range []string{"clang", "wasm-ld"} {
+		_, err := exec.LookPath(tool)
+		if _, other := exec.LookPath(tool + "-14"); err != nil && other != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// devExample ends what an example starts after the first round.
+func devExample(t *testing.T, dir string, env []string, line string) {
+	t.Helper()
+	line, _, _ = strings.Cut(line, " --listen")
+	cmd := shell(t, dir, env, "exec "+line+" --listen 127.0.0.1:0 --json")
+	var log output
+	cmd.Stderr = &log
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if first, err := bufio.NewReader(stdout).ReadString('\n'); !strings.Contains(first, `"ok":1`) {
+		t.Errorf("%s: it says %q (%v)\n%s", line, first, err, log.String())
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	_, _ = io.Copy(io.Discard, stdout) // until it ends
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%s: %v\n%s", line, err, log.String())
 	}
 }
 

@@ -142,6 +142,7 @@ use", else http://127.0.0.1:8080.`,
 	root.Flags().BoolVar(&asked, "version", false, "print the version, as the verb version does")
 	root.AddCommand(
 		c.serveCommand(), c.configCommand(), c.pushCommand(), c.invokeCommand(), c.runCommand(), c.lsCommand(), c.inspectCommand(),
+		c.newCommand(), c.buildCommand(), c.testCommand(), c.devCommand(),
 		c.tagCommand(), c.rmCommand(), c.verifyCommand(), c.purifyCommand(), c.composeCommand(), c.runsCommand(), c.memoCommand(), c.contextCommand(), c.versionCommand(), c.completionCommand(root),
 		c.compileWorkerCommand(),
 	)

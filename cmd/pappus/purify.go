@@ -106,9 +106,13 @@ func (p *purifying) purify(code []byte) ([]byte, error) {
 	out, err := purify.Purify(code, o)
 	var refused *purify.Error
 	if errors.As(err, &refused) {
-		return nil, &failure{Exit: exitRejected, Message: refused.Reason, Kind: string(problem.RejectedModule), Hint: refused.Hint, err: err}
+		return nil, impureFailure(refused)
 	}
 	return out, err
+}
+
+func impureFailure(e *purify.Error) error {
+	return &failure{Exit: exitRejected, Message: e.Reason, Kind: string(problem.RejectedModule), Hint: e.Hint, err: e}
 }
 
 // pureName is the file that a pure function is written to.

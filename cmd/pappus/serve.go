@@ -154,6 +154,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	if err != nil {
 		return err
 	}
+	s.address = scheme + "://" + listener.Addr().String()
 	defer func() {
 		if err != nil {
 			_ = listener.Close() // it is closed already if it was served on
@@ -237,7 +238,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	if err != nil {
 		return fail(exitUsage, err, "correct the flag; see: pappus serve --help")
 	}
-	if _, err := fmt.Fprintf(stdout, "listening on %s://%s\n", scheme, listener.Addr()); err != nil {
+	if _, err := fmt.Fprintf(stdout, "listening on %s\n", s.address); err != nil {
 		return fmt.Errorf("say that the server listens: %w", err)
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("version", version),

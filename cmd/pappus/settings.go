@@ -41,6 +41,7 @@ type serving struct {
 	memoVerify          int          // one of so many hits is computed again; 0: none
 	tlsCert, tlsKey     string       // files; "": connections are not encrypted
 	certificate         *certificate // what is in them, once the server has read them
+	address             string       // URL, once the server listens
 
 	outside  outside
 	traces   traces

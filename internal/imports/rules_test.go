@@ -89,7 +89,12 @@ var rules = map[string]rule{
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
-	"samples":             {tests: []string{"cases", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+
+	"sdk":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
+	"sdk/rust":      {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
+	"sdk/toolchain": {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/purify"}},
+
+	"samples":             {tests: []string{"cases", "sdk/purify", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},
@@ -159,7 +164,7 @@ var dependencies = map[string]dependency{
 		why:   "system calls belong to memory, processors, files, processes and connections",
 	},
 	"golang.org/x/sync": {
-		only:  []string{"cmd/...", "server", "dispatcher", "registry", "iofuncs/...", "wasmengine", "bench/..."},
+		only:  []string{"cmd/...", "server", "dispatcher", "registry", "iofuncs/...", "wasmengine", "sdk/toolchain", "bench/..."},
 		tests: true,
 		why:   "the other packages start no goroutines",
 	},
@@ -191,8 +196,16 @@ var dependencies = map[string]dependency{
 	},
 	"github.com/creack/pty":             {tests: true, why: "it is a terminal in tests of the command line"},
 	"github.com/cockroachdb/datadriven": {tests: true, why: "it reads the cases of the language"},
-	"github.com/rogpeppe/go-internal":   {tests: true, why: "it drives the command line in tests"},
-	"go.uber.org/goleak":                {tests: true, why: "it finds goroutines that tests left over"},
+	"github.com/rogpeppe/go-internal/diff": {
+		only: []string{"cmd/pappus"},
+		why:  "differences are shown by the command line",
+	},
+	"github.com/fsnotify/fsnotify": {
+		only: []string{"cmd/pappus"},
+		why:  "files are watched by the command line",
+	},
+	"github.com/rogpeppe/go-internal": {tests: true, why: "it drives the command line in tests"},
+	"go.uber.org/goleak":              {tests: true, why: "it finds goroutines that tests left over"},
 	"pgregory.net/rapid": {
 		only:  []string{"wasmengine/binary/binarytest"},
 		tests: true,

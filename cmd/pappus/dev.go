@@ -1,0 +1,454 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"pappus/client"
+	"pappus/dispatcher"
+	"pappus/engine"
+	"pappus/registry"
+	"pappus/sdk/toolchain"
+	"pappus/server"
+	"pappus/wasmengine"
+)
+
+func (c *commandLine) devCommand() *cobra.Command {
+	d := &development{command: c}
+	var listen string
+	cmd := &cobra.Command{
+		Use:   "dev [FOLDER]",
+		Short: "Build, register and test a function whenever its files change",
+		Long: `Watches the files of the function in FOLDER (default: this one). At first, and
+whenever one changes, it builds the function, registers it, and runs its cases.
+What is wrong is said, and the last version that could be built stays registered.
+
+The server that it is registered with is part of this command, has the defaults,
+keeps nothing, and can be called like any: by "pappus invoke" in another terminal,
+or by curl. --server or --context names another one instead.
+
+Ctrl-C ends it. With --json every round is one line of JSON.`,
+		Example: `  pappus dev hello
+  pappus dev hello --listen 127.0.0.1:0`,
+		Args: takes(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if d.project, err = openProject(folderOf(args)); err != nil {
+				return err
+			}
+			if err := registry.CheckName(d.project.Name); err != nil {
+				return badName(err, "rename the folder: it names the function; "+nameHint)
+			}
+			if d.cases == "" {
+				d.cases = filepath.Join(d.project.Dir, casesFolder)
+			}
+			if d.builder, err = c.newBuilder(); err != nil {
+				return err
+			}
+			d.stderr = cmd.ErrOrStderr()
+			c.serving.Store(true) // it ends by itself, and has a folder to remove
+			return d.run(cmd.Context(), listen)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&listen, "listen", "127.0.0.1:8080", "`ADDRESS` of the server; port 0 picks a free one")
+	flags.StringVar(&d.cases, "cases", "", "`FOLDER` of the cases (default: cases beside the source)")
+	return cmd
+}
+
+// development is a function that somebody works on.
+type development struct {
+	command *commandLine
+	project *toolchain.Project
+	cases   string // the folder of the cases
+	builder *toolchain.Builder
+	engine  engine.Engine // runs the cases
+	client  *client.Client
+	stderr  io.Writer
+
+	module []byte // that was built last
+}
+
+// run watches until ctx ends.
+func (d *development) run(ctx context.Context, listen string) (err error) {
+	// Whoever watches from here on misses nothing that the first round does not see.
+	w, err := watch(d.project, d.cases)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	eng, err := wasmengine.New(wasmConfig()) //nolint:contextcheck // an engine lives longer than a round
+	if err != nil {
+		return err
+	}
+	d.engine = eng
+	defer func() { err = errors.Join(err, eng.Close()) }()
+	if d.command.global.server != "" || d.command.global.context != "" {
+		if d.client, err = d.command.client(); err != nil {
+			return err
+		}
+		return d.loop(ctx, w)
+	}
+	return d.serve(ctx, listen, w)
+}
+
+// devShutdown is how long what runs on the embedded server may take to finish.
+const devShutdown = time.Second
+
+// serve runs a server of its own beside the loop, in a folder that is removed.
+func (d *development) serve(ctx context.Context, listen string, w *watcher) (err error) {
+	data, err := os.MkdirTemp("", "pappus-dev-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
+	s := newServing()
+	s.listen, s.data, s.server.Shutdown = listen, data, devShutdown
+	s.findOut()
+	if err := checkAddress(listen); err != nil {
+		return usage(listenHint, "--listen: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(newEscaper(d.stderr), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	var loopErr error
+	err = s.run(serving, io.Discard, log, func(ctx context.Context, _ *dispatcher.Dispatcher, _ *server.Server) {
+		defer stop()
+		if d.client, loopErr = client.New(s.address, nil); loopErr == nil {
+			loopErr = d.loop(ctx, w)
+			d.client.Close()
+		}
+	})
+	return errors.Join(err, loopErr)
+}
+
+// loop makes a round for every change, until ctx ends. A change while a round is
+// being made ends that one: what it would give is old.
+func (d *development) loop(ctx context.Context, w *watcher) error {
+	stop, done := d.start(ctx, nil)
+	defer func() {
+		stop()
+		<-done
+	}()
+	for {
+		changed, err := w.next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		stop()
+		<-done
+		stop, done = d.start(ctx, changed)
+	}
+}
+
+// start makes a round; stop ends it early.
+func (d *development) start(ctx context.Context, changed []string) (stop func(), done chan struct{}) {
+	ctx, stop = context.WithCancel(ctx)
+	done = make(chan struct{})
+	go func() {
+		defer close(done)
+		defer stop()
+		begun := time.Now()
+		d.begin(changed)
+		r := d.round(ctx, changed)
+		if ctx.Err() != nil {
+			d.module = nil // perhaps not what the files are
+			return
+		}
+		r.Milliseconds = time.Since(begun).Milliseconds()
+		d.show(r)
+	}()
+	return stop, done
+}
+
+// devRound is what came of a round.
+type devRound struct {
+	Changed      []string    `json:"changed"`
+	Function     string      `json:"function,omitempty"` // NAME@VERSION
+	URL          string      `json:"url,omitempty"`      // where it is called
+	Size         int         `json:"size,omitempty"`     // of the module, in bytes
+	Test         *testedFile `json:"test,omitempty"`     // absent: there are no cases, or they were not run
+	Milliseconds int64       `json:"milliseconds"`
+	Error        *failure    `json:"error,omitempty"`
+}
+
+// round builds, registers and tests the function. The module that was built last
+// is taken again if nothing but cases has changed.
+func (d *development) round(ctx context.Context, changed []string) *devRound {
+	r := &devRound{Changed: changed}
+	failed := func(err error) *devRound {
+		r.Error = failureOf(err)
+		d.command.advise(ctx, r.Error)
+		r.Error.Hint = styled(r.Error.Hint)
+		return r
+	}
+	if d.module == nil || changed == nil || slices.ContainsFunc(changed, func(f string) bool { return !d.isOfCases(f) }) {
+		d.module = nil
+		p, err := toolchain.Open(filepath.Join(d.project.Dir, d.project.File))
+		if err != nil {
+			return failed(err)
+		}
+		built, err := d.command.build(ctx, d.builder, p, toolchain.Options{}, d.stderr)
+		if err != nil {
+			return failed(err)
+		}
+		d.module = built.Module
+	}
+	r.Size = len(d.module)
+	var g errgroup.Group // both to their end: what one says is of use when the other fails
+	var registered, tested error
+	g.Go(func() error {
+		f, _, err := d.client.PutFunction(ctx, d.project.Name, client.BytesBody(d.module, "application/wasm"), client.PutOptions{})
+		if err == nil {
+			r.Function, r.URL = fmt.Sprintf("%s@%d", f.Name, f.Version), d.client.Address()+"/v1/invoke/"+f.Name
+		}
+		registered = err
+		return nil
+	})
+	g.Go(func() error {
+		r.Test, tested = d.test(ctx)
+		return nil
+	})
+	_ = g.Wait() // the errors are above
+	if err := errors.Join(registered, tested); err != nil {
+		return failed(err)
+	}
+	return r
+}
+
+// isOfCases reports whether a file, by its path relative to the project, is part
+// of a case.
+func (d *development) isOfCases(file string) bool {
+	rel, err := filepath.Rel(d.cases, filepath.Join(d.project.Dir, file))
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// test runs the cases, if there are any.
+func (d *development) test(ctx context.Context) (report *testedFile, err error) {
+	if _, err := os.Stat(d.cases); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	list, err := readCases(d.cases)
+	if err != nil {
+		return nil, err
+	}
+	runner, err := newCaseRunner(d.engine, d.module)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, runner.close()) }()
+	report = &testedFile{File: d.project.Name, Cases: []testedCase{}}
+	for _, one := range list {
+		result, _, err := runner.run(ctx, one)
+		if err != nil {
+			return nil, err
+		}
+		if result.Result == caseFailed {
+			report.Failed++
+		} else {
+			report.OK++
+		}
+		report.Cases = append(report.Cases, result)
+	}
+	return report, nil
+}
+
+// begin tells why a round is made, before tools speak.
+func (d *development) begin(changed []string) {
+	if d.command.json {
+		return
+	}
+	what := "start"
+	if changed != nil {
+		const most = 3
+		what = strings.Join(changed[:min(len(changed), most)], ", ")
+		if more := len(changed) - most; more > 0 {
+			what += fmt.Sprintf(" and %d more", more)
+		}
+	}
+	w := d.stdout()
+	_ = paint(w, bold, time.Now().Format(time.TimeOnly)+" "+oneLine(what))
+	_, _ = io.WriteString(w, "\n") // nobody is left to tell
+}
+
+func (d *development) stdout() *escaper {
+	w := newEscaper(d.command.stdout)
+	w.colours = d.command.hasColours(d.command.stdout)
+	return w
+}
+
+// show tells what came of a round.
+func (d *development) show(r *devRound) {
+	c := d.command
+	if c.json {
+		_ = json.NewEncoder(c.stdout).Encode(r) // nobody is left to tell
+		return
+	}
+	w := d.stdout()
+	if r.Function != "" {
+		_, _ = fmt.Fprintf(w, "registered %s (%s): %s\n", r.Function, roughBytes(int64(r.Size)), r.URL)
+	}
+	if t := r.Test; t != nil {
+		shown := *t
+		shown.Cases = slices.DeleteFunc(slices.Clone(t.Cases), func(one testedCase) bool { return one.Result != caseFailed })
+		_ = c.showTested(w, shown)
+	}
+	if f := r.Error; f != nil {
+		e, ok := d.stderr.(*escaper)
+		if !ok {
+			e = newEscaper(d.stderr)
+		}
+		f.print(e, false)
+	}
+	_, _ = fmt.Fprintf(w, "%d ms; waiting for changes, Ctrl-C ends\n", r.Milliseconds)
+}
+
+// Changes come in bursts: editors write a file in several steps, and tools write
+// many files. A burst is over when nothing has come for a moment, or has come
+// for long.
+const (
+	burstQuiet = 30 * time.Millisecond
+	burstMost  = time.Second
+)
+
+// watcher tells of changes to the files of a project.
+type watcher struct {
+	*fsnotify.Watcher
+	project *toolchain.Project
+	cases   string
+}
+
+// watch begins to watch. The caller closes the watcher.
+func watch(p *toolchain.Project, cases string) (*watcher, error) {
+	n, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("watch files: %w", err)
+	}
+	w := &watcher{n, p, cases}
+	if err := errors.Join(w.addAll(p.Dir), w.addAll(cases)); err != nil {
+		return nil, errors.Join(fail(exitFile, fmt.Errorf("watch %s: %w", p.Dir, err), "name the folder of one function; or raise fs.inotify.max_user_watches"), w.Close())
+	}
+	return w, nil
+}
+
+// addAll watches a folder and those in it that may hold sources, or cases.
+func (w *watcher) addAll(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // it was removed meanwhile, or there are no cases
+		case err != nil:
+			return err
+		case !e.IsDir():
+			return nil
+		case path != w.project.Dir && !w.inCases(path) && toolchain.LeftOut(e.Name()):
+			return filepath.SkipDir
+		}
+		if err := w.Add(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+func (w *watcher) inCases(path string) bool {
+	rel, err := filepath.Rel(w.cases, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// next waits for a burst of changes and gives the files, relative to the project.
+func (w *watcher) next(ctx context.Context) ([]string, error) {
+	var (
+		changed []string
+		fresh   = map[string]bool{} // those that were made in the burst
+		quiet   <-chan time.Time
+		most    <-chan time.Time
+	)
+	// Editors write another file first and give it the name of the one.
+	burst := func() []string {
+		changed = slices.DeleteFunc(changed, func(file string) bool {
+			_, err := os.Lstat(filepath.Join(w.project.Dir, file))
+			return fresh[file] && errors.Is(err, fs.ErrNotExist)
+		})
+		if len(changed) == 0 {
+			changed, quiet, most = nil, nil, nil
+		}
+		return changed
+	}
+	note := func(file string) {
+		if changed == nil {
+			most = time.After(burstMost)
+		}
+		if !slices.Contains(changed, file) {
+			changed = append(changed, file)
+		}
+		quiet = time.After(burstQuiet)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case err := <-w.Errors:
+			if !errors.Is(err, fsnotify.ErrEventOverflow) {
+				return nil, fmt.Errorf("watch files: %w", err)
+			}
+			note(".")
+		case e := <-w.Events:
+			file, ok, err := w.concerns(e)
+			if err != nil {
+				return nil, fail(exitFile, fmt.Errorf("watch %s: %w", e.Name, err), "raise fs.inotify.max_user_watches")
+			}
+			if ok {
+				fresh[file] = fresh[file] || e.Has(fsnotify.Create) && !slices.Contains(changed, file)
+				note(file)
+			}
+		case <-quiet:
+			if burst() != nil {
+				return changed, nil
+			}
+		case <-most:
+			if burst() != nil {
+				return changed, nil
+			}
+		}
+	}
+}
+
+// concerns reports which file of the project an event is about, if it may change
+// what is built or tested. New folders are watched from then on.
+func (w *watcher) concerns(e fsnotify.Event) (file string, ok bool, err error) {
+	name := filepath.Base(e.Name)
+	if e.Op == fsnotify.Chmod || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".wasm") && !w.inCases(e.Name) {
+		return "", false, nil
+	}
+	if e.Has(fsnotify.Create) {
+		if info, err := os.Stat(e.Name); err == nil && info.IsDir() {
+			if !w.inCases(e.Name) && toolchain.LeftOut(name) {
+				return "", false, nil
+			}
+			if err := w.addAll(e.Name); err != nil {
+				return "", false, err
+			}
+		}
+	}
+	if file, err = filepath.Rel(w.project.Dir, e.Name); err != nil {
+		file = e.Name
+	}
+	return file, true, nil
+}

@@ -1,0 +1,110 @@
+package toolchain
+
+import (
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+
+	c "pappus/sdk/c"
+)
+
+const (
+	clangName = "clang"
+	linkName  = "wasm-ld"
+
+	clangInstall = "apt-get install -y --no-install-recommends clang lld"
+)
+
+// newest are the versions of a tool of LLVM, as Debian names them, after the
+// name that has none.
+func newest(name string) []string {
+	programs := []string{name}
+	for _, version := range []string{"21", "20", "19", "18", "17", "16", "15", "14"} {
+		programs = append(programs, name+"-"+version)
+	}
+	return programs
+}
+
+// cSources are the files that are compiled as C.
+func cSources(p *Project) []string { return p.With(".c") }
+
+// cppSources are the files that are compiled as C++.
+func cppSources(p *Project) []string { return p.With(".cpp", ".cc", ".cxx") }
+
+// cLanguage is C on sdk/c, without a libc.
+func cLanguage() *Language {
+	return &Language{
+		Name:  "c",
+		About: "C on sdk/c, without a libc: the smallest functions, and the fastest to start",
+		Owns:  func(p *Project) bool { return len(cSources(p)) > 0 && len(cppSources(p)) == 0 },
+		Tools: []Tool{
+			{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: clangInstall},
+			{Name: linkName, Programs: newest("wasm-ld"), Install: clangInstall},
+		},
+		SDK:      c.Files,
+		Plan:     func(b *Build) ([]Stage, error) { return planC(b, clangName) },
+		Template: []Part{{".", templateOf("c")}},
+	}
+}
+
+// cppLanguage is C++ on sdk/c, without exceptions and standard library.
+func cppLanguage() *Language {
+	return &Language{
+		Name:  "c++",
+		About: "C++ on sdk/c, without exceptions, run-time types and the standard library",
+		Owns:  func(p *Project) bool { return len(cppSources(p)) > 0 },
+		Tools: []Tool{
+			{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: clangInstall},
+			{Name: "clang++", Programs: newest("clang++"), Variable: "CXX", Install: clangInstall},
+			{Name: linkName, Programs: newest("wasm-ld"), Install: clangInstall},
+		},
+		SDK:      c.Files,
+		Plan:     func(b *Build) ([]Stage, error) { return planC(b, "clang++") },
+		Template: []Part{{".", templateOf("c++")}},
+	}
+}
+
+// planC compiles the runtime, once for every compiler, and the project, and
+// links them. The options are those of sdk/c/README.md.
+func planC(b *Build, cpp string) ([]Stage, error) {
+	common := []string{"--target=wasm32", "-O2", "-I" + filepath.Join(b.SDK, "include"), "-ffile-prefix-map=" + b.SDK + "=sdk"}
+	if !b.Strip {
+		common = append(common, "-gline-tables-only")
+	}
+	var compile Stage
+	var objects []string
+	sources, err := fs.Glob(c.Files, "src/*.c")
+	if err != nil {
+		return nil, err
+	}
+	for _, source := range sources {
+		args := append([]string{"-fdebug-compilation-dir=sdk"}, common...)
+		args = append(args, "-c", filepath.Join(b.SDK, filepath.FromSlash(source)), "-o")
+		object := b.Cached(clangName, args, ".o")
+		compile = append(compile, Step{Tool: clangName, Args: append(args, MakesHere), Makes: object})
+		objects = append(objects, object)
+	}
+	project := append([]string{"-Wall", "-Wextra", "-ffile-prefix-map=" + b.Project.Dir + "=.", "-fdebug-compilation-dir=."}, common...)
+	for _, of := range []struct {
+		tool, variable string
+		files, flags   []string
+	}{
+		{clangName, "CFLAGS", cSources(b.Project), nil},
+		{cpp, "CXXFLAGS", cppSources(b.Project), []string{"-fno-exceptions", "-fno-rtti"}},
+	} {
+		for _, source := range of.files {
+			object := b.Temp(strings.TrimSuffix(path.Base(source), path.Ext(source)) + ".o")
+			args := append(append(append([]string{}, project...), of.flags...), b.Flags(of.variable)...)
+			compile = append(compile, Step{Tool: of.tool, Args: append(args, "-c", source, "-o", object)})
+			objects = append(objects, object)
+		}
+	}
+	// A small stack at the start of memory: a call dirties few pages, and a stack
+	// that overflows traps instead of running into data.
+	link := append([]string{"--stack-first", "-z", "stack-size=32768"}, b.Flags("LDFLAGS")...)
+	if b.Strip {
+		link = append(link, "--strip-debug")
+	}
+	return []Stage{compile, {{Tool: linkName, Args: append(append(link, "-o", b.Out), objects...)}}}, nil
+}

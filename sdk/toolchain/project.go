@@ -1,0 +1,147 @@
+package toolchain
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Bounds of a project's folder.
+const (
+	maxFiles = 10_000
+	maxDepth = 16
+)
+
+// ErrTooManyFiles says that a folder is hardly the project of one function.
+var ErrTooManyFiles = errors.New("more files than the project of one function has")
+
+// Open looks at a project: a folder, or one file of source code.
+func Open(path string) (*Project, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		file := filepath.Base(abs)
+		return &Project{Dir: filepath.Dir(abs), Name: strings.TrimSuffix(file, filepath.Ext(file)), File: file, Files: []string{file}}, nil
+	}
+	p := &Project{Dir: abs, Name: filepath.Base(abs)}
+	err = filepath.WalkDir(abs, func(file string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(abs, file)
+		if err != nil {
+			return err
+		}
+		switch {
+		case e.IsDir() && rel != "." && (LeftOut(e.Name()) || strings.Count(rel, string(filepath.Separator)) >= maxDepth):
+			return filepath.SkipDir
+		case e.IsDir(), !e.Type().IsRegular():
+			return nil
+		case len(p.Files) == maxFiles:
+			return fmt.Errorf("%s: %w (%d)", abs, ErrTooManyFiles, maxFiles)
+		}
+		p.Files = append(p.Files, filepath.ToSlash(rel))
+		return nil
+	})
+	slices.Sort(p.Files)
+	return p, err
+}
+
+// LeftOut reports whether a folder of that name holds no sources: hidden ones,
+// cases, and what tools make.
+func LeftOut(folder string) bool {
+	return strings.HasPrefix(folder, ".") || slices.Contains([]string{"cases", "build", "node_modules", "target", "testdata", "vendor"}, folder)
+}
+
+// UnknownError says that a project is of no language, or of several.
+type UnknownError struct {
+	Path      string
+	Languages []string // that it could be
+}
+
+func (e *UnknownError) Error() string {
+	if len(e.Languages) > 0 {
+		return fmt.Sprintf("%s: it could be a project in %s", e.Path, strings.Join(e.Languages, " or "))
+	}
+	return fmt.Sprintf("%s: there is no source code of a language that is known", e.Path)
+}
+
+// LanguageOf finds the language of a project, or returns an *UnknownError.
+func LanguageOf(p *Project) (*Language, error) {
+	var owners []*Language
+	unknown := &UnknownError{Path: filepath.Join(p.Dir, p.File)}
+	for _, l := range Languages() {
+		if l.Owns(p) {
+			owners = append(owners, l)
+			unknown.Languages = append(unknown.Languages, l.Name)
+		}
+	}
+	if len(owners) != 1 {
+		return nil, unknown
+	}
+	return owners[0], nil
+}
+
+// Named finds a language by its name, nil if there is none.
+func Named(name string) *Language {
+	for _, l := range Languages() {
+		if l.Name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// ErrNotEmpty says that the folder of a new project has files in it.
+var ErrNotEmpty = errors.New("the folder is not empty")
+
+// placeholder stands for the name of the project in templates.
+const placeholder = "__NAME__"
+
+// Create writes a new project of a language into a folder, which is made if it
+// is not there and must be empty, and tells which files it has. If that fails
+// on the way, what was written stays.
+func Create(l *Language, dir, name string) (files []string, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) > 0 {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNotEmpty)
+	}
+	for _, part := range l.Template {
+		err := fs.WalkDir(part.Files, ".", func(file string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			content, err := fs.ReadFile(part.Files, file)
+			if err != nil {
+				return err
+			}
+			to := filepath.Join(part.Dir, filepath.FromSlash(strings.TrimSuffix(file, ".tmpl")))
+			files = append(files, to)
+			path := filepath.Join(dir, to)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(path, []byte(strings.ReplaceAll(string(content), placeholder, name)), 0o644)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}

@@ -1,0 +1,313 @@
+package toolchain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func write(t *testing.T, dir, file, content string) {
+	t.Helper()
+	path := filepath.Join(dir, file)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// need skips a test where the tools of a language are missing.
+func need(t *testing.T, b *Builder, language string) {
+	t.Helper()
+	var missing *MissingError
+	if _, err := b.find(Named(language)); errors.As(err, &missing) {
+		t.Skipf("%v; %s", err, missing.Install())
+	}
+}
+
+func TestTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, l := range Languages() {
+		if l.Name == "" || l.About == "" || l.Plan == nil || seen[l.Name] || Named(l.Name).Name != l.Name {
+			t.Errorf("language %+v", l)
+		}
+		seen[l.Name] = true
+		for _, tool := range l.Tools {
+			if tool.Name == "" || len(tool.Programs) == 0 || tool.Install == "" {
+				t.Errorf("%s: tool %+v", l.Name, tool)
+			}
+		}
+	}
+	if Named("cobol") != nil {
+		t.Error("there is a language nobody has added")
+	}
+}
+
+// A new project of every language is recognised as one, builds where its tools
+// are, and builds to the same again.
+func TestNewProjects(t *testing.T) {
+	cache := t.TempDir()
+	for _, l := range Languages() {
+		t.Run(l.Name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "hello")
+			files, err := Create(l, dir, "hello")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				content, err := os.ReadFile(filepath.Join(dir, file))
+				if err != nil || bytes.Contains(content, []byte(placeholder)) || strings.HasSuffix(file, ".tmpl") {
+					t.Errorf("%s: %v\n%s", file, err, content)
+				}
+			}
+			for _, file := range []string{"README.md", ".gitignore"} {
+				if !slices.Contains(files, file) {
+					t.Errorf("there is no %s", file)
+				}
+			}
+			if !slices.ContainsFunc(files, func(f string) bool { return strings.HasPrefix(f, "cases/hello/in/") }) {
+				t.Error("there is no case")
+			}
+			p, err := Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Name != "hello" {
+				t.Errorf("it is named %s", p.Name)
+			}
+			if of, err := LanguageOf(p); err != nil || of.Name != l.Name {
+				t.Fatalf("it is in %v, %v", of, err)
+			}
+			if _, err := Create(l, dir, "again"); !errors.Is(err, ErrNotEmpty) {
+				t.Errorf("made over another: %v", err)
+			}
+			b := &Builder{Cache: cache}
+			need(t, b, l.Name)
+			r, err := b.Build(t.Context(), p, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Output != "" {
+				t.Errorf("the tools said %s", r.Output)
+			}
+			again, err := (&Builder{Cache: t.TempDir()}).Build(t.Context(), p, Options{})
+			if err != nil || !bytes.Equal(r.Module, again.Module) {
+				t.Errorf("it builds to something else with another cache: %v", err)
+			}
+			for _, path := range []string{dir, cache} {
+				if bytes.Contains(r.Module, []byte(path)) {
+					t.Errorf("the module names %s", path)
+				}
+			}
+			stripped, err := b.Build(t.Context(), p, Options{Strip: true})
+			if err != nil || len(stripped.Module) > len(r.Module) || bytes.Contains(stripped.Module, []byte(".debug_line")) {
+				t.Errorf("stripped: %d bytes instead of %d, %v", len(stripped.Module), len(r.Module), err)
+			}
+		})
+	}
+}
+
+func TestLanguageOf(t *testing.T) {
+	for name, c := range map[string]struct {
+		files []string
+		want  string // "" for none, "a|b" for several
+	}{
+		"c":            {[]string{"main.c", "more.c", "x.h"}, "c"},
+		"c++":          {[]string{"main.cpp", "old.c"}, "c++"},
+		"go":           {[]string{"go.mod", "main.go"}, "go"},
+		"two":          {[]string{"go.mod", "main.c"}, "go|c"},
+		"none":         {[]string{"README.md", "x.wasm"}, ""},
+		"hidden":       {[]string{".git/main.c", "build/main.c", "cases/a/in/b/main.c", "node_modules/x/main.c"}, ""},
+		"empty folder": {nil, ""},
+	} {
+		dir := t.TempDir()
+		for _, f := range c.files {
+			write(t, dir, f, "")
+		}
+		p, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := LanguageOf(p)
+		var unknown *UnknownError
+		switch {
+		case err == nil && l.Name == c.want, errors.As(err, &unknown) && strings.Join(unknown.Languages, "|") == c.want:
+		default:
+			t.Errorf("%s: %v, %v", name, l, err)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.c", "")
+	write(t, dir, "sub/b.c", "")
+	p, err := Open(filepath.Join(dir, "a.c"))
+	if err != nil || p.Name != "a" || p.File != "a.c" || len(p.Files) != 1 || p.Dir != dir {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if p, err = Open(dir); err != nil || !slices.Equal(p.Files, []string{"a.c", "sub/b.c"}) || p.File != "" || !p.Has("sub/b.c") {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := Open(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	for i := range maxFiles {
+		write(t, dir, "many/"+string(rune('a'+i%26))+strings.Repeat("x", i%200)+"/"+strings.Repeat("y", i/200+1), "")
+	}
+	if _, err := Open(dir); !errors.Is(err, ErrTooManyFiles) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestMissingTools(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "main.c", "")
+	p, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	_, err = (&Builder{Cache: t.TempDir(), LookupEnv: func(string) (string, bool) { return "", false }}).Build(t.Context(), p, Options{})
+	var missing *MissingError
+	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "clang and wasm-ld") || missing.Install() != clangInstall {
+		t.Errorf("%v", err)
+	}
+	named := &Builder{Cache: t.TempDir(), LookupEnv: func(name string) (string, bool) { return "/nowhere/cc", name == "CC" }}
+	if _, err := named.Build(t.Context(), p, Options{}); !errors.As(err, &missing) {
+		t.Errorf("CC that is not there: %v", err)
+	}
+}
+
+func TestCompilersSayWhatIsWrong(t *testing.T) {
+	b := &Builder{Cache: t.TempDir()}
+	need(t, b, "c")
+	dir := t.TempDir()
+	write(t, dir, "main.c", "#include <pappus.h>\nint x = y;\n")
+	p, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.Build(t.Context(), p, Options{})
+	var refused *ToolError
+	if !errors.As(err, &refused) || !strings.Contains(refused.Output, "main.c:2:9: error:") || !strings.HasPrefix(refused.Tool, "clang") {
+		t.Errorf("%+v", err)
+	}
+	// The linker, too.
+	write(t, dir, "main.c", "#include <pappus.h>\nint missing(void);\nstatic int run(void) { return missing(); }\nPAPPUS_FUNCTION(run)\n")
+	if _, err = b.Build(t.Context(), p, Options{}); !errors.As(err, &refused) || !strings.Contains(refused.Output, "undefined symbol: missing") {
+		t.Errorf("%+v: %s", err, refused.Output)
+	}
+	// CFLAGS count, and warnings are handed on.
+	write(t, dir, "main.c", "#include <pappus.h>\nstatic int run(void) { int unused; return CODE; }\nPAPPUS_FUNCTION(run)\n")
+	b.LookupEnv = func(name string) (string, bool) { return "-DCODE=7", name == "CFLAGS" }
+	r, err := b.Build(t.Context(), p, Options{})
+	if err != nil || !strings.Contains(r.Output, "unused") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// fake is a build whose only tool is a shell.
+func fake(t *testing.T) *Build {
+	t.Helper()
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("needs sh")
+	}
+	dir := t.TempDir()
+	return &Build{Project: &Project{Dir: dir}, SDK: dir, tools: map[string]string{"sh": sh}}
+}
+
+func TestStepsThatMakeAreRunOnce(t *testing.T) {
+	b := fake(t)
+	made := filepath.Join(b.Dir, "made")
+	step := Step{Tool: "sh", Args: []string{"-c", `echo x >>log; cat log >"$1"`, "sh", MakesHere}, Makes: made}
+	for range 2 {
+		if err := b.run(t.Context(), step, new(transcript)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(made); err != nil || string(text) != "x\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+	step = Step{Tool: "sh", Args: []string{"-c", `echo half >"$1"; exit 3`, "sh", MakesHere}, Makes: filepath.Join(b.Dir, "never")}
+	if err := b.run(t.Context(), step, new(transcript)); err == nil {
+		t.Error("a step that fails is a success")
+	}
+	left, err := filepath.Glob(filepath.Join(b.Dir, "*"))
+	if hidden, _ := filepath.Glob(filepath.Join(b.Dir, ".making-*")); err != nil || len(left) != 2 || len(hidden) != 0 {
+		t.Errorf("left over: %v %v", left, hidden)
+	}
+}
+
+// A build that is stopped takes the children of its tools with it: this one would
+// hold the pipe of its output open for long.
+func TestStopTakesChildren(t *testing.T) {
+	b := fake(t)
+	ready := filepath.Join(b.Dir, "ready")
+	if err := syscall.Mkfifo(ready, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error)
+	go func() {
+		done <- b.run(ctx, Step{Tool: "sh", Args: []string{"-c", `(echo >ready; exec sleep 600) & wait`}}, new(transcript))
+	}()
+	if _, err := os.ReadFile(ready); err != nil { // waits for the child
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	stop()
+	if err := <-done; err == nil || errors.Is(err, exec.ErrWaitDelay) {
+		t.Errorf("stopped: %v, after %v", err, time.Since(begun))
+	}
+}
+
+func TestOutputIsBounded(t *testing.T) {
+	b := fake(t)
+	said := new(transcript)
+	if err := b.run(t.Context(), Step{Tool: "sh", Args: []string{"-c", "yes | head -c 1000000"}}, said); err != nil {
+		t.Fatal(err)
+	}
+	if text := said.String(); len(text) > maxOutput+100 || !strings.Contains(text, "… and 737856 bytes more") {
+		t.Errorf("%d bytes, %q", len(text), text[len(text)-50:])
+	}
+}
+
+func TestUnpack(t *testing.T) {
+	b := &Builder{Cache: filepath.Join(t.TempDir(), "deep", "cache")}
+	l := &Language{Name: "x", SDK: fstest.MapFS{"a/b": {Data: []byte("1")}}}
+	first, err := b.unpack(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := b.unpack(l); err != nil || again != first {
+		t.Errorf("%s, %v", again, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(first, "a/b")); err != nil || string(text) != "1" {
+		t.Errorf("%q, %v", text, err)
+	}
+	l.SDK = fstest.MapFS{"a/b": {Data: []byte("2")}}
+	if other, err := b.unpack(l); err != nil || other == first {
+		t.Errorf("another SDK is in the same folder: %v", err)
+	}
+	if entries, err := os.ReadDir(b.Cache); err != nil || len(entries) != 2 {
+		t.Errorf("left over: %v, %v", entries, err)
+	}
+}
