@@ -11,6 +11,7 @@ K6 := bin/k6
 BENCHSTAT := bin/benchstat
 REPORT := bin/testreport
 OAPI := bin/oapi-codegen
+ASC := .cache/assemblyscript/node_modules/.bin/asc
 SPECTRAL := .cache/openapi-lint/node_modules/.bin/spectral
 QEMU := qemu-aarch64-static
 
@@ -77,13 +78,14 @@ demo: build ## Start a server, upload the samples, run them on real input (KEEP=
 # The last line is "N passed, M failed". With the invariants tag every region of memory
 # that comes back is scanned for bytes that are not zero.
 .PHONY: test
-test: prerequisites generated vet lint $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
+test: prerequisites generated vet lint $(ASC) $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
 	@status=0; { \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./wasmengine/... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
 	(cd internal/browser && $(GO) test -json -count=1 -timeout $(TEST_TIMEOUT) .) || status=1; \
 	(cd sdk/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
+	(cd sdk/script && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
 	(cd samples/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT)
@@ -129,6 +131,7 @@ lint: $(LINT) $(SPECTRAL) ## Lint code and check its format (.golangci.yml); lin
 	$(LINT) run ./...
 	cd internal/browser && ../../$(LINT) run ./...
 	cd sdk/go && ../../$(LINT) run ./... && GOOS=wasip1 GOARCH=wasm $(GO) vet ./...
+	cd sdk/script && ../../$(LINT) run ./...
 	cd samples/go && ../../$(LINT) run ./...
 	$(SPECTRAL) lint --quiet --fail-severity hint --ruleset tools/openapi-lint/spectral.yaml server/openapi.yaml
 
@@ -188,6 +191,11 @@ bench-engine: build bin/loopback $(BENCHSTAT) ## All figures of the engine: isol
 	bin/loopback -pappus bin/pappus
 	bin/loopback functions -pappus bin/pappus -n $(FUNCTIONS)
 
+# A minute; compiling the interpreter of JavaScript is most of it.
+.PHONY: bench-languages
+bench-languages: $(ASC) ## Size of a function in each language, and a call of it with and without image
+	$(GO) test ./sdk -run '^$$' -bench Languages -benchtime 100x
+
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
 	./bench/k6/run.sh
@@ -201,6 +209,13 @@ $(LINT): tools/go.mod tools/go.sum
 $(SPECTRAL): tools/openapi-lint/package.json tools/openapi-lint/package-lock.json tools/openapi-lint/.npmrc | node
 	@mkdir -p .cache/openapi-lint && cp $^ .cache/openapi-lint
 	cd .cache/openapi-lint && npm ci --no-progress && touch node_modules/.bin/spectral
+
+# So is the compiler of AssemblyScript.
+.PHONY: assemblyscript
+assemblyscript: $(ASC)
+$(ASC): sdk/assemblyscript/package.json sdk/assemblyscript/package-lock.json sdk/assemblyscript/.npmrc | node
+	@mkdir -p .cache/assemblyscript && cp $^ .cache/assemblyscript
+	cd .cache/assemblyscript && npm ci --no-progress && touch node_modules/.bin/asc
 
 $(BENCHSTAT): tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../$@ golang.org/x/perf/cmd/benchstat

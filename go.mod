@@ -31,11 +31,15 @@ require (
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
 	pappus/sdk/go v0.0.0
+	pappus/sdk/script v0.0.0
 	pgregory.net/rapid v1.3.0
 )
 
-// It is its own module for those who write functions; here it is a folder.
-replace pappus/sdk/go => ./sdk/go
+// They are their own modules for those who write functions; here they are folders.
+replace (
+	pappus/sdk/go => ./sdk/go
+	pappus/sdk/script => ./sdk/script
+)
 
 require (
 	github.com/apapsch/go-jsonmerge/v2 v2.0.0 // indirect

@@ -91,11 +91,20 @@ func (e *Engine) fromCode(ctx context.Context, key codecache.Key, code []byte, s
 
 // meter rewrites a module.
 func (e *Engine) meter(m *module) (*meter.Metered, error) {
-	metered, err := meter.Options{Image: !e.config.NoImages, Globals: m.Initializes}.Rewrite(m.decoded)
+	metered, err := e.meterOptions(m).Rewrite(m.decoded)
 	if err != nil {
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "split the function that is too large", Err: err}
 	}
 	return metered, nil
+}
+
+// meterOptions say how a module is rewritten.
+func (e *Engine) meterOptions(m *module) meter.Options {
+	o := meter.Options{Image: !e.config.NoImages, Globals: m.Initializes}
+	if hasLines(m.decoded) {
+		o.Customs = positions()
+	}
+	return o
 }
 
 // here reports whether a module is compiled in this process.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,6 +83,8 @@ type Engine struct {
 	created       atomic.Uint64
 	reused        atomic.Uint64
 	compiled      compileCounts
+
+	tracing sync.Mutex // held while a program's lines are read
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -166,6 +169,8 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 	if err != nil {
 		return nil, err
 	}
+	p.sources = e.sourcesOf(code)
+	p.size += p.sources.size()
 	return p, nil
 }
 

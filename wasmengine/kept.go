@@ -65,7 +65,7 @@ func (e *Engine) codeKey(tenant string, code []byte) codecache.Key {
 	digest := sha256.Sum256(code)
 	// In the order and form that docs/format.md gives. The caps decide whether
 	// there is anything to be kept.
-	return keyOf("pappus code 2", tenant, string(digest[:]), fmt.Sprint(Semantics), fmt.Sprint(!e.config.NoImages), e.children.Target().String(), fmt.Sprint(e.config.Caps))
+	return keyOf("pappus code 3", tenant, string(digest[:]), fmt.Sprint(Semantics), fmt.Sprint(!e.config.NoImages), e.children.Target().String(), fmt.Sprint(e.config.Caps))
 }
 
 // stateKey names the state that initialisation leaves under limits that it can

@@ -184,7 +184,7 @@ func TestKeptFormat(t *testing.T) {
 		return sha256.Sum256(all)
 	}
 	sum := sha256.Sum256(code)
-	ofCode := digest("pappus code 2", "tenant", string(sum[:]), strconv.Itoa(Semantics), "true", p.engine.children.Target().String(), fmt.Sprint(binary.DefaultCaps()))
+	ofCode := digest("pappus code 3", "tenant", string(sum[:]), strconv.Itoa(Semantics), "true", p.engine.children.Target().String(), fmt.Sprint(binary.DefaultCaps()))
 	ofState := digest("pappus state 1", string(ofCode[:]), strconv.FormatInt(int64(lim.Memory)/engine.PageSize, 10), strconv.FormatInt(int64(lim.Stack), 10))
 	for key, want := range map[codecache.Key][]string{ofCode: {moduleFile, "wazero-*/*"}, ofState: {stateFile}} {
 		entry, ok := k.cache.Get(key)

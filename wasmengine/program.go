@@ -35,7 +35,8 @@ type Program struct {
 	size    int64
 	image   *image // with imaged, once it is made
 
-	initFuel int64 // that initialisation used when prepare ran it
+	sources  *sources // nil: the module has none
+	initFuel int64    // that initialisation used when prepare ran it
 
 	runtime  wazero.Runtime
 	cache    wazero.CompilationCache // nil without files of machine code
@@ -198,14 +199,14 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	usage.MemoryPages = int64(i.pages())
 	code := abi.ExitCode(i.bytes(), p.facts.System)
 	if err = verdict(err, code, i); err != nil {
-		return engine.Result{}, p.fault(err, usage, i, lim)
+		return engine.Result{}, p.fault(err, usage, i, sets, lim)
 	}
 	outputs, err := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
 	if err == nil {
 		err = p.sig.CheckOutputs(outputs)
 	}
 	if err != nil {
-		return engine.Result{}, p.fault(err, usage, i, lim)
+		return engine.Result{}, p.fault(err, usage, i, sets, lim)
 	}
 	held := int64(0)
 	if data.Count(outputs) > 0 {
@@ -215,27 +216,39 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 }
 
 // fault completes a fault with usage and what the function said.
-func (p *Program) fault(err error, usage engine.Usage, i *instance, lim engine.Limits) error {
+func (p *Program) fault(err error, usage engine.Usage, i *instance, sets []data.Set, lim engine.Limits) error {
 	var f *engine.Fault
 	if !errors.As(err, &f) {
 		return err
 	}
 	f.Usage = usage
-	const stdio, stderr = "stdio", "stderr"
-	if p.sig.Output(stdio) < 0 || f.Kind == engine.FaultBadOutput {
-		return err
-	}
-	outputs, readErr := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
-	if readErr != nil {
-		return err // it failed before it left anything readable
-	}
-	for _, it := range outputs[p.sig.Output(stdio)].Items {
-		if it.Name() == stderr {
-			b := it.Bytes()
-			f.Stderr = bytes.Clone(b[max(0, len(b)-engine.StderrTail):])
-		}
+	f.Stderr = p.stderr(f, i, lim)
+	if f.Hint == "" {
+		f.Hint = hintFor(f, sets, p.sig)
 	}
 	return err
+}
+
+// The set of standard input and output.
+const stdioSet = "stdio"
+
+// stderr is the end of what a function that failed said, if it left anything
+// that can be read.
+func (p *Program) stderr(f *engine.Fault, i *instance, lim engine.Limits) []byte {
+	if p.sig.Output(stdioSet) < 0 || f.Kind == engine.FaultBadOutput {
+		return nil
+	}
+	outputs, err := abi.Outputs(i.bytes(), p.facts.System, p.outputs, lim)
+	if err != nil {
+		return nil // it failed before it left anything readable
+	}
+	for _, it := range outputs[p.sig.Output(stdioSet)].Items {
+		if it.Name() == "stderr" {
+			b := it.Bytes()
+			return bytes.Clone(b[max(0, len(b)-engine.StderrTail):])
+		}
+	}
+	return nil
 }
 
 // arrange brings the sets into the order of the signature, declared sets that

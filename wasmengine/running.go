@@ -177,7 +177,7 @@ func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) 
 	switch {
 	case stopped != nil:
 		if fault := (*engine.Fault)(nil); errors.As(stopped, &fault) {
-			fault.Stack = stackOf(err)
+			fault.Stack = i.program.sources.show(stackOf(err))
 		}
 		return usage, stopped
 	case usage.Fuel > limit:
@@ -214,13 +214,13 @@ func verdict(err error, code int32, i *instance) error {
 	case i.program.engine.config.Interpreter && int64(i.stack.Get()) >= 0 && cause == trapStack:
 		return ErrTooDeep
 	case int64(i.stack.Get()) < 0 || cause == trapStack:
-		return &engine.Fault{Kind: engine.FaultOutOfStack, Detail: "its calls nest deeper than its stack limit", Stack: stackOf(err)}
+		return &engine.Fault{Kind: engine.FaultOutOfStack, Detail: "its calls nest deeper than its stack limit", Stack: i.program.sources.show(stackOf(err))}
 	case !isTrap:
 		return fmt.Errorf("run a module: %w", err)
 	case cause == trapUnreachable && code != abi.ExitNever:
 		return exited(code)
 	default:
-		return &engine.Fault{Kind: engine.FaultTrap, Detail: cause, Stack: stackOf(err)}
+		return &engine.Fault{Kind: engine.FaultTrap, Detail: cause, Stack: i.program.sources.show(stackOf(err))}
 	}
 }
 
@@ -261,7 +261,7 @@ const sliceCall = meter.ImportModule + "." + meter.ImportName + "("
 
 // stackOf is the guest's calls in an error of wazero, innermost first. The
 // names are the guest's own: they may hold anything.
-func stackOf(err error) []string {
+func stackOf(err error) []frame {
 	if err == nil {
 		return nil
 	}
@@ -269,17 +269,20 @@ func stackOf(err error) []string {
 	if !ok {
 		return nil
 	}
-	var calls []string
+	var calls []frame
 	for line := range strings.Lines(trace) {
+		if offset, ok := positionOf(line); ok {
+			if len(calls) > 0 && calls[len(calls)-1].offset == 0 {
+				calls[len(calls)-1].offset = offset
+			}
+			continue
+		}
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, sliceCall) {
 			continue
 		}
 		line = strings.TrimPrefix(line, ".") // between the name of the instance, which has none, and that of the function
-		if len(line) > maxCall {
-			line = line[:maxCall] + "…"
-		}
-		calls = append(calls, printable(line))
+		calls = append(calls, frame{call: shown(line)})
 	}
 	return calls
 }

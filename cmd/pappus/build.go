@@ -186,8 +186,11 @@ func rounded(d time.Duration) time.Duration {
 }
 
 // writeModule replaces a module's file as a whole: whoever reads it sees the old
-// one or the new one.
+// one or the new one. What is no file, like a device, is written to.
 func writeModule(path string, module []byte) (err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, module, 0o644) // a device keeps its place
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".pappus-")
 	if err != nil {
 		return fail(exitFile, err, "check that the folder is there and that you may write into it")

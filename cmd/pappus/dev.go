@@ -16,7 +16,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"pappus/client"
 	"pappus/dispatcher"
@@ -90,19 +89,19 @@ func (d *development) run(ctx context.Context, listen string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	if d.command.global.server == "" && d.command.global.context == "" {
+		return d.serve(ctx, listen, w)
+	}
+	if d.client, err = d.command.client(); err != nil {
+		return err
+	}
 	eng, err := wasmengine.New(wasmConfig()) //nolint:contextcheck // an engine lives longer than a round
 	if err != nil {
 		return err
 	}
 	d.engine = eng
 	defer func() { err = errors.Join(err, eng.Close()) }()
-	if d.command.global.server != "" || d.command.global.context != "" {
-		if d.client, err = d.command.client(); err != nil {
-			return err
-		}
-		return d.loop(ctx, w)
-	}
-	return d.serve(ctx, listen, w)
+	return d.loop(ctx, w)
 }
 
 // devShutdown is how long what runs on the embedded server may take to finish.
@@ -127,6 +126,7 @@ func (d *development) serve(ctx context.Context, listen string, w *watcher) (err
 	var loopErr error
 	err = s.run(serving, io.Discard, log, func(ctx context.Context, _ *dispatcher.Dispatcher, _ *server.Server) {
 		defer stop()
+		d.engine = s.engine
 		if d.client, loopErr = client.New(s.address, nil); loopErr == nil {
 			loopErr = d.loop(ctx, w)
 			d.client.Close()
@@ -211,21 +211,13 @@ func (d *development) round(ctx context.Context, changed []string) *devRound {
 		d.module = built.Module
 	}
 	r.Size = len(d.module)
-	var g errgroup.Group // both to their end: what one says is of use when the other fails
-	var registered, tested error
-	g.Go(func() error {
-		f, _, err := d.client.PutFunction(ctx, d.project.Name, client.BytesBody(d.module, "application/wasm"), client.PutOptions{})
-		if err == nil {
-			r.Function, r.URL = fmt.Sprintf("%s@%d", f.Name, f.Version), d.client.Address()+"/v1/invoke/"+f.Name
-		}
-		registered = err
-		return nil
-	})
-	g.Go(func() error {
-		r.Test, tested = d.test(ctx)
-		return nil
-	})
-	_ = g.Wait() // the errors are above
+	// What testing compiles, the server of this process finds compiled.
+	var tested error
+	r.Test, tested = d.test(engine.WithTenant(ctx, registry.DefaultTenant))
+	f, _, registered := d.client.PutFunction(ctx, d.project.Name, client.BytesBody(d.module, "application/wasm"), client.PutOptions{})
+	if registered == nil {
+		r.Function, r.URL = fmt.Sprintf("%s@%d", f.Name, f.Version), d.client.Address()+"/v1/invoke/"+f.Name
+	}
 	if err := errors.Join(registered, tested); err != nil {
 		return failed(err)
 	}
@@ -287,10 +279,12 @@ func (d *development) begin(changed []string) {
 	_, _ = io.WriteString(w, "\n") // nobody is left to tell
 }
 
-func (d *development) stdout() *escaper {
-	w := newEscaper(d.command.stdout)
-	w.colours = d.command.hasColours(d.command.stdout)
-	return w
+// stdout is the standard output, made harmless.
+func (d *development) stdout() io.Writer {
+	if e, ok := d.command.stdout.(*escaper); ok { // it is a terminal
+		return e
+	}
+	return newEscaper(d.command.stdout)
 }
 
 // show tells what came of a round.
@@ -341,14 +335,22 @@ func watch(p *toolchain.Project, cases string) (*watcher, error) {
 		return nil, fmt.Errorf("watch files: %w", err)
 	}
 	w := &watcher{n, p, cases}
-	if err := errors.Join(w.addAll(p.Dir), w.addAll(cases)); err != nil {
-		return nil, errors.Join(fail(exitFile, fmt.Errorf("watch %s: %w", p.Dir, err), "name the folder of one function; or raise fs.inotify.max_user_watches"), w.Close())
+	if err := w.addAll(); err != nil {
+		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
 }
 
-// addAll watches a folder and those in it that may hold sources, or cases.
-func (w *watcher) addAll(dir string) error {
+// addAll watches the folders of the project and of the cases.
+func (w *watcher) addAll() error {
+	if err := errors.Join(w.addIn(w.project.Dir), w.addIn(w.cases)); err != nil {
+		return fail(exitFile, fmt.Errorf("watch %s: %w", w.project.Dir, err), "name the folder of one function; or raise fs.inotify.max_user_watches")
+	}
+	return nil
+}
+
+// addIn watches a folder and those in it that may hold sources, or cases.
+func (w *watcher) addIn(dir string) error {
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -380,17 +382,6 @@ func (w *watcher) next(ctx context.Context) ([]string, error) {
 		quiet   <-chan time.Time
 		most    <-chan time.Time
 	)
-	// Editors write another file first and give it the name of the one.
-	burst := func() []string {
-		changed = slices.DeleteFunc(changed, func(file string) bool {
-			_, err := os.Lstat(filepath.Join(w.project.Dir, file))
-			return fresh[file] && errors.Is(err, fs.ErrNotExist)
-		})
-		if len(changed) == 0 {
-			changed, quiet, most = nil, nil, nil
-		}
-		return changed
-	}
 	note := func(file string) {
 		if changed == nil {
 			most = time.After(burstMost)
@@ -409,46 +400,44 @@ func (w *watcher) next(ctx context.Context) ([]string, error) {
 				return nil, fmt.Errorf("watch files: %w", err)
 			}
 			note(".")
+			continue
 		case e := <-w.Events:
-			file, ok, err := w.concerns(e)
-			if err != nil {
-				return nil, fail(exitFile, fmt.Errorf("watch %s: %w", e.Name, err), "raise fs.inotify.max_user_watches")
-			}
-			if ok {
+			if file, ok := w.concerns(e); ok {
 				fresh[file] = fresh[file] || e.Has(fsnotify.Create) && !slices.Contains(changed, file)
 				note(file)
 			}
+			continue
 		case <-quiet:
-			if burst() != nil {
-				return changed, nil
-			}
 		case <-most:
-			if burst() != nil {
-				return changed, nil
-			}
 		}
+		// New folders are watched from here on, and those that have another name now
+		// again: their watch ended with the old one. Whoever is told of the burst
+		// looks at the files after that, and so misses nothing.
+		if err := w.addAll(); err != nil {
+			return nil, err
+		}
+		// Editors write another file first and give it the name of the one.
+		changed = slices.DeleteFunc(changed, func(file string) bool {
+			_, err := os.Lstat(filepath.Join(w.project.Dir, file))
+			return fresh[file] && errors.Is(err, fs.ErrNotExist)
+		})
+		if len(changed) > 0 {
+			return changed, nil
+		}
+		changed, quiet, most = nil, nil, nil
 	}
 }
 
 // concerns reports which file of the project an event is about, if it may change
-// what is built or tested. New folders are watched from then on.
-func (w *watcher) concerns(e fsnotify.Event) (file string, ok bool, err error) {
+// what is built or tested.
+func (w *watcher) concerns(e fsnotify.Event) (file string, ok bool) {
 	name := filepath.Base(e.Name)
-	if e.Op == fsnotify.Chmod || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".wasm") && !w.inCases(e.Name) {
-		return "", false, nil
+	if e.Op == fsnotify.Chmod || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || !w.inCases(e.Name) && (strings.HasSuffix(name, ".wasm") || toolchain.LeftOut(name)) {
+		return "", false
 	}
-	if e.Has(fsnotify.Create) {
-		if info, err := os.Stat(e.Name); err == nil && info.IsDir() {
-			if !w.inCases(e.Name) && toolchain.LeftOut(name) {
-				return "", false, nil
-			}
-			if err := w.addAll(e.Name); err != nil {
-				return "", false, err
-			}
-		}
-	}
-	if file, err = filepath.Rel(w.project.Dir, e.Name); err != nil {
+	file, err := filepath.Rel(w.project.Dir, e.Name)
+	if err != nil {
 		file = e.Name
 	}
-	return file, true, nil
+	return file, true
 }

@@ -129,7 +129,7 @@ func pureName(in, out string) string {
 // writeModule writes a module to a file, or to stdout.
 func (c *commandLine) writeModule(path string, code []byte) error {
 	if path != sourceStdin {
-		return os.WriteFile(path, code, 0o644)
+		return writeModule(path, code)
 	}
 	if isTerminal(c.stdout) {
 		return usage("name a file with -o, or send it somewhere", "a module is no text for a terminal")

@@ -183,6 +183,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		return fmt.Errorf("make the engine: %w", err)
 	}
 	defer func() { err = errors.Join(err, wasm.Close()) }()
+	s.engine = wasm
 
 	if dispatcherConfig.Memo, err = s.openMemo(log); err != nil {
 		return err

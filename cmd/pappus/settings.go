@@ -42,6 +42,7 @@ type serving struct {
 	tlsCert, tlsKey     string       // files; "": connections are not encrypted
 	certificate         *certificate // what is in them, once the server has read them
 	address             string       // URL, once the server listens
+	engine              engine.Engine
 
 	outside  outside
 	traces   traces

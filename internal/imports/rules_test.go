@@ -55,7 +55,7 @@ var rules = map[string]rule{
 	"data":              {},
 
 	"wasmengine": {
-		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/domain", "wasmengine/meter", "wasmengine/report", "engine", "data"},
+		may:   []string{"wasmengine/abi", "wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/domain", "wasmengine/lines", "wasmengine/meter", "wasmengine/report", "engine", "data"},
 		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
 	"wasmengine/abi":       {may: []string{"engine", "data"}},
@@ -65,6 +65,7 @@ var rules = map[string]rule{
 		tests: []string{"wasmengine/binary/binarytest"},
 	},
 	"wasmengine/domain": {},
+	"wasmengine/lines":  {tests: []string{"wasmengine/binary"}},
 	"wasmengine/canon": {
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine/binary/binarytest"},
@@ -90,9 +91,10 @@ var rules = map[string]rule{
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
 
-	"sdk":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
-	"sdk/rust":      {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
-	"sdk/toolchain": {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/purify"}},
+	"sdk":                {tests: []string{"sdk/purify", "sdk/toolchain", "wasmengine", "engine", "data"}},
+	"sdk/rust":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
+	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary"}},
+	"sdk/assemblyscript": {},
 
 	"samples":             {tests: []string{"cases", "sdk/purify", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},

@@ -10,7 +10,7 @@ package c
 
 import "embed"
 
-// Files are the SDK's: include/ and src/.
+// Files are the SDK's: include/, src/ and libc/.
 //
-//go:embed include src
+//go:embed include src libc
 var Files embed.FS

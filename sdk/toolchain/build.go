@@ -105,7 +105,7 @@ func (e *MissingError) Error() string {
 	for _, t := range e.Tools {
 		names = append(names, t.Name)
 	}
-	return fmt.Sprintf("functions in %s need %s, which PATH does not have", e.Language, strings.Join(names, " and "))
+	return fmt.Sprintf("functions in %s need %s, which is not here", e.Language, strings.Join(names, " and "))
 }
 
 // Install says what to do.
@@ -194,10 +194,15 @@ func (b *Builder) find(l *Language) (map[string]string, error) {
 				programs = []string{named}
 			}
 		}
-		for _, program := range programs {
-			if path, err := exec.LookPath(program); err == nil {
-				found[t.Name] = path
+		for _, pattern := range t.Files {
+			if files, err := filepath.Glob(pattern); err == nil && len(files) > 0 {
+				found[t.Name] = files[0]
 				break
+			}
+		}
+		for _, path := range b.candidates(programs) {
+			if found[t.Name] == "" && (t.Usable == nil || t.Usable(path)) {
+				found[t.Name] = path
 			}
 		}
 		if found[t.Name] == "" {
@@ -208,6 +213,26 @@ func (b *Builder) find(l *Language) (map[string]string, error) {
 		return nil, missing
 	}
 	return found, nil
+}
+
+// candidates are the programs in PATH of those names.
+func (*Builder) candidates(names []string) (paths []string) {
+	for _, name := range names {
+		first, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		paths = append(paths, first)
+		if filepath.Base(name) != name {
+			continue
+		}
+		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(path) && path != first {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
 }
 
 // unpack gives the folder of a language's SDK in the cache. It has its digest in

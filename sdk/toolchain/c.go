@@ -1,6 +1,7 @@
 package toolchain
 
 import (
+	"fmt"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -10,8 +11,9 @@ import (
 )
 
 const (
-	clangName = "clang"
-	linkName  = "wasm-ld"
+	clangName   = "clang"
+	clangxxName = "clang++"
+	linkName    = "wasm-ld"
 
 	clangInstall = "apt-get install -y --no-install-recommends clang lld"
 )
@@ -26,6 +28,8 @@ func newest(name string) []string {
 	return programs
 }
 
+func sdkC() fs.FS { return c.Files }
+
 // cSources are the files that are compiled as C.
 func cSources(p *Project) []string { return p.With(".c") }
 
@@ -37,13 +41,14 @@ func cLanguage() *Language {
 	return &Language{
 		Name:  "c",
 		About: "C on sdk/c, without a libc: the smallest functions, and the fastest to start",
-		Owns:  func(p *Project) bool { return len(cSources(p)) > 0 && len(cppSources(p)) == 0 },
+		Owns:  func(p *Project) bool { return len(cSources(p)) > 0 && len(cppSources(p)) == 0 && !usesLibc(p) },
 		Tools: []Tool{
 			{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: clangInstall},
 			{Name: linkName, Programs: newest("wasm-ld"), Install: clangInstall},
 		},
-		SDK:      c.Files,
+		SDK:      sdkC(),
 		Plan:     func(b *Build) ([]Stage, error) { return planC(b, clangName) },
+		Finish:   finishLinked,
 		Template: []Part{{".", templateOf("c")}},
 	}
 }
@@ -53,37 +58,58 @@ func cppLanguage() *Language {
 	return &Language{
 		Name:  "c++",
 		About: "C++ on sdk/c, without exceptions, run-time types and the standard library",
-		Owns:  func(p *Project) bool { return len(cppSources(p)) > 0 },
+		Owns:  func(p *Project) bool { return len(cppSources(p)) > 0 && !usesLibc(p) },
 		Tools: []Tool{
 			{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: clangInstall},
-			{Name: "clang++", Programs: newest("clang++"), Variable: "CXX", Install: clangInstall},
+			{Name: clangxxName, Programs: newest("clang++"), Variable: "CXX", Install: clangInstall},
 			{Name: linkName, Programs: newest("wasm-ld"), Install: clangInstall},
 		},
-		SDK:      c.Files,
-		Plan:     func(b *Build) ([]Stage, error) { return planC(b, "clang++") },
+		SDK:      sdkC(),
+		Plan:     func(b *Build) ([]Stage, error) { return planC(b, clangxxName) },
+		Finish:   finishLinked,
 		Template: []Part{{".", templateOf("c++")}},
 	}
 }
 
-// planC compiles the runtime, once for every compiler, and the project, and
-// links them. The options are those of sdk/c/README.md.
+// planC builds without a libc.
 func planC(b *Build, cpp string) ([]Stage, error) {
-	common := []string{"--target=wasm32", "-O2", "-I" + filepath.Join(b.SDK, "include"), "-ffile-prefix-map=" + b.SDK + "=sdk"}
-	if !b.Strip {
-		common = append(common, "-gline-tables-only")
-	}
-	var compile Stage
-	var objects []string
-	sources, err := fs.Glob(c.Files, "src/*.c")
+	compile, objects, err := compileC(b, cpp, []string{"src/*.c"}, "--target=wasm32")
 	if err != nil {
 		return nil, err
 	}
-	for _, source := range sources {
-		args := append([]string{"-fdebug-compilation-dir=sdk"}, common...)
-		args = append(args, "-c", filepath.Join(b.SDK, filepath.FromSlash(source)), "-o")
-		object := b.Cached(clangName, args, ".o")
-		compile = append(compile, Step{Tool: clangName, Args: append(args, MakesHere), Makes: object})
-		objects = append(objects, object)
+	link := append(stackFirst(32<<10), b.Flags("LDFLAGS")...)
+	if b.Strip {
+		link = append(link, "--strip-debug")
+	}
+	return []Stage{compile, {{Tool: linkName, Args: append(append(link, "-o", b.Out), objects...)}}}, nil
+}
+
+// stackFirst has the linker put a stack at the start of memory. A small one: a
+// call dirties few pages, and a stack that overflows traps instead of running
+// into data.
+func stackFirst(bytes int) []string {
+	return []string{"--stack-first", "-z", fmt.Sprintf("stack-size=%d", bytes)}
+}
+
+// compileC compiles those files of the SDK, once for every compiler, and the
+// project. The options are those of sdk/c/README.md.
+func compileC(b *Build, cpp string, runtime []string, target string) (compile Stage, objects []string, err error) {
+	common := []string{target, "-O2", "-I" + filepath.Join(b.SDK, "include"), "-ffile-prefix-map=" + b.SDK + "=sdk"}
+	if !b.Strip {
+		common = append(common, "-gline-tables-only")
+	}
+	for _, pattern := range runtime {
+		sources, err := fs.Glob(c.Files, pattern)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, source := range sources {
+			args := append([]string{"-fdebug-compilation-dir=sdk"}, common...)
+			args = append(args, "-I"+filepath.Join(b.SDK, "libc"), "-c", filepath.Join(b.SDK, filepath.FromSlash(source)), "-o")
+			object := b.Cached(clangName, args, ".o")
+			compile = append(compile, Step{Tool: clangName, Args: append(args, MakesHere), Makes: object})
+			objects = append(objects, object)
+		}
 	}
 	project := append([]string{"-Wall", "-Wextra", "-ffile-prefix-map=" + b.Project.Dir + "=.", "-fdebug-compilation-dir=."}, common...)
 	for _, of := range []struct {
@@ -100,11 +126,5 @@ func planC(b *Build, cpp string) ([]Stage, error) {
 			objects = append(objects, object)
 		}
 	}
-	// A small stack at the start of memory: a call dirties few pages, and a stack
-	// that overflows traps instead of running into data.
-	link := append([]string{"--stack-first", "-z", "stack-size=32768"}, b.Flags("LDFLAGS")...)
-	if b.Strip {
-		link = append(link, "--strip-debug")
-	}
-	return []Stage{compile, {{Tool: linkName, Args: append(append(link, "-o", b.Out), objects...)}}}, nil
+	return compile, objects, nil
 }

@@ -1,17 +1,59 @@
 package toolchain
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"pappus/sdk/purify"
+	"pappus/wasmengine/binary"
 )
 
 // manifestFile is where a project says what its function takes and gives, in a
 // language that can't say it in its sources.
 const manifestFile = "pappus.json"
+
+// defaultManifest is that of programs which say nothing: filters, or such as read
+// files of one directory and leave files in another. purify has the same.
+const defaultManifest = `{"inputs":["stdio","input"],"outputs":["stdio","output"]}`
+
+// finishLinked gives a module that is linked with the runtime of sdk/c a manifest
+// if it has none.
+func finishLinked(module []byte, b *Build) ([]byte, error) {
+	module = onlyLines(module)
+	m, err := binary.Decode(module, binary.DefaultCaps())
+	if err != nil {
+		return module, nil //nolint:nilerr // whoever looks at the module says what is wrong with it
+	}
+	if _, ok := m.Custom(manifestSection); ok {
+		return module, nil
+	}
+	text, err := os.ReadFile(filepath.Join(b.Dir, manifestFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if !usesLibc(b.Project) {
+			return module, nil
+		}
+		text, err = []byte(defaultManifest), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var manifest map[string]json.RawMessage
+	if err := json.Unmarshal(text, &manifest); err != nil || manifest == nil {
+		return nil, &purify.Error{Reason: manifestFile + " is not a JSON object", Hint: `it looks like {"inputs": ["text"], "outputs": ["counts"]}`, Err: err}
+	}
+	manifest["layout"] = json.RawMessage(`"grow"`)
+	if text, err = json.Marshal(manifest); err != nil {
+		return nil, err
+	}
+	content := append(binary.AppendName(nil, manifestSection), text...)
+	return append(binary.AppendU32(append(module, 0), uint32(len(content))), content...), nil
+}
+
+// manifestSection is the custom section that holds the manifest.
+const manifestSection = "pappus"
 
 // finishPure makes a pure function of a program that was built for WASI.
 func finishPure(module []byte, b *Build) ([]byte, error) {

@@ -48,7 +48,7 @@ func TestTable(t *testing.T) {
 		}
 		seen[l.Name] = true
 		for _, tool := range l.Tools {
-			if tool.Name == "" || len(tool.Programs) == 0 || tool.Install == "" {
+			if tool.Name == "" || len(tool.Programs)+len(tool.Files) == 0 || tool.Install == "" {
 				t.Errorf("%s: tool %+v", l.Name, tool)
 			}
 		}
@@ -98,6 +98,9 @@ func TestNewProjects(t *testing.T) {
 			}
 			b := &Builder{Cache: cache}
 			need(t, b, l.Name)
+			if l.Name == "assemblyscript" {
+				withCompiler(t, dir)
+			}
 			r, err := b.Build(t.Context(), p, Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -122,6 +125,21 @@ func TestNewProjects(t *testing.T) {
 	}
 }
 
+// withCompiler has a project use the compiler of AssemblyScript that make has
+// installed, so that nothing is fetched.
+func withCompiler(t *testing.T, dir string) {
+	modules, err := filepath.Abs("../../.cache/assemblyscript/node_modules")
+	if err == nil {
+		_, err = os.Stat(modules)
+	}
+	if err != nil {
+		t.Skipf("needs the compiler: make assemblyscript: %v", err)
+	}
+	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLanguageOf(t *testing.T) {
 	for name, c := range map[string]struct {
 		files []string
@@ -130,6 +148,13 @@ func TestLanguageOf(t *testing.T) {
 		"c":            {[]string{"main.c", "more.c", "x.h"}, "c"},
 		"c++":          {[]string{"main.cpp", "old.c"}, "c++"},
 		"go":           {[]string{"go.mod", "main.go"}, "go"},
+		"rust":         {[]string{"Cargo.toml", "src/lib.rs", "sdk/Cargo.toml"}, "rust"},
+		"script":       {[]string{"main.lua", "more.lua"}, "lua"},
+		"typescript":   {[]string{"main.ts", "package.json"}, "assemblyscript"},
+		"libc":         {[]string{"main.c=#include <stdio.h>"}, "c-libc"},
+		"in a header":  {[]string{"main.c=#include \"x.h\"", "x.h= #  include <stdlib.h>"}, "c-libc"},
+		"libc++":       {[]string{"main.cc=#include <vector>"}, "c++-libc"},
+		"freestanding": {[]string{"main.c=#include <stddef.h>\n#include <pappus.h>\n#include <dandelion/runtime.h>"}, "c"},
 		"two":          {[]string{"go.mod", "main.c"}, "go|c"},
 		"none":         {[]string{"README.md", "x.wasm"}, ""},
 		"hidden":       {[]string{".git/main.c", "build/main.c", "cases/a/in/b/main.c", "node_modules/x/main.c"}, ""},
@@ -137,7 +162,8 @@ func TestLanguageOf(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		for _, f := range c.files {
-			write(t, dir, f, "")
+			name, content, _ := strings.Cut(f, "=")
+			write(t, dir, name, content)
 		}
 		p, err := Open(dir)
 		if err != nil {
@@ -309,5 +335,26 @@ func TestUnpack(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(b.Cache); err != nil || len(entries) != 2 {
 		t.Errorf("left over: %v, %v", entries, err)
+	}
+}
+
+func TestOnlyLines(t *testing.T) {
+	header := "\x00asm\x01\x00\x00\x00"
+	custom := func(name string) string {
+		return "\x00" + string(rune(len(name)+2)) + string(rune(len(name))) + name + "x"
+	}
+	for name, c := range map[string]struct{ in, want string }{
+		"module":   {header + custom(".debug_info") + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name") + custom(".debug_str"), header + "\x01\x01\x00" + custom(".debug_line") + custom(".debug_line_str") + custom("name")},
+		"empty":    {"", ""},
+		"short":    {header[:5], header[:5]},
+		"header":   {header, header},
+		"cut":      {header + "\x00\x20.debug", header + "\x00\x20.debug"},
+		"no size":  {header + "\x00", header + "\x00"},
+		"no name":  {header + "\x00\x02\x05a", header + "\x00\x02\x05a"},
+		"too long": {header + "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", header + "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"},
+	} {
+		if got := onlyLines([]byte(c.in)); string(got) != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

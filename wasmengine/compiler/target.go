@@ -27,11 +27,13 @@ const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experi
 // another finds only if it is the same in both.
 func Config() wazero.RuntimeConfig { return Configured(wazero.NewRuntimeConfigCompiler()) }
 
-// Configured says what modules may use, whatever runs them.
+// Configured says what modules may use, whatever runs them. What wazero reads of
+// debug information is nothing that others wrote: the metered module has none
+// but what package wasmengine gives it.
 func Configured(c wazero.RuntimeConfig) wazero.RuntimeConfig {
 	return c.WithCoreFeatures(features).
 		WithMemoryLimitPages(engine.MaxPages).
-		WithDebugInfoEnabled(false)
+		WithDebugInfoEnabled(true)
 }
 
 // Target is everything but the module that machine code depends on: the

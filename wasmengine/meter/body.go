@@ -29,6 +29,7 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 	e := &emitter{
 		rewriter: w,
 		src:      b.Raw[b.First:],
+		first:    b.First,
 		charges:  p.charges[1:],
 		loops:    p.loops,
 		tmp:      uint32(len(t.Params)) + b.Locals,
@@ -54,6 +55,9 @@ func (w *rewriter) body(b *binary.Body, t *binary.FuncType) (binary.Body, error)
 		return binary.Body{}, err
 	}
 	w.stats.Frames = append(w.stats.Frames, e.frame)
+	if w.options.Origins {
+		w.stats.Origins = append(w.stats.Origins, e.origins)
+	}
 	return binary.Body{
 		Raw:    e.b,
 		First:  first,
@@ -88,7 +92,9 @@ type emitter struct {
 	*rewriter
 	code
 	src     []byte
-	copied  int      // src up to here is in the output
+	copied  int    // src up to here is in the output
+	first   uint32 // where src begins in the body
+	origins []Origin
 	charges []charge // still to come
 	loops   []loop   // still to come, see plan
 	tmp     uint32   // an i64 local: copy of the fuel counter; one more follows it
@@ -114,6 +120,9 @@ type join struct {
 
 // copyTo copies the source up to an offset.
 func (e *emitter) copyTo(offset int) {
+	if e.options.Origins {
+		e.origins = append(e.origins, Origin{uint32(len(e.b)), e.first + uint32(e.copied), uint32(offset - e.copied)})
+	}
 	e.b = append(e.b, e.src[e.copied:offset]...)
 	e.copied = offset
 }

@@ -18,6 +18,12 @@ type Options struct {
 	// an instance from what they were after initialisation.
 	Globals bool
 
+	// Origins tells where code comes from: Metered.Origins.
+	Origins bool
+
+	// Customs are custom sections that the result has besides the names.
+	Customs []binary.Custom
+
 	// KeepNaNs leaves NaNs as the processor makes them, so that results depend
 	// on it. It is there to measure what canonical ones cost.
 	KeepNaNs bool

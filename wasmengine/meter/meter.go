@@ -55,6 +55,8 @@ type Metered struct {
 
 	Sizes []Size // of the module's own functions, metered
 
+	Origins [][]Origin // of the module's own functions, with Options.Origins
+
 	Functions   int // defined functions, those added included
 	LargestBody int // bytes
 	MostBlocks  int // block, loop and if instructions of one function
@@ -71,6 +73,11 @@ type Size struct {
 	Calls  int // call instructions
 	Locals int // parameters included
 }
+
+// Origin says that Length bytes of a metered body, from At on, are those of the
+// original from From on. What follows up to the next Origin was added for the
+// instruction at From + Length, or has taken its place.
+type Origin struct{ At, From, Length uint32 }
 
 // Rewrite meters a module that Decode has accepted. It does not change m, and
 // the result does not point into it. The error wraps ErrImports or ErrTooLarge.
@@ -404,5 +411,5 @@ func (w *rewriter) names(added []string) {
 	count := binary.AppendU32(nil, n)
 	payload := binary.AppendU32([]byte{1}, uint32(len(count)+len(list)))
 	payload = append(append(payload, count...), list...)
-	w.out.Customs = []binary.Custom{{Name: "name", Payload: payload}}
+	w.out.Customs = append([]binary.Custom{{Name: "name", Payload: payload}}, w.options.Customs...)
 }

@@ -1,0 +1,243 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// devRound is a line that "pappus dev --json" prints.
+type devRound struct {
+	Changed  []string
+	Function string
+	URL      string
+	Test     *struct {
+		OK, Failed int
+		Cases      []struct {
+			Name, Result, Why string
+			Items, Stack      []string
+		}
+	}
+	Milliseconds int64
+	Error        *struct {
+		Exit        int
+		Error, Hint string
+	}
+}
+
+// developer is somebody who works on a function, with dev running beside.
+type developer struct {
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	lines *bufio.Reader
+	log   *output
+}
+
+func develop(t *testing.T, flags ...string) *developer {
+	t.Helper()
+	if !hasCompiler() {
+		t.Skip("needs clang and wasm-ld: apt-get install -y --no-install-recommends clang lld")
+	}
+	d := &developer{t: t, dir: filepath.Join(t.TempDir(), "hello"), log: new(output)}
+	if out, err := exec.CommandContext(t.Context(), program, "new", "c", d.dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a change that is missed would be waited for
+	t.Cleanup(cancel)
+	d.cmd = exec.CommandContext(ctx, program, append([]string{"dev", d.dir, "--json"}, flags...)...)
+	d.cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "XDG_CACHE_HOME="+t.TempDir())
+	d.cmd.Stderr = d.log
+	stdout, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.lines = bufio.NewReader(stdout)
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// next is the next round.
+func (d *developer) next() devRound {
+	d.t.Helper()
+	line, err := d.lines.ReadBytes('\n')
+	var r devRound
+	if err == nil {
+		err = json.Unmarshal(line, &r)
+	}
+	if err != nil {
+		d.t.Fatalf("%v\n%s\n%s", err, line, d.log)
+	}
+	return r
+}
+
+// edit changes a file as editors do: another file gets its name.
+func (d *developer) edit(file string, change func(string) string) {
+	d.t.Helper()
+	path := filepath.Join(d.dir, file)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path+".new", []byte(change(string(text))), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// stop ends it as Ctrl-C does, and looks whether it leaves anything.
+func (d *developer) stop() {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		d.t.Fatal(err)
+	}
+	rest, err := io.ReadAll(d.lines)
+	if err != nil || len(rest) > 0 {
+		d.t.Errorf("it went on: %s (%v)", rest, err)
+	}
+	if err := d.cmd.Wait(); err != nil {
+		d.t.Errorf("%v\n%s", err, d.log)
+	}
+	for _, variable := range d.cmd.Env {
+		if dir, ok := strings.CutPrefix(variable, "TMPDIR="); ok && strings.HasPrefix(dir, filepath.Dir(filepath.Dir(d.dir))) {
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				d.t.Errorf("left over: %v (%v)", left, err)
+			}
+		}
+	}
+}
+
+func TestDev(t *testing.T) {
+	d := develop(t, "--listen", "127.0.0.1:0")
+	first := d.next()
+	if first.Function != "hello@1" || first.Test == nil || first.Test.OK != 1 || first.Error != nil || first.Changed != nil {
+		t.Fatalf("%+v", first)
+	}
+	call := func(want string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, first.URL, strings.NewReader("to be"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		if err := answer.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		if err != nil || string(body) != want {
+			t.Errorf("it answers %q (%v), want %q", body, err, want)
+		}
+	}
+	call("TO BE")
+
+	// Another version, which does something else than the case says.
+	d.edit("main.c", func(s string) string { return strings.Replace(s, "bytes[j] >= 'a'", "bytes[j] >= 'c'", 1) })
+	r := d.next()
+	if r.Function != "hello@2" || r.Test == nil || r.Test.Failed != 1 || !slices.Equal(r.Changed, []string{"main.c"}) || !slices.Equal(r.Test.Cases[0].Items, []string{"upper/a"}) {
+		t.Fatalf("%+v\n%s", r, d.log)
+	}
+	call("TO bE")
+
+	// What does not build leaves what is there.
+	d.edit("main.c", func(s string) string { return strings.Replace(s, "return 0;", "return 0", 1) })
+	if r = d.next(); r.Error == nil || r.Error.Exit != 5 || r.Function != "" || r.Test != nil || !strings.Contains(d.log.String(), "main.c:26:10: error: expected ';'") {
+		t.Fatalf("%+v\n%s", r, d.log)
+	}
+	call("TO bE")
+	d.edit("main.c", func(s string) string { return strings.Replace(s, "return 0", "return 0;", 1) })
+	if r = d.next(); r.Function != "hello@2" || r.Error != nil {
+		t.Fatalf("%+v\n%s", r, d.log)
+	}
+
+	// A trap: where it is.
+	d.edit("main.c", func(s string) string { return strings.Replace(s, "return 0;", "__builtin_trap();", 1) })
+	if r = d.next(); r.Function != "hello@3" || r.Test == nil || r.Test.Failed != 1 || !slices.Equal(r.Test.Cases[0].Stack, []string{"_start() at main.c:26:2"}) {
+		t.Fatalf("%+v\n%s", r, d.log)
+	}
+	d.edit("main.c", func(s string) string {
+		return strings.Replace(strings.Replace(s, "__builtin_trap();", "return 0;", 1), "'c'", "'a'", 1)
+	})
+	if r = d.next(); r.Function != "hello@1" || r.Test == nil || r.Test.OK != 1 {
+		t.Fatalf("%+v\n%s", r, d.log)
+	}
+
+	// A new case, in new folders.
+	more := filepath.Join(d.dir, "cases", "more")
+	for _, file := range []string{"in/text/x", "out/upper/x"} {
+		path := filepath.Join(more+".new", file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("X"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(more+".new", more); err != nil {
+		t.Fatal(err)
+	}
+	for r = d.next(); r.Test == nil || r.Test.OK != 2 || !slices.Equal(caseNames(r), []string{"hello", "more"}); r = d.next() { // it may have seen half of it first
+	}
+	d.edit("cases/more/out/upper/x", func(string) string { return "Y" })
+	if r = d.next(); r.Test == nil || r.Test.Failed != 1 {
+		t.Fatalf("%+v\n%s", r, d.log)
+	}
+	t.Logf("the last round took %d ms, the first %d ms", r.Milliseconds, first.Milliseconds)
+	d.stop()
+}
+
+func caseNames(r devRound) (names []string) {
+	for _, c := range r.Test.Cases {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// With --server it registers there.
+func TestDevOnAServer(t *testing.T) {
+	server := serve(t, t.TempDir())
+	d := develop(t, "--server", server.url)
+	if r := d.next(); r.Function != "hello@1" || !strings.HasPrefix(r.URL, server.url) {
+		t.Errorf("%+v", r)
+	}
+	d.stop()
+	if _, err := server.client.GetFunction(t.Context(), "hello"); err != nil {
+		t.Error(err)
+	}
+	server.stop()
+}
+
+// It can be ended while it builds, and takes the compiler with it.
+func TestDevEndsWhileItBuilds(t *testing.T) {
+	tools := t.TempDir()
+	ready := filepath.Join(tools, "ready")
+	if err := syscall.Mkfifo(ready, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	compiler := filepath.Join(tools, "cc")
+	if err := os.WriteFile(compiler, []byte("#!/bin/sh\n(echo >"+ready+"; exec sleep 600) & wait\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CC", compiler)
+	d := develop(t, "--listen", "127.0.0.1:0")
+	if _, err := os.ReadFile(ready); err != nil { // waits for it
+		t.Fatal(err)
+	}
+	d.stop()
+}

@@ -1,0 +1,281 @@
+package wasmengine
+
+import (
+	"cmp"
+	encoding "encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"pappus/wasmengine/binary"
+	"pappus/wasmengine/lines"
+	"pappus/wasmengine/meter"
+)
+
+// The section of a module from which stack traces have the lines of source code.
+const sectionLines = ".debug_line"
+
+// Bounds of modules whose lines are looked for.
+const (
+	maxLinedCode = 16 << 20
+	maxLineTable = 8 << 20
+)
+
+// positions are the custom sections because of which wazero keeps for each call
+// and each instruction that can trap where it is in the code, and tells of each
+// call in a trace: they say, in DWARF, that all code from address 1 on is one
+// line of the file "p". What wazero would make of a module's own sections is
+// never seen: they are not in the metered module.
+func positions() []binary.Custom {
+	return []binary.Custom{
+		{Name: ".debug_abbrev", Payload: []byte{
+			1, 0x11, 0, // a compile unit without children:
+			0x10, 6, 0x11, 1, 0x12, 1, // stmt_list (data4), low_pc, high_pc (addr)
+			0, 0, 0,
+		}},
+		{Name: ".debug_info", Payload: []byte{
+			20, 0, 0, 0, 3, 0, 0, 0, 0, 0, 4, // length, version, abbreviations, size of addresses
+			1, 0, 0, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f,
+		}},
+		{Name: sectionLines, Payload: []byte{
+			44, 0, 0, 0, 2, 0, 21, 0, 0, 0, // length, version, length of the header
+			1, 1, 0, 1, 10, 0, 1, 1, 1, 1, 0, 0, 0, 1, // line programs as usual
+			0, 'p', 0, 0, 0, 0, 0, // no directories, one file
+			0, 5, 2, 1, 0, 0, 0, // address 1
+			1,                            // a row
+			2, 0xfe, 0xff, 0xff, 0xff, 7, // to the last address
+			0, 1, 1, // the end
+		}},
+	}
+}
+
+// hasLines reports whether a module has lines of source code for traces.
+func hasLines(m *binary.Module) bool {
+	section, ok := m.Custom(sectionLines)
+	return ok && len(section) > 0 && len(section) <= maxLineTable
+}
+
+// sources finds the source lines of a program's calls. What that takes is made
+// at the first fault, and not for programs that don't fail.
+type sources struct {
+	engine *Engine
+	code   []byte // as it was sent
+
+	made     sync.Once
+	table    *lines.Table
+	bodies   []body
+	original uint32 // where the original's code section begins
+}
+
+// body is where one function's code is in the metered code section, and where
+// that comes from.
+type body struct {
+	start, end uint32 // in the metered code section
+	from       uint32 // in the original module
+	origins    []meter.Origin
+}
+
+// sourcesOf is nil for modules without lines.
+func (e *Engine) sourcesOf(code []byte) *sources {
+	if len(code) > maxLinedCode {
+		return nil
+	}
+	for s := range sections(code) {
+		if name, _, ok := customSection(s); ok && name == sectionLines && len(s.content) <= maxLineTable {
+			return &sources{engine: e, code: code}
+		}
+	}
+	return nil
+}
+
+// size is about what it holds at most, in bytes.
+func (s *sources) size() int64 {
+	if s == nil {
+		return 0
+	}
+	return 4 * int64(len(s.code))
+}
+
+// at finds the source line of an offset in the metered code section.
+func (s *sources) at(offset uint32) (lines.Position, bool) {
+	if s == nil {
+		return lines.Position{}, false
+	}
+	s.made.Do(func() {
+		// One at a time: it takes as much memory as looking at a new module does.
+		s.engine.tracing.Lock()
+		defer s.engine.tracing.Unlock()
+		s.make()
+	})
+	address, ok := s.origin(offset)
+	if !ok || s.table == nil {
+		return lines.Position{}, false
+	}
+	return s.table.At(address)
+}
+
+// origin is where in the original code section an offset in the metered one
+// comes from.
+func (s *sources) origin(offset uint32) (uint32, bool) {
+	i, _ := slices.BinarySearchFunc(s.bodies, offset, func(b body, offset uint32) int {
+		if b.end <= offset {
+			return -1
+		}
+		return 1
+	})
+	if i == len(s.bodies) || offset < s.bodies[i].start {
+		return 0, false
+	}
+	b := &s.bodies[i]
+	at := offset - b.start
+	n, exact := slices.BinarySearchFunc(b.origins, at, func(o meter.Origin, at uint32) int { return cmp.Compare(o.At, at) })
+	if !exact {
+		n--
+	}
+	for exact && n+1 < len(b.origins) && b.origins[n+1].At == at {
+		n++ // of several at one place only the last has a length
+	}
+	if n < 0 {
+		return 0, false // what every function begins with
+	}
+	o := b.origins[n]
+	return b.from + o.From + min(at-o.At, o.Length) - s.original, true
+}
+
+// make reads the module again. It has been accepted before: an error means that
+// there are no lines, and nothing else.
+func (s *sources) make() {
+	m, err := s.engine.examine(s.code)
+	if err != nil {
+		return
+	}
+	options := s.engine.meterOptions(m)
+	options.Origins = true
+	metered, err := options.Rewrite(m.decoded)
+	if err != nil || len(metered.Origins) > math.MaxInt32 {
+		return
+	}
+	original, ok := codeSection(s.code)
+	if !ok {
+		return
+	}
+	s.original = uint32(original.start)
+	rewritten, ok := codeSection(metered.Code)
+	if !ok {
+		return
+	}
+	rest := rewritten.content
+	count, n := encoding.Uvarint(rest)
+	if n <= 0 || count < uint64(len(metered.Origins)) {
+		return
+	}
+	at := n
+	for i, origins := range metered.Origins {
+		size, n := encoding.Uvarint(rest[at:])
+		if n <= 0 || size > uint64(len(rest)-at-n) {
+			return
+		}
+		at += n
+		s.bodies = append(s.bodies, body{uint32(at), uint32(at + int(size)), m.decoded.Bodies[i].Offset, slices.Clip(origins)})
+		at += int(size)
+	}
+	var found lines.Sections
+	for name, section := range map[string]*[]byte{sectionLines: &found.Line, ".debug_line_str": &found.LineStr, ".debug_str": &found.Str} {
+		*section, _ = m.decoded.Custom(name)
+	}
+	first := uint32(1)
+	if len(m.decoded.Bodies) > 0 {
+		first = m.decoded.Bodies[0].Offset - s.original
+	}
+	s.table = lines.Read(found, first, uint32(len(original.content)))
+}
+
+// section is a section of a module.
+type section struct {
+	id      byte
+	start   int // of the content, in the module
+	content []byte
+}
+
+// sections are those of a module, as far as it can be read.
+func sections(code []byte) func(yield func(section) bool) {
+	return func(yield func(section) bool) {
+		const header = 8
+		for at := header; at < len(code); {
+			size, n := encoding.Uvarint(code[at+1:])
+			start := at + 1 + n
+			if n <= 0 || size > uint64(len(code)-start) {
+				return
+			}
+			end := start + int(size)
+			if !yield(section{code[at], start, code[start:end]}) {
+				return
+			}
+			at = end
+		}
+	}
+}
+
+func codeSection(code []byte) (section, bool) {
+	const id = 10
+	for s := range sections(code) {
+		if s.id == id {
+			return s, true
+		}
+	}
+	return section{}, false
+}
+
+// customSection is the name and content of a custom section.
+func customSection(s section) (name string, content []byte, ok bool) {
+	size, n := encoding.Uvarint(s.content)
+	if s.id != 0 || n <= 0 || size > uint64(len(s.content)-n) {
+		return "", nil, false
+	}
+	return string(s.content[n : n+int(size)]), s.content[n+int(size):], true
+}
+
+// frame is a call in a trace.
+type frame struct {
+	call   string // name and type
+	offset uint32 // in the metered code section; 0: it is not known
+}
+
+// show spells the calls of a trace.
+func (s *sources) show(frames []frame) []string {
+	var calls []string
+	for _, f := range frames {
+		call := f.call
+		if p, ok := s.at(f.offset); ok && f.offset > 0 {
+			call += " at " + shown(p.File) + ":" + strconv.Itoa(p.Line)
+			if p.Column > 0 {
+				call += fmt.Sprintf(":%d", p.Column)
+			}
+		}
+		calls = append(calls, call)
+	}
+	return calls
+}
+
+// shown is a name that the guest has given, bounded and printable.
+func shown(name string) string {
+	if len(name) > maxCall {
+		name = name[:maxCall] + "…"
+	}
+	return printable(name)
+}
+
+// positionOf is the offset in a line of wazero's traces that tells where the call
+// of the line above is.
+func positionOf(line string) (offset uint32, ok bool) {
+	text, _, ok := strings.Cut(line, ": p:")
+	text, isHex := strings.CutPrefix(text, "\t\t0x")
+	if !ok || !isHex {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text, 16, 32)
+	return uint32(n), err == nil
+}
