@@ -215,6 +215,7 @@ func folders(t *testing.T) map[string]tree {
 	}
 	maps.Copy(all, imageFolders())
 	maps.Copy(all, compressionFolders())
+	maps.Copy(all, sqlFolders())
 	return all
 }
 
