@@ -216,6 +216,7 @@ func folders(t *testing.T) map[string]tree {
 	maps.Copy(all, imageFolders())
 	maps.Copy(all, compressionFolders())
 	maps.Copy(all, sqlFolders())
+	maps.Copy(all, languageFolders())
 	return all
 }
 
