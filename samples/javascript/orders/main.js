@@ -30,7 +30,7 @@ const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 function run(inputs) {
   const seen = new Set();
   const sums = new Map();
-  for (const item of inputs.orders) {
+  for (const item of inputs.orders || []) {
     JSON.parse(item.text).forEach((value, i) => {
       const { id, customer, month, lines } = orderOf(value, `${item.name}: order ${i + 1}`);
       if (id !== undefined && seen.has(id)) {
