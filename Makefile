@@ -56,6 +56,7 @@ viewer: ## Take the files of /docs out of their npm package again (server/viewer
 .PHONY: samples
 samples: ## Rebuild the samples' .wasm and .elf files (needs clang and lld for wasm32, and gcc for aarch64)
 	$(MAKE) -C samples all native
+	$(MAKE) -C samples/libc
 
 .PHONY: adapter
 adapter: ## Rebuild what purify puts into programs, and what its tests call (needs clang and lld for wasm32)

@@ -101,7 +101,7 @@ note 'In another terminal one would say where it is:'
 printf '  $ export PAPPUS_SERVER=%s\n' "$url"
 
 title 'Upload functions'
-note 'Each is a file of a few KB that imports nothing; it is checked and compiled now.'
+note 'Each of these is a file of a few KB that imports nothing; it is checked and compiled now.'
 for name in wordcount sumoccurrence matmul matmul-size; do
 	show "bin/pappus push samples/$name/$name.wasm"
 done
@@ -138,6 +138,13 @@ title 'The same, without inputs to send: the function gets the size only'
 case=samples/matmul-size/cases/128
 show 'bin/pappus invoke matmul-size --raw text:128 --stats'
 same "$dir/stdout" "$case/out/checksum/checksum"
+
+title 'Ask in SQL, over CSV files'
+note 'SQLite, compiled as it is: a program with libc as a pure function.'
+show 'bin/pappus push samples/libc/sql/sql.wasm'
+case=samples/sql/cases/join
+show "bin/pappus invoke sql --in tables=$case/in/tables --in query=$case/in/query --stats"
+same "$dir/stdout" "$case/out/rows/1.csv"
 
 title 'Give it less fuel than it needs'
 note 'Fuel counts what the code does, so it ends at the same point on every machine.'

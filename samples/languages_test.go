@@ -2,17 +2,20 @@ package samples_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"pappus/cases"
 	"pappus/engine"
 	"pappus/samples"
 	"pappus/sdk/purify"
+	"pappus/sdk/toolchain"
 	"pappus/wasmengine"
 )
 
@@ -76,11 +79,12 @@ func TestRebuildRust(t *testing.T) {
 	}
 }
 
-// TestGo builds the samples in Go, and runs them on the cases of those in C.
+// TestGo builds the samples in Go, and runs them on their cases, or those of the
+// sample in C. Their own tests run the same cases natively.
 func TestGo(t *testing.T) {
 	t.Setenv(workerEnv, "1")
 	e := newEngine(t, wasmengine.Config{Compiler: []string{"/proc/self/exe"}})
-	for _, sample := range inOtherLanguages() {
+	for _, sample := range append(inOtherLanguages(), "grep", "markdown", "render") {
 		t.Run(sample, func(t *testing.T) {
 			dir, out := filepath.Join("go", sample), filepath.Join(t.TempDir(), "out.wasm")
 			build := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-trimpath", "-o", out, ".")
@@ -95,6 +99,57 @@ func TestGo(t *testing.T) {
 			passesCases(t, e, sample, code)
 		})
 	}
+}
+
+// TestJavaScript builds the sample in JavaScript, and runs it on its cases, in the
+// engine and natively.
+func TestJavaScript(t *testing.T) {
+	t.Run("engine", func(t *testing.T) {
+		t.Setenv(workerEnv, "1")
+		project, err := toolchain.Open("javascript/orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		built, err := (&toolchain.Builder{Cache: t.TempDir()}).Build(t.Context(), project, toolchain.Options{Strip: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// It is large, and a machine that has other work takes long for it.
+		config := wasmengine.Config{Compiler: []string{"/proc/self/exe"}, CompileTimeout: 5 * time.Minute}
+		passesCases(t, newEngine(t, config), "orders", built.Module)
+	})
+	t.Run("natively", func(t *testing.T) {
+		place, err := filepath.Abs("../sdk/script/javascript/main.js")
+		if err != nil {
+			t.Fatal(err)
+		}
+		script, err := filepath.Abs("javascript/orders/main.js")
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace, err := json.Marshal(map[string]map[string]string{"Replace": {place: script}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		overlay, program := filepath.Join(t.TempDir(), "overlay.json"), filepath.Join(t.TempDir(), "orders")
+		if err := os.WriteFile(overlay, replace, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		build := exec.CommandContext(t.Context(), "go", "build", "-overlay="+overlay, "-o", program, "./javascript")
+		build.Dir = "../sdk/script"
+		if log, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("go: %v\n%s", err, log)
+		}
+		folders, err := filepath.Glob("orders/cases/*")
+		if err != nil || len(folders) == 0 {
+			t.Fatalf("no cases: %v", err)
+		}
+		for _, folder := range folders {
+			if says, err := exec.CommandContext(t.Context(), program, folder).CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, says)
+			}
+		}
+	})
 }
 
 func readFile(t testing.TB, name string) []byte {

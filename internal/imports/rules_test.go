@@ -105,7 +105,7 @@ var rules = map[string]rule{
 	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary"}},
 	"sdk/assemblyscript": {},
 
-	"samples":             {tests: []string{"cases", "chericapengine", "sdk/purify", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
+	"samples":             {tests: []string{"cases", "chericapengine", "sdk/purify", "sdk/toolchain", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
 	"bench/loopback":      {},
 	"docs":                {},

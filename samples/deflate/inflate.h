@@ -1,20 +1,15 @@
-/* Decompresses a zlib stream (RFC 1950 and 1951) whose decompressed size is
- * known. It takes only what is right to the last bit: complete codes, distances
- * that stay inside, the exact size, the checksum, and nothing behind that. */
+/* Decompresses what DEFLATE (RFC 1951) has compressed, to a size that is known.
+ * It takes only what is right to the last bit: complete codes, distances that
+ * stay inside, the exact size. */
 #ifndef INFLATE_H
 #define INFLATE_H
 
 #include <pappus.h>
 
-#include "decoded.h"
+#include "../stdio/stage.h"
+#include "format.h"
 
-enum {
-	MOST_CODE_BITS = 15,
-	FAST_BITS = 10,
-	LITERALS = 288,
-	DISTANCES = 32,
-	END_OF_BLOCK = 256,
-};
+enum { FAST_BITS = 10 };
 
 /* So that what they change is in variables where that matters. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -138,7 +133,7 @@ struct sink {
 };
 
 static const char TRUNCATED[] = "the compressed data are cut short";
-static const char TOO_MUCH[] = "there are more data than the image has pixels";
+static const char TOO_MUCH[] = "there are more data than there should be";
 
 STAGE const char *stored_block(struct bits *b, struct sink *out)
 {
@@ -168,7 +163,6 @@ STAGE const char *stored_block(struct bits *b, struct sink *out)
 /* Reads the codes at the start of a block. */
 STAGE const char *read_codes(struct bits *b, struct code *literals, struct code *distances)
 {
-	static const uint8_t order[] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
 	uint8_t lengths[LITERALS + DISTANCES] = {0};
 	unsigned nliterals, ndistances, nlengths, len;
 	if (!take(b, 5, &nliterals) || !take(b, 5, &ndistances) || !take(b, 4, &nlengths))
@@ -179,11 +173,11 @@ STAGE const char *read_codes(struct bits *b, struct code *literals, struct code 
 	for (unsigned i = 0; i < nlengths; i++) {
 		if (!take(b, 3, &len))
 			return TRUNCATED;
-		lengths[order[i]] = (uint8_t)len;
+		lengths[length_order[i]] = (uint8_t)len;
 	}
-	if (!make_code(literals, lengths, sizeof(order)))
+	if (!make_code(literals, lengths, sizeof(length_order)))
 		return "the code of code lengths is not complete";
-	memset(lengths, 0, sizeof(order));
+	memset(lengths, 0, sizeof(length_order));
 	for (unsigned i = 0; i < nliterals + ndistances;) {
 		int symbol = take_symbol(b, literals);
 		if (symbol < 0)
@@ -210,24 +204,17 @@ STAGE const char *read_codes(struct bits *b, struct code *literals, struct code 
 	return NULL;
 }
 
-static void fixed_codes(struct code *literals, struct code *distances)
+static void make_fixed_codes(struct code *literals, struct code *distances)
 {
 	uint8_t lengths[LITERALS];
-	memset(lengths, 8, 144);
-	memset(lengths + 144, 9, 256 - 144);
-	memset(lengths + 256, 7, 280 - 256);
-	memset(lengths + 280, 8, 288 - 280);
+	fixed_literals(lengths);
 	make_code(literals, lengths, LITERALS);
-	memset(lengths, 5, DISTANCES);
+	memset(lengths, FIXED_DISTANCE_BITS, DISTANCES);
 	make_code(distances, lengths, DISTANCES);
 }
 
 STAGE const char *compressed_block(struct bits *bits, const struct code *literals, const struct code *distances, struct sink *out)
 {
-	static const uint16_t length_base[] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
-	static const uint8_t length_bits[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
-	static const uint16_t distance_base[] = {1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
-	static const uint8_t distance_bits[] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
 	struct bits local = *bits, *b = &local; /* which need not be in memory */
 	for (;;) {
 		int symbol = take_symbol(b, literals);
@@ -270,72 +257,48 @@ STAGE const char *compressed_block(struct bits *bits, const struct code *literal
 	}
 }
 
-STAGE uint32_t adler32(const uint8_t *bytes, size_t len)
+/* Decompresses blocks up to the last one, which must fill the sink; says what is
+ * wrong with them, or NULL. */
+static const char *inflate_blocks(struct bits *b, struct sink *out)
 {
-	const size_t most = 5552; /* as many add up within 32 bits */
-	uint32_t a = 1, b = 0;
-	while (len != 0) {
-		size_t n = len < most ? len : most;
-		len -= n;
-		for (; n != 0; n--) {
-			a += *bytes++;
-			b += a;
-		}
-		a %= 65521;
-		b %= 65521;
-	}
-	return b << 16 | a;
-}
-
-/* Decompresses all of a zlib stream into exactly size bytes; says what is wrong
- * with it, or NULL. */
-STAGE const char *inflate(const uint8_t *stream, size_t len, uint8_t *to, size_t size)
-{
-	if (len < 2)
-		return TRUNCATED;
-	if ((stream[0] & 15) != 8 || stream[0] >> 4 > 7 || (stream[0] << 8 | stream[1]) % 31 != 0)
-		return "the data are not compressed by zlib";
-	if (stream[1] & 0x20)
-		return "the data need a dictionary";
-	struct bits b = {stream + 2, stream + len, 0, 0};
-	struct sink out = {to, to, to + size};
 	struct code literals, distances;
 	unsigned last, kind;
 	do {
 		const char *wrong = NULL;
-		if (!take(&b, 1, &last) || !take(&b, 2, &kind))
+		if (!take(b, 1, &last) || !take(b, 2, &kind))
 			return TRUNCATED;
 		if (kind == 0) {
-			wrong = stored_block(&b, &out);
+			wrong = stored_block(b, out);
 		} else if (kind == 3) {
 			return "a block is of no known kind";
 		} else {
 			if (kind == 1)
-				fixed_codes(&literals, &distances);
+				make_fixed_codes(&literals, &distances);
 			else
-				wrong = read_codes(&b, &literals, &distances);
+				wrong = read_codes(b, &literals, &distances);
 			if (wrong == NULL)
-				wrong = compressed_block(&b, &literals, &distances, &out);
+				wrong = compressed_block(b, &literals, &distances, out);
 		}
 		if (wrong != NULL)
 			return wrong;
 	} while (!last);
-	if (out.at != out.end)
-		return "there are fewer data than the image has pixels";
-	unsigned byte;
-	uint32_t sum = 0;
-	if (!take(&b, b.count % 8, &byte))
-		return TRUNCATED;
-	for (int i = 0; i < 4; i++) {
-		if (!take(&b, 8, &byte))
-			return TRUNCATED;
-		sum = sum << 8 | byte;
-	}
-	if (b.count != 0 || b.at != b.end)
-		return "something follows the compressed data";
-	if (sum != adler32(to, size))
-		return "the checksum of the pixels is wrong";
-	return NULL;
+	return out->at == out->end ? NULL : "there are fewer data than there should be";
 }
+
+/* Takes n bytes that begin at the next byte's first bit. */
+static int take_bytes(struct bits *b, uint8_t *bytes, unsigned n)
+{
+	unsigned byte;
+	if (!take(b, b->count % 8, &byte))
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		if (!take(b, 8, &byte))
+			return 0;
+		bytes[i] = (uint8_t)byte;
+	}
+	return 1;
+}
+
+static int ended(const struct bits *b) { return b->count == 0 && b->at == b->end; }
 
 #endif
