@@ -46,8 +46,13 @@ const largest = 64 << 20
 
 // Request makes the bytes of a POST.
 func Request(host, path string, body []byte) []byte {
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n",
-		path, host, len(body))
+	return RequestOf(host, path, "application/octet-stream", body)
+}
+
+// RequestOf makes the bytes of a POST of a media type.
+func RequestOf(host, path, kind string, body []byte) []byte {
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n",
+		path, host, kind, len(body))
 	return append([]byte(head), body...)
 }
 

@@ -2,6 +2,7 @@ package target
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 type Target struct {
 	Addr string             // host:port
 	Path func(n int) string // of call n
+	Kind string             // media type of the body; empty: bytes
 	Body []byte
 	Want []byte // the answer; nil: any
 }
@@ -43,7 +45,8 @@ func (c *caller) Call(n int) error {
 	path := c.target.Path(n)
 	request := c.requests[path]
 	if request == nil {
-		request = wire.Request(c.target.Addr, path, c.target.Body)
+		kind := cmp.Or(c.target.Kind, "application/octet-stream")
+		request = wire.RequestOf(c.target.Addr, path, kind, c.target.Body)
 		c.requests[path] = request
 	}
 	answer, err := c.client.Call(request)
