@@ -47,11 +47,11 @@ func (l *Lab) composition(ctx context.Context, r *result.Result) (err error) {
 
 // shards measures compositions of so many instances, one at a time and as many
 // as are answered.
-func (l *Lab) shards(ctx context.Context, r *result.Result, experiment, x string, counts []int, size int, make func(n, size int) (*target.Target, error)) error {
+func (l *Lab) shards(ctx context.Context, r *result.Result, experiment, x string, counts []int, size int, call func(n, size int) (*target.Target, error)) error {
 	alone := result.Series{Experiment: experiment, Name: "one at a time", X: x}
 	many := result.Series{Experiment: experiment, Name: fmt.Sprintf("%d at a time", l.Plan.Connections), X: x}
 	for _, n := range counts {
-		to, err := make(n, size)
+		to, err := call(n, size)
 		if err != nil {
 			return err
 		}

@@ -95,7 +95,7 @@ func (s *Server) ask(req *http.Request, read func(io.Reader) error) error {
 	return err
 }
 
-// A Metric of the server by its name with labels, as /metrics writes it.
+// Metric is the value of a metric by its name with labels, as /metrics writes it.
 func (s *Server) Metric(ctx context.Context, name string) (value float64, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr+"/metrics", http.NoBody)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -40,7 +39,11 @@ func (w *watchdog) Start(ctx context.Context, _ int) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(ctx, 2)
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +52,7 @@ func (w *watchdog) Start(ctx context.Context, _ int) (*Running, error) {
 	cmd.Env = append(os.Environ(),
 		"mode=streaming", // a process for each call
 		"fprocess="+filepath.Join(folder, "0.bin"),
-		"port="+strconv.Itoa(ports[0]), "metrics_port="+strconv.Itoa(ports[1]),
+		"port="+port, "metrics_port="+metrics,
 		"healthcheck_interval=0s", "prefix_logs=false")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -61,7 +64,7 @@ func (w *watchdog) Start(ctx context.Context, _ int) (*Running, error) {
 		// It need not end well when it is told to end.
 		return errors.Join(cmd.Process.Kill(), ignoreExit(cmd.Wait()))
 	}
-	addr := "127.0.0.1:" + strconv.Itoa(ports[0])
+	addr := "127.0.0.1:" + port
 	if err := listens(ctx, addr); err != nil {
 		err = errors.Join(err, stop())
 		return nil, fmt.Errorf("of-watchdog: %w\n%s", err, log.Bytes())
@@ -77,21 +80,14 @@ func ignoreExit(err error) error {
 	return err
 }
 
-// freePorts are ports of loopback that nobody listens on now.
-func freePorts(ctx context.Context, n int) (ports []int, err error) {
-	for range n {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // all are taken until all are known
-		addr, ok := l.Addr().(*net.TCPAddr)
-		if !ok {
-			return nil, fmt.Errorf("%v is no TCP address", l.Addr())
-		}
-		ports = append(ports, addr.Port)
+// freePort is one of loopback that nobody listens on now.
+func freePort(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
 	}
-	return ports, nil
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
 }
 
 // listens waits until somebody listens at the address, for half a minute at most.

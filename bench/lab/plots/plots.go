@@ -55,7 +55,8 @@ func (f Figure) SVG() ([]byte, error) {
 	for _, note := range f.Notes {
 		p.Title.Text += "\n" + note
 	}
-	p.Title.TextStyle.Font.Size = vg.Points(11)
+	p.Title.TextStyle.Font.Size = vg.Points(10)
+	p.Title.Padding = vg.Points(4)
 	p.X.Label.Text, p.Y.Label.Text = f.X, f.Y
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.TextStyle.Font.Size = vg.Points(9)
@@ -79,7 +80,8 @@ func (f Figure) SVG() ([]byte, error) {
 	}
 	f.room(p)
 	canvas := vgsvg.New(17*vg.Centimeter, 11*vg.Centimeter)
-	p.Draw(draw.New(canvas))
+	const margin = 4 * vg.Millimeter // the last number of an axis is as wide again beyond it
+	p.Draw(draw.Crop(draw.New(canvas), margin, -margin, margin/2, -margin/2))
 	var out bytes.Buffer
 	if _, err := canvas.WriteTo(&out); err != nil {
 		return nil, err

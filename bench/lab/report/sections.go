@@ -67,7 +67,7 @@ func sections() []section {
 			figures: []figure{
 				{file: "latency-p99.svg", value: "p99_us", scale: milli, xs: one, Figure: plots.Figure{
 					Title: "99th percentile of latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
-					Notes: []string{"published of Dandelion on CHERI: cold tail 45 times below Firecracker's"},
+					Notes: []string{"published, not measured here: on CHERI, Dandelion's cold tail is 45 times lower than Firecracker's"},
 				}},
 				{file: "latency-p50.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{
 					Title: "Median latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
@@ -80,7 +80,7 @@ func sections() []section {
 			text: "The most that is answered.",
 			figures: []figure{{file: "throughput.svg", value: "calls_per_s", scale: one, xs: one, Figure: plots.Figure{
 				Title: "Most calls answered against the part that is hot", X: "% hot", Y: "calls/s",
-				Notes: []string{"published of Dandelion on CHERI: 5 times Firecracker's at 95 % hot"},
+				Notes: []string{"published, not measured here: on CHERI, Dandelion has 5 times Firecracker's throughput at 95 % hot"},
 			}}},
 			columns: with([]column{{"calls_per_s", "calls/s", one}}, latencies, []column{{"cold_share", "cold, measured, %", 100}}),
 		},
@@ -131,7 +131,7 @@ func sections() []section {
 			text: "A made-up day, whose shape is that published of the Azure Functions trace (Shahrad et al., USENIX ATC 2020), replayed in little time. " +
 				"Of Pappus all memory of the server is measured. What policies commit that keep a sandbox for a time after a call is computed by their rule, with sandboxes of an assumed size.",
 			figures: []figure{{file: "density.svg", value: "memory_mib", scale: one, xs: one, Figure: plots.Figure{
-				Title: "Memory over a day, replayed", X: "h of the day", Y: "MiB", LogY: true,
+				Title: "Memory over a day, replayed", X: "h of the day", Y: "MiB",
 			}}},
 		},
 		{experiment: "density summary", columns: []column{{"mean_mib", "mean, MiB", one}, {"cold_share", "cold calls, %", 100}, {"p50_us", "p50, ms", milli}, {"p99_us", "p99, ms", milli}, {"calls", "calls", one}}},

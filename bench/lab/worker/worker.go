@@ -65,7 +65,7 @@ func Serve(ctx context.Context, kind, folder string, out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "listening on http://%s\n", listener.Addr()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := &http.Server{Handler: handler(r), ReadHeaderTimeout: 10 * time.Second}
+	s := &http.Server{Handler: handler(r), ReadHeaderTimeout: 10 * time.Second} //nolint:contextcheck // calls have the contexts of their requests
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	if err := s.Serve(listener); ctx.Err() == nil {
