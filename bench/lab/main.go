@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -151,8 +152,15 @@ func (s settings) setup() (peer.Setup, error) {
 
 func versions(ctx context.Context, s peer.Setup) map[string]string {
 	all := map[string]string{
-		"go": runtime.Version(), "wasmtime-go": worker.WasmtimeVersion,
+		"go": runtime.Version(),
 		"pappus": result.FirstLine(ctx, s.Pappus, "version"), "node": result.FirstLine(ctx, "node", "--version"), "gcc": result.FirstLine(ctx, "gcc", "--version"),
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if strings.Contains(dep.Path, "/wasmtime-go/") {
+				all["wasmtime-go"] = dep.Version
+			}
+		}
 	}
 	for name, version := range all {
 		if version == "" {

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Precise waits by the system, which is late by some 60 µs where the runtime's
-// timers, which share a wait for the network in whole milliseconds, are late by
-// up to one. It keeps one of the runtime's processors (GOMAXPROCS) busy with
+// Precise waits by the system. The runtime's timers share its wait for the
+// network, in whole milliseconds, and are late by up to one. It keeps one of the runtime's processors (GOMAXPROCS) busy with
 // waiting, so there must be two.
 func Precise(ctx context.Context, until time.Time) error {
 	const look = 5 * time.Millisecond // how long it may take until the context's end is seen

@@ -39,9 +39,6 @@ func kinds() map[string]func(folder string) (runner, error) {
 
 var errInput = errors.New("the input is not a size")
 
-// WasmtimeVersion is that of the library.
-const WasmtimeVersion = "39.0.1"
-
 const (
 	largest  = 1 << 20 // bytes of an input
 	mostRows = 65535
