@@ -152,7 +152,7 @@ func (s settings) setup() (peer.Setup, error) {
 
 func versions(ctx context.Context, s peer.Setup) map[string]string {
 	all := map[string]string{
-		"go": runtime.Version(),
+		"go":     runtime.Version(),
 		"pappus": result.FirstLine(ctx, s.Pappus, "version"), "node": result.FirstLine(ctx, "node", "--version"), "gcc": result.FirstLine(ctx, "gcc", "--version"),
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
