@@ -55,6 +55,7 @@ func run(ctx context.Context, args []string) error {
 type settings struct {
 	set, only, root, out, pappus, watchdog, command string
 	smoke                                           bool
+	others                                          map[string]string
 }
 
 // measure runs a set of experiments and writes what they brought.
@@ -68,6 +69,17 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.StringVar(&s.pappus, "pappus", "bin/pappus", "the program to measure")
 	flags.StringVar(&s.watchdog, "watchdog", "", "of-watchdog's program (default: the one in the search path)")
 	flags.StringVar(&s.command, "command", "", "the command to note in the results (default: this one)")
+	flags.Func("peer", "`NAME=PROGRAM` of another peer, which is started with the number of its functions and answers POST /fN", func(value string) error {
+		name, program, ok := strings.Cut(value, "=")
+		if !ok || name == "" {
+			return errors.New("it is NAME=PROGRAM")
+		}
+		if s.others == nil {
+			s.others = map[string]string{}
+		}
+		s.others[name] = program
+		return nil
+	})
 	flags.BoolVar(&s.smoke, "smoke", false, "only try whether all works: the figures mean nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -147,7 +159,7 @@ func (s settings) setup() (peer.Setup, error) {
 	if err != nil {
 		return peer.Setup{}, fmt.Errorf("make a folder for data: %w", err)
 	}
-	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Scratch: scratch}, nil
+	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Others: s.others, Scratch: scratch}, nil
 }
 
 func versions(ctx context.Context, s peer.Setup) map[string]string {

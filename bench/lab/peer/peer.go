@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"pappus/bench/lab/native"
@@ -43,16 +45,17 @@ type Running struct {
 
 // Setup is what peers are made of.
 type Setup struct {
-	Root     string // folder of the repository
-	Self     string // this program, which serves as workers
-	Pappus   string // Pappus's program
-	Watchdog string // of-watchdog's program; empty: the one in the search path
-	Scratch  string // an empty folder
+	Root     string            // folder of the repository
+	Self     string            // this program, which serves as workers
+	Pappus   string            // Pappus's program
+	Watchdog string            // of-watchdog's program; empty: the one in the search path
+	Others   map[string]string // programs of other peers by their names (type other)
+	Scratch  string            // an empty folder
 }
 
 // All peers, the one that does nothing first.
 func (s Setup) All() []Peer {
-	return []Peer{
+	all := []Peer{
 		&own{setup: s, kind: "echo", gives: "nothing: it answers what it was sent"},
 		&own{setup: s, kind: "native", gives: "a call in the server's process: no isolate"},
 		&platform{s},
@@ -63,6 +66,10 @@ func (s Setup) All() []Peer {
 		&own{setup: s, kind: "exec", gives: "a new process"},
 		&watchdog{s},
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.Others)) {
+		all = append(all, &other{s, name, s.Others[name]})
+	}
+	return all
 }
 
 // folder makes an empty folder for a peer's functions, each in a file of its own

@@ -33,6 +33,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if len(os.Args) == 2 && os.Args[1] == "3" { // another peer's program, with so many functions
+		os.Args = []string{os.Args[0], "worker", "native", ""}
+		TestMain(m)
+		return
+	}
 	if os.Getenv("fprocess") != "" {
 		standIn()
 		return
@@ -70,6 +75,7 @@ func setup(t *testing.T) Setup {
 // ends when it is told to.
 func TestPeers(t *testing.T) {
 	s := setup(t)
+	s.Others = map[string]string{"another": os.Args[0]}
 	peers := s.All()
 	s.Watchdog = os.Args[0]
 	peers = append(peers, &watchdog{s})
@@ -109,7 +115,7 @@ func TestPeers(t *testing.T) {
 func TestMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	s := Setup{Root: root, Self: os.Args[0], Scratch: t.TempDir()}
-	for _, p := range []Peer{&node{s, "isolate", ""}, &watchdog{s}, &own{setup: s, kind: "exec"}, &watchdog{Setup{Watchdog: "/no/such"}}} {
+	for _, p := range []Peer{&node{s, "isolate", ""}, &watchdog{s}, &own{setup: s, kind: "exec"}, &watchdog{Setup{Watchdog: "/no/such"}}, &other{program: "/no/such"}} {
 		if _, err := p.Start(t.Context(), 1); !errors.Is(err, ErrSkipped) || strings.TrimPrefix(err.Error(), "skipped: ") == "" {
 			t.Errorf("%s: got %v, want that it is skipped, and why", p.Name(), err)
 		}
