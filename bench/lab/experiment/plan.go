@@ -42,7 +42,7 @@ func Full() Plan {
 	return Plan{
 		Rounds: 3, Turn: time.Second, Rows: 128, Connections: 16, OpenAtOnce: 64, OpenWaiting: 1000,
 		Hot: []float64{1, 0.97, 0.95, 0.9, 0}, Loads: []float64{0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1},
-		Cold: 256, Loaded: "1MiB", Samples: 50,
+		Cold: 256, Loaded: "4MiB", Samples: 50,
 		Logs: []int{1, 4, 16, 64, 256}, LogSize: 64 << 10,
 		Instances: []int{1, 10, 100, 1000, 10_000}, Workers: []int{1, 2},
 		Registered: []int{1, 10, 100, 1000, 10_000},
@@ -56,7 +56,7 @@ func Full() Plan {
 func Smoke() Plan {
 	p := Full()
 	p.Rounds, p.Turn, p.Rows = 1, 40*time.Millisecond, 8
-	p.Hot, p.Loads, p.Cold, p.Loaded = []float64{1, 0.9, 0}, []float64{0.1, 0.5}, 60, "256KiB"
+	p.Hot, p.Loads, p.Cold, p.Loaded = []float64{1, 0.9, 0}, []float64{0.1, 0.5}, 60, "1MiB"
 	p.Logs, p.LogSize, p.Instances = []int{1, 3}, 200, []int{1, 20}
 	p.Workers, p.Registered, p.Inputs = []int{1}, []int{1, 12}, []int{1 << 10, 64 << 10}
 	p.Trace, p.TraceCap, p.TraceTime = 5, 20, 200*time.Millisecond
