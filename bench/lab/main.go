@@ -56,6 +56,7 @@ type settings struct {
 	set, only, root, out, pappus, watchdog, command string
 	smoke                                           bool
 	others                                          map[string]string
+	functions                                       int
 }
 
 // measure runs a set of experiments and writes what they brought.
@@ -69,6 +70,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.StringVar(&s.pappus, "pappus", "bin/pappus", "the program to measure")
 	flags.StringVar(&s.watchdog, "watchdog", "", "of-watchdog's program (default: the one in the search path)")
 	flags.StringVar(&s.command, "command", "", "the command to note in the results (default: this one)")
+	flags.IntVar(&s.functions, "functions", 10_000, "most functions that are registered, where it is measured how many cost what")
 	flags.Func("peer", "`NAME=PROGRAM` of another peer, which is started with the number of its functions and answers POST /fN", func(value string) error {
 		name, program, ok := strings.Cut(value, "=")
 		if !ok || name == "" {
@@ -94,6 +96,10 @@ func measure(ctx context.Context, args []string) (err error) {
 	plan, name := experiment.Full(), s.set
 	if s.smoke {
 		plan, name = experiment.Smoke(), s.set+"-smoke"
+	}
+	plan.Registered = slices.DeleteFunc(plan.Registered, func(n int) bool { return n > s.functions })
+	if len(plan.Registered) == 0 {
+		return fmt.Errorf("-functions %d: there must be one", s.functions)
 	}
 	setup, err := s.setup()
 	if err != nil {
