@@ -171,7 +171,7 @@ bench: build bin/lab ## The paper's experiments, scales and density, with a repo
 # The peer of-watchdog is left out where its module can't be fetched.
 .PHONY: bench-peers
 bench-peers: build bin/lab ## The same work by processes, wasmtime, V8 and others, side by side, with a report
-	-@[ -x bin/of-watchdog ] || GOBIN=$(CURDIR)/bin $(GO) install github.com/openfaas/of-watchdog@$(WATCHDOG) 2>.cache/of-watchdog.log
+	@mkdir -p .cache; [ -x bin/of-watchdog ] || GOBIN=$(CURDIR)/bin $(GO) install github.com/openfaas/of-watchdog@$(WATCHDOG) 2>.cache/of-watchdog.log || true
 	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $(if $(wildcard bin/of-watchdog),-watchdog bin/of-watchdog) -command 'make bench-peers'
 
 .PHONY: bench-report
