@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,18 +42,14 @@ func (w *watchdog) Start(ctx context.Context, _ int) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := freePort(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var log bytes.Buffer
+	var log head
 	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = append(os.Environ(),
 		"mode=streaming", // a process for each call
 		"fprocess="+filepath.Join(folder, "0.bin"),
-		"port="+port, "metrics_port="+metrics,
-		"healthcheck_interval=0s", "prefix_logs=false")
-	cmd.Stdout, cmd.Stderr = &log, &log
+		"port="+port, // and 8081 for metrics, always
+		"suppress_lock=true", "prefix_logs=false")
+	cmd.Stderr = &log // of its output there is a line for each call
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -67,9 +62,18 @@ func (w *watchdog) Start(ctx context.Context, _ int) (*Running, error) {
 	addr := "127.0.0.1:" + port
 	if err := listens(ctx, addr); err != nil {
 		err = errors.Join(err, stop())
-		return nil, fmt.Errorf("of-watchdog: %w\n%s", err, log.Bytes())
+		return nil, fmt.Errorf("of-watchdog: %w\n%s", err, log.text)
 	}
 	return &Running{Addr: addr, Path: func(int) string { return "/" }, PID: cmd.Process.Pid, Functions: 1, Stop: stop}, nil
+}
+
+// head is a writer that keeps what comes first.
+type head struct{ text []byte }
+
+func (h *head) Write(p []byte) (int, error) {
+	const keep = 4 << 10
+	h.text = append(h.text, p[:min(len(p), keep-len(h.text))]...)
+	return len(p), nil
 }
 
 // ignoreExit is the error of a process that could not be waited for.
