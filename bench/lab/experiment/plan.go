@@ -40,7 +40,7 @@ type Plan struct {
 // Full is the plan whose results can be published. It takes about ten minutes.
 func Full() Plan {
 	return Plan{
-		Rounds: 3, Turn: time.Second, Rows: 128, Connections: 16, OpenAtOnce: 64, OpenWaiting: 1000,
+		Rounds: 3, Turn: time.Second, Rows: 128, Connections: 16, OpenAtOnce: 64, OpenWaiting: 5000,
 		Hot: []float64{1, 0.97, 0.95, 0.9, 0}, Loads: []float64{0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1},
 		Cold: 256, Loaded: "4MiB", Samples: 50,
 		Logs: []int{1, 4, 16, 64, 256}, LogSize: 64 << 10,

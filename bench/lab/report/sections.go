@@ -63,7 +63,8 @@ func sections() []section {
 		{
 			experiment: "latency", title: "Latency against load",
 			text: "As figures 4 and 5 of the paper: how long calls take that come at a rate, of which a part is hot. Loads are parts of the most that is answered when all are hot. " +
-				"A cross is a load at which calls were dropped by the client or refused by the server: it was more than can be served.",
+				"Where more is offered than answered, calls wait ever longer, and latencies say how long a turn is. " +
+				"A cross is a load at which calls were dropped by the client or refused by the server.",
 			figures: []figure{
 				{file: "latency-p99.svg", value: "p99_us", scale: milli, xs: one, Figure: plots.Figure{
 					Title: "99th percentile of latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
