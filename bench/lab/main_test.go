@@ -16,7 +16,7 @@ func TestRefuses(t *testing.T) {
 	}{
 		{"", "usage"}, {"walk", "usage"}, {"worker", "usage"},
 		{"run -set all", "pappus or peers"}, {"run -only latency,nothing", "no such experiment"},
-		{"run -functions 0", "must be one"}, {"run -pappus /no/such/program", "make build"}, {"worker nothing /tmp", "no worker of kind"},
+		{"run -functions 0", "must be one"}, {"run -pappus /no/such/program", "make build"}, {"worker nothing /tmp", "no such kind"},
 		{"readme -root /no/such/folder", "measure first"},
 	} {
 		if err := run(t.Context(), strings.Fields(test.args)); err == nil || !strings.Contains(err.Error(), test.want) {

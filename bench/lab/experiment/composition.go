@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"pappus/bench/lab/pappus"
 	"pappus/bench/lab/result"
 	"pappus/bench/lab/target"
+	"pappus/bench/lab/worker"
+	"pappus/bench/process"
 )
 
 // composition measures the count of a pattern in logs: as the logs become more,
@@ -21,20 +25,7 @@ func (l *Lab) composition(ctx context.Context, r *result.Result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	for _, name := range []string{"sumoccurrence", "sum"} {
-		code, err := l.sample(name)
-		if err != nil {
-			return err
-		}
-		if err := s.Register(ctx, name, code, pappus.Fresh); err != nil {
-			return err
-		}
-	}
-	text, err := l.sample("logcount.comp")
-	if err != nil {
-		return err
-	}
-	if err := s.Compose(ctx, "logcount", text); err != nil {
+	if err := l.compose(ctx, s, "logcount", "sumoccurrence", "sum"); err != nil {
 		return err
 	}
 	logs := func(n, bytes int) (*target.Target, error) { return logCount(s.Addr, n, bytes) }
@@ -42,7 +33,58 @@ func (l *Lab) composition(ctx context.Context, r *result.Result) (err error) {
 		return err
 	}
 	const line = 1 // a log of as little as there can be: one line
-	return l.shards(ctx, r, "instances", "instances", l.Plan.Instances, line, logs)
+	if err := l.shards(ctx, r, "instances", "instances", l.Plan.Instances, line, logs); err != nil {
+		return err
+	}
+	return l.fetched(ctx, r)
+}
+
+// fetched measures the composition of the paper's figure 2: the logs come from a
+// server, which is asked for all of them at once.
+func (l *Lab) fetched(ctx context.Context, r *result.Result) (err error) {
+	folder, err := os.MkdirTemp(l.Setup.Scratch, "logs-")
+	if err != nil {
+		return err
+	}
+	log := logOf(l.Plan.LogSize)
+	if err := os.WriteFile(filepath.Join(folder, "log"), []byte(log), 0o600); err != nil {
+		return err
+	}
+	files, err := process.Start(ctx, l.Setup.Self, "worker", worker.Files, folder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, files.Stop()) }()
+	s, err := l.serve(ctx, 0, "--egress-allow", files.Addr, "--io-cache", "0")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	if err := l.compose(ctx, s, "logcount-http", "httpmake", "sumoccurrence", "sum"); err != nil {
+		return err
+	}
+	return l.shards(ctx, r, "fetched", "logs", l.Plan.Logs, l.Plan.LogSize, func(n, _ int) (*target.Target, error) {
+		uris := strings.Repeat("http://"+files.Addr+"/log\n", n)
+		return countIn(s.Addr, "logcount-http", map[string][]item{"servers": {{"servers", uris}}, "pattern": {{"pattern", "ERROR"}}}, n*strings.Count(log, "ERROR"))
+	})
+}
+
+// compose registers a composition with its functions.
+func (l *Lab) compose(ctx context.Context, s *pappus.Server, name string, functions ...string) error {
+	for _, function := range functions {
+		code, err := l.sample(function)
+		if err != nil {
+			return err
+		}
+		if err := s.Register(ctx, function, code, pappus.Fresh); err != nil {
+			return err
+		}
+	}
+	text, err := l.sample(name + ".comp")
+	if err != nil {
+		return err
+	}
+	return s.Compose(ctx, name, text)
 }
 
 // shards measures compositions of so many instances, one at a time and as many
@@ -75,24 +117,37 @@ func (l *Lab) shards(ctx context.Context, r *result.Result, experiment, x string
 	return nil
 }
 
-// logCount is a call that counts in n logs of at least so many bytes.
-func logCount(addr string, n, size int) (*target.Target, error) {
-	type item struct {
-		Name string `json:"name"`
-		Text string `json:"text"`
-	}
+// an item of an input.
+type item struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// logOf makes a log of at least so many bytes.
+func logOf(size int) string {
 	const lines = "12:00:01 INFO a request was answered\n12:00:02 ERROR nobody answers\n12:00:03 WARN it takes long\n"
-	log := strings.Repeat(lines, (size+len(lines)-1)/len(lines))
+	return strings.Repeat(lines, (size+len(lines)-1)/len(lines))
+}
+
+// logCount is a call that counts in n logs of at least so many bytes, which come
+// with it.
+func logCount(addr string, n, size int) (*target.Target, error) {
+	log := logOf(size)
 	logs := make([]item, n)
 	for i := range logs {
 		logs[i] = item{strconv.Itoa(i), log}
 	}
-	body, err := json.Marshal(map[string]any{"inputs": map[string][]item{"logs": logs, "pattern": {{"pattern", "ERROR"}}}})
+	return countIn(addr, "logcount", map[string][]item{"logs": logs, "pattern": {{"pattern", "ERROR"}}}, n*strings.Count(log, "ERROR"))
+}
+
+// countIn is a call of a composition that answers a number.
+func countIn(addr, composition string, inputs map[string][]item, want int) (*target.Target, error) {
+	body, err := json.Marshal(map[string]any{"inputs": inputs})
 	if err != nil {
 		return nil, err
 	}
 	return &target.Target{
-		Addr: addr, Path: func(int) string { return pappus.Path("logcount") }, Kind: "application/json",
-		Body: body, Want: []byte(strconv.Itoa(n*strings.Count(log, "ERROR")) + "\n"),
+		Addr: addr, Path: func(int) string { return pappus.Path(composition) }, Kind: "application/json",
+		Body: body, Want: []byte(strconv.Itoa(want) + "\n"),
 	}, nil
 }

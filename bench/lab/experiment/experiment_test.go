@@ -66,6 +66,7 @@ func TestExperiments(t *testing.T) {
 		"distribution":    {4, nil, "share"},
 		"cold":            {4, []float64{plan.Samples}, "calls calls_per_s late_share max_us p50_us p99_us"},
 		"composition":     {2, x(plan.Logs), "calls_per_s instances_per_s p50_us p99_us"},
+		"fetched":         {2, x(plan.Logs), "calls_per_s instances_per_s p50_us p99_us"},
 		"instances":       {2, x(plan.Instances), "calls_per_s instances_per_s p50_us p99_us"},
 		"workers":         {1, x(plan.Workers), "calls_per_s p50_us p99_us"},
 		"registered":      {1, x(plan.Registered), "calls_per_s memory_mib p50_us p99_us"},

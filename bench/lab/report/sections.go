@@ -103,6 +103,14 @@ func sections() []section {
 			columns: with(latencies, []column{{"calls_per_s", "compositions/s", one}, {"instances_per_s", "logs/s", one}}),
 		},
 		{
+			experiment: "fetched", title: "Composition: the logs fetched over HTTP",
+			text: "The composition of the paper's figure 2, samples/logcount-http: requests are made, sent at once to a server on this machine, and the answers counted. No answer is kept.",
+			figures: []figure{{file: "fetched.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{
+				Title: "Median time of a composition that fetches logs", X: "logs", Y: "ms", LogX: true, LogY: true,
+			}}},
+			columns: with(latencies, []column{{"calls_per_s", "compositions/s", one}, {"instances_per_s", "logs/s", one}}),
+		},
+		{
 			experiment: "instances", title: "Instances of a composition",
 			text: "The same with next to nothing in each log: what an instance costs.",
 			figures: []figure{{file: "instances.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -47,11 +48,7 @@ const (
 // Serve listens on loopback, prints "listening on http://ADDRESS" and serves
 // the folder's functions until ctx ends.
 func Serve(ctx context.Context, kind, folder string, out io.Writer) error {
-	newRunner := kinds()[kind]
-	if newRunner == nil {
-		return fmt.Errorf("there is no worker of kind %q", kind)
-	}
-	r, err := newRunner(folder)
+	served, err := handlerOf(kind, folder)
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", kind, err)
 	}
@@ -62,13 +59,32 @@ func Serve(ctx context.Context, kind, folder string, out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "listening on http://%s\n", listener.Addr()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := &http.Server{Handler: handler(r), ReadHeaderTimeout: 10 * time.Second} //nolint:contextcheck // calls have the contexts of their requests
+	s := &http.Server{Handler: served, ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	if err := s.Serve(listener); ctx.Err() == nil {
 		return err
 	}
 	return nil
+}
+
+// Files is the kind that serves a folder's files as they are, for functions that
+// fetch them.
+const Files = "files"
+
+func handlerOf(kind, folder string) (http.Handler, error) {
+	if kind == Files {
+		return http.FileServerFS(os.DirFS(folder)), nil
+	}
+	newRunner := kinds()[kind]
+	if newRunner == nil {
+		return nil, errors.New("there is no such kind of worker")
+	}
+	r, err := newRunner(folder)
+	if err != nil {
+		return nil, err
+	}
+	return handler(r), nil
 }
 
 func handler(r runner) http.Handler {
