@@ -48,7 +48,7 @@ const (
 // Serve listens on loopback, prints "listening on http://ADDRESS" and serves
 // the folder's functions until ctx ends.
 func Serve(ctx context.Context, kind, folder string, out io.Writer) error {
-	served, err := handlerOf(kind, folder)
+	served, err := handlerOf(kind, folder) //nolint:contextcheck // calls have the contexts of their requests
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", kind, err)
 	}
