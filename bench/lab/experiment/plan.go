@@ -41,9 +41,9 @@ type Plan struct {
 func Full() Plan {
 	return Plan{
 		Rounds: 3, Turn: time.Second, Rows: 128, Connections: 16, OpenAtOnce: 64, OpenWaiting: 5000,
-		Hot: []float64{1, 0.97, 0.95, 0.9, 0}, Loads: []float64{0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1},
+		Hot: []float64{1, 0.97, 0.95, 0.9, 0}, Loads: []float64{0.1, 0.3, 0.5, 0.7, 0.85, 1, 1.1},
 		Cold: 256, Loaded: "4MiB", Samples: 50,
-		Logs: []int{1, 4, 16, 64, 256}, LogSize: 64 << 10,
+		Logs: []int{1, 4, 16, 64}, LogSize: 64 << 10,
 		Instances: []int{1, 10, 100, 1000, 10_000}, Workers: []int{1, 2},
 		Registered: []int{1, 10, 100, 1000, 10_000},
 		Inputs:     []int{1 << 10, 16 << 10, 256 << 10, 4 << 20, 64 << 20, 256 << 20},
