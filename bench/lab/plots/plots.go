@@ -140,7 +140,7 @@ func (f Figure) add(p *plot.Plot, l Line, i int) (int, error) {
 
 // room makes place for the legend above the lines.
 func (f Figure) room(p *plot.Plot) {
-	share := 0.06 * float64(len(f.Lines)+1)
+	share := 0.08 * float64(len(f.Lines)+1)
 	if f.LogY {
 		p.Y.Max *= math.Pow(math.Max(p.Y.Max/p.Y.Min, 10), share)
 		return

@@ -68,7 +68,7 @@ func sections() []section {
 			figures: []figure{
 				{file: "latency-p99.svg", value: "p99_us", scale: milli, xs: one, Figure: plots.Figure{
 					Title: "99th percentile of latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
-					Notes: []string{"published, not measured here: on CHERI, Dandelion's cold tail is 45 times lower than Firecracker's"},
+					Notes: []string{"published for Dandelion on CHERI, not measured here:", "cold tail 45 times lower than Firecracker's"},
 				}},
 				{file: "latency-p50.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{
 					Title: "Median latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
@@ -81,7 +81,7 @@ func sections() []section {
 			text: "The most that is answered.",
 			figures: []figure{{file: "throughput.svg", value: "calls_per_s", scale: one, xs: one, Figure: plots.Figure{
 				Title: "Most calls answered against the part that is hot", X: "% hot", Y: "calls/s",
-				Notes: []string{"published, not measured here: on CHERI, Dandelion has 5 times Firecracker's throughput at 95 % hot"},
+				Notes: []string{"published for Dandelion on CHERI, not measured here:", "at 95 % hot 5 times Firecracker's throughput"},
 			}}},
 			columns: with([]column{{"calls_per_s", "calls/s", one}}, latencies, []column{{"cold_share", "cold, measured, %", 100}}),
 		},
