@@ -107,7 +107,9 @@ var rules = map[string]rule{
 
 	"samples":             {tests: []string{"cases", "chericapengine", "sdk/purify", "sdk/toolchain", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
 	"samples/logserver":   {},
-	"bench/loopback":      {},
+	"bench/loopback":      {may: []string{"bench/process", "bench/wire"}},
+	"bench/process":       {},
+	"bench/wire":          {},
 	"docs":                {},
 	"internal/contract":   {},
 	"internal/contexts":   {},

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"bufio"
@@ -14,18 +14,18 @@ import (
 	"time"
 )
 
-// A server is a process that listens, with its address.
-type server struct {
-	addr    string // host:port
+// A Server is a process that listens, with its address.
+type Server struct {
+	Addr    string // host:port
 	cmd     *exec.Cmd
 	drained chan struct{} // closed when its output has ended
 	log     *tail
 }
 
-// start runs a program that prints "listening on http://ADDR" when it is
+// Start runs a program that prints "listening on http://ADDR" when it is
 // ready. The caller stops it.
-func start(ctx context.Context, program string, args ...string) (*server, error) {
-	s := &server{drained: make(chan struct{}), log: new(tail)}
+func Start(ctx context.Context, program string, args ...string) (*Server, error) {
+	s := &Server{drained: make(chan struct{}), log: new(tail)}
 	s.cmd = exec.CommandContext(ctx, program, args...)
 	s.cmd.Stderr = s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
@@ -52,8 +52,8 @@ func start(ctx context.Context, program string, args ...string) (*server, error)
 	patience := time.NewTimer(30 * time.Second)
 	defer patience.Stop()
 	select {
-	case s.addr = <-ready:
-		if s.addr != "" {
+	case s.Addr = <-ready:
+		if s.Addr != "" {
 			return s, nil
 		}
 		err = errors.New("it ended, or said something else")
@@ -62,12 +62,15 @@ func start(ctx context.Context, program string, args ...string) (*server, error)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	return nil, errors.Join(fmt.Errorf("%s does not listen: %w", program, err), s.stop())
+	return nil, errors.Join(fmt.Errorf("%s does not listen: %w", program, err), s.Stop())
 }
 
-// stop ends the process and waits until it has; it is an error if it does not
+// PID is the process's number.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Stop ends the process and waits until it has; it is an error if it does not
 // end well.
-func (s *server) stop() error {
+func (s *Server) Stop() error {
 	// A process that has ended already can't be told to; Wait says how it did.
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	kill := time.AfterFunc(20*time.Second, func() { _ = s.cmd.Process.Kill() })
