@@ -222,7 +222,7 @@ bench-languages: $(ASC) ## Size of a function in each language, and a call of it
 
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
-	./bench/k6/run.sh smoke load
+	./bench/k6/run.sh smoke hot
 
 .PHONY: bench-k6
 bench-k6: build $(K6) ## All of k6's scripts but the soak (SCRIPTS names others)

@@ -18,7 +18,7 @@ import (
 
 	"pappus/data"
 	"pappus/engine"
-	"pappus/wasmengine/abi"
+	"pappus/engine/abi"
 )
 
 // firstPages is the memory that a call begins with, as Pappus gives it.
@@ -154,16 +154,16 @@ func newInstance(store *wasmtime.Store, m *wasmtime.Module) (*instance, error) {
 func (i *instance) run(in []byte) ([]byte, error) {
 	sets := []data.Set{{Name: "size", Items: []*data.Item{data.NewItem("body", 0, in)}}}
 	outputs := []string{"checksum"}
-	abi.Place(i.memory.UnsafeData(i.store), i.system, i.base, abi.Heap{Begin: -1, End: -1}, sets, outputs, nil)
+	abi.Wasm32.Place(i.memory.UnsafeData(i.store), uint64(i.system), i.base, abi.Heap{Begin: -1, End: -1}, sets, outputs, nil)
 	if _, err := i.start.Call(i.store); err != nil {
 		return nil, err
 	}
 	// The memory may have grown and moved.
 	memory := i.memory.UnsafeData(i.store)
-	if code := abi.ExitCode(memory, i.system); code != 0 {
+	if code := abi.ExitCode(memory, uint64(i.system)); code != 0 {
 		return nil, fmt.Errorf("exit code %d", code)
 	}
-	out, err := abi.Outputs(memory, i.system, outputs, engine.DefaultLimits())
+	out, err := abi.Wasm32.Outputs(memory, uint64(i.system), outputs, engine.DefaultLimits())
 	if err != nil {
 		return nil, err
 	}
