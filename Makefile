@@ -8,9 +8,11 @@ GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT := bin/golangci-lint
 K6 := bin/k6
+WATCHDOG := 0.10.7
 BENCHSTAT := bin/benchstat
 REPORT := bin/testreport
 OAPI := bin/oapi-codegen
+ASC := .cache/assemblyscript/node_modules/.bin/asc
 SPECTRAL := .cache/openapi-lint/node_modules/.bin/spectral
 QEMU := qemu-aarch64-static
 
@@ -29,6 +31,9 @@ export PAPPUS_HAMMER = $(HAMMER)
 # hammer, which has them all share. The command's tests are of processes, which
 # take minutes under it: the long run has them.
 RACE_PACKAGES = $$($(GO) list -f '{{range .Imports}}{{if or (eq . "sync") (eq . "sync/atomic") (eq . "golang.org/x/sync/errgroup")}}{{$$.ImportPath}}{{"\n"}}{{end}}{{end}}' ./... | grep -v 'cmd/pappus$$' | sort -u)
+
+# The packages with Go benchmarks: each benchmark runs once with the tests.
+BENCHMARKED = $$(grep -l --include='*_test.go' -r '^func Benchmark' . | grep -v '^./bench/' | xargs -n1 dirname | sort -u)
 
 ##@ Build
 
@@ -55,6 +60,7 @@ viewer: ## Take the files of /docs out of their npm package again (server/viewer
 .PHONY: samples
 samples: ## Rebuild the samples' .wasm and .elf files (needs clang and lld for wasm32, and gcc for aarch64)
 	$(MAKE) -C samples all native
+	$(MAKE) -C samples/libc
 
 .PHONY: adapter
 adapter: ## Rebuild what purify puts into programs, and what its tests call (needs clang and lld for wasm32)
@@ -77,12 +83,18 @@ demo: build ## Start a server, upload the samples, run them on real input (KEEP=
 # The last line is "N passed, M failed". With the invariants tag every region of memory
 # that comes back is scanned for bytes that are not zero.
 .PHONY: test
-test: prerequisites generated vet lint $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
+test: prerequisites generated vet lint $(ASC) $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
 	@status=0; { \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -tags invariants ./engine/... ./wasmengine/... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
 	(cd internal/browser && $(GO) test -json -count=1 -timeout $(TEST_TIMEOUT) .) || status=1; \
+	(cd sdk/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
+	(cd sdk/script && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
+	(cd samples/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
+	(cd bench/lab && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
+	(cd bench/peers && $(GO) test -json -timeout $(TEST_TIMEOUT) -run '^$$' -bench . -benchtime 1x .) || status=1; \
+	$(GO) test -json -timeout $(TEST_TIMEOUT) -run '^$$' -bench . -benchtime 1x $(BENCHMARKED) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT)
 
@@ -127,6 +139,10 @@ vet:
 lint: $(LINT) $(SPECTRAL) ## Lint code and check its format (.golangci.yml); lint the API description
 	$(LINT) run ./...
 	cd internal/browser && ../../$(LINT) run ./...
+	cd sdk/go && ../../$(LINT) run ./... && GOOS=wasip1 GOARCH=wasm $(GO) vet ./...
+	cd sdk/script && ../../$(LINT) run ./...
+	cd samples/go && ../../$(LINT) run ./...
+	cd bench/lab && ../../$(LINT) run ./...
 	$(SPECTRAL) lint --quiet --fail-severity hint --ruleset tools/openapi-lint/spectral.yaml server/openapi.yaml
 
 .PHONY: fuzz
@@ -134,13 +150,15 @@ fuzz: $(REPORT) ## Fuzz every target, FUZZ_SECONDS in all
 	@./tools/fuzz $(FUZZ_SECONDS) | $(REPORT)
 
 # The race detector needs a C compiler, the tests of functions in C one for wasm32,
-# the documents' commands curl, and the tests of pages a browser; all else comes with Go.
+# those in Rust Debian's compiler, the documents' commands curl, and the tests of pages a
+# browser; all else comes with Go.
 .PHONY: prerequisites
 prerequisites:
 	@missing=; \
 	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; then missing+=' gcc libc6-dev'; fi; \
 	for tool in curl chromium clang; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
 	command -v wasm-ld >/dev/null || missing+=' lld'; \
+	[ -e /usr/lib/rustlib/wasm32-unknown-unknown ] || missing+=' rustc libstd-rust-dev-wasm32'; \
 	[ -e /usr/lib/wasm32-wasi/libc.a ] || missing+=' wasi-libc libclang-rt-14-dev-wasm32'; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -160,15 +178,29 @@ node:
 
 ##@ Measure
 
-# BENCH selects the Go benchmarks; .cache/bench.txt keeps their figures, for
-# bin/benchstat to compare with those of another commit.
-BENCH ?= ^BenchmarkCall
+# bench/README.md says what each of these measures. Results go to RESULTS, a
+# folder for each run, which is there when the run is complete.
+RESULTS ?= bench/results
 .PHONY: bench
-bench: build bin/loopback $(BENCHSTAT) ## Throughput against a bare echo handler, calls beside endless loops, cost of a call
-	bin/loopback -pappus bin/pappus
-	@mkdir -p .cache
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 200ms -count 6 ./wasmengine >.cache/bench.txt
-	$(BENCHSTAT) .cache/bench.txt
+bench: build bin/lab ## The paper's experiments, scales and density, with a report (10 min; bench/README.md)
+	bin/lab run -set pappus -pappus bin/pappus -out $(RESULTS) -command 'make bench'
+
+# The peer of-watchdog is left out where its module can't be fetched.
+.PHONY: bench-peers
+bench-peers: build bin/lab ## The same work by processes, wasmtime, V8 and others, side by side, with a report
+	@mkdir -p .cache; [ -x bin/of-watchdog ] || GOBIN=$(CURDIR)/bin $(GO) install github.com/openfaas/of-watchdog@$(WATCHDOG) 2>.cache/of-watchdog.log || true
+	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $(if $(wildcard bin/of-watchdog),-watchdog bin/of-watchdog) -command 'make bench-peers'
+
+.PHONY: bench-report
+bench-report: bin/lab ## Fill README.md's summary from the newest results
+	bin/lab readme
+
+# BENCH selects the Go benchmarks of the packages BENCH_PACKAGES.
+BENCH ?= ^Benchmark(Call|Run|Isolate)
+BENCH_PACKAGES ?= ./wasmengine ./dispatcher
+.PHONY: bench-compare
+bench-compare: $(BENCHSTAT) ## Go benchmarks of this checkout against those of the commit BASE, by benchstat
+	@BENCH='$(BENCH)' ./tools/benchcompare '$(BASE)' $(BENCH_PACKAGES)
 
 # wasmtime's library in bench/peers needs cgo; where there is none, it is left out.
 # 10,000 functions take some minutes to register; FUNCTIONS says how many.
@@ -183,9 +215,18 @@ bench-engine: build bin/loopback $(BENCHSTAT) ## All figures of the engine: isol
 	bin/loopback -pappus bin/pappus
 	bin/loopback functions -pappus bin/pappus -n $(FUNCTIONS)
 
+# A minute; compiling the interpreter of JavaScript is most of it.
+.PHONY: bench-languages
+bench-languages: $(ASC) ## Size of a function in each language, and a call of it with and without image
+	$(GO) test ./sdk -run '^$$' -bench Languages -benchtime 100x
+
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
-	./bench/k6/run.sh
+	./bench/k6/run.sh smoke hot
+
+.PHONY: bench-k6
+bench-k6: build $(K6) ## All of k6's scripts but the soak (SCRIPTS names others)
+	./bench/k6/run.sh $(SCRIPTS)
 
 # The tools are pinned by modules of their own: the product depends on none of them.
 
@@ -196,6 +237,13 @@ $(LINT): tools/go.mod tools/go.sum
 $(SPECTRAL): tools/openapi-lint/package.json tools/openapi-lint/package-lock.json tools/openapi-lint/.npmrc | node
 	@mkdir -p .cache/openapi-lint && cp $^ .cache/openapi-lint
 	cd .cache/openapi-lint && npm ci --no-progress && touch node_modules/.bin/spectral
+
+# So is the compiler of AssemblyScript.
+.PHONY: assemblyscript
+assemblyscript: $(ASC)
+$(ASC): sdk/assemblyscript/package.json sdk/assemblyscript/package-lock.json sdk/assemblyscript/.npmrc | node
+	@mkdir -p .cache/assemblyscript && cp $^ .cache/assemblyscript
+	cd .cache/assemblyscript && npm ci --no-progress && touch node_modules/.bin/asc
 
 $(BENCHSTAT): tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../$@ golang.org/x/perf/cmd/benchstat
@@ -209,9 +257,12 @@ $(K6): tools/k6/go.mod tools/k6/go.sum
 $(REPORT): $(wildcard internal/testreport/*.go)
 	$(GO) build -o $@ ./internal/testreport
 
-bin/loopback: $(wildcard bench/loopback/*.go) go.sum
+bin/loopback: $(wildcard bench/loopback/*.go bench/process/*.go bench/wire/*.go) go.sum
 	$(GO) build -o $@ ./bench/loopback
+
+bin/lab: $(wildcard bench/lab/*.go bench/lab/*/*.go bench/lab/native/*.h bench/process/*.go bench/wire/*.go samples/matmul/multiply.h) bench/lab/go.sum
+	cd bench/lab && $(GO) build -o ../../$@ .
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

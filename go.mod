@@ -30,7 +30,15 @@ require (
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
+	pappus/sdk/go v0.0.0
+	pappus/sdk/script v0.0.0
 	pgregory.net/rapid v1.3.0
+)
+
+// They are their own modules for those who write functions; here they are folders.
+replace (
+	pappus/sdk/go => ./sdk/go
+	pappus/sdk/script => ./sdk/script
 )
 
 require (

@@ -1,11 +1,13 @@
 package dispatcher
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -164,7 +166,7 @@ func (all ioFunctions) resolve(ref registry.Ref) (*ioFunction, error) {
 	if io := all[ref.Name]; io != nil && ref == (registry.Ref{Name: ref.Name}) {
 		return io, nil
 	}
-	return nil, &registry.NotFoundError{What: string(registry.KindIO), Name: ref.String()}
+	return nil, &registry.NotFoundError{What: string(registry.KindIO), Name: ref.String(), Known: slices.Sorted(maps.Keys(all))}
 }
 
 // bound finds what a composition applies, if it is as the composition was checked
@@ -449,7 +451,7 @@ func (r *run) ioFault(ctx context.Context, io *ioFunction, account *ioAccount, e
 	var said *iofuncs.Error
 	switch {
 	case account.refused() != nil:
-		return account.refused()
+		return placed(account.refused(), io, err)
 	case errors.Is(err, ErrIOFunction):
 		return err
 	case errors.Is(context.Cause(ctx), ErrClosed):
@@ -459,7 +461,7 @@ func (r *run) ioFault(ctx context.Context, io *ioFunction, account *ioAccount, e
 	case io.function == nil: // it says what it means
 		return err
 	case errors.As(err, &said):
-		fault = &engine.Fault{Kind: engine.FaultIOFailed, Item: said.Item, Detail: said.Detail}
+		fault = &engine.Fault{Kind: engine.FaultIOFailed, Item: said.Item, Detail: said.Detail, Hint: said.Hint}
 		if kind := engine.FaultKind(said.Kind); kind == engine.FaultIOTimeout || kind == engine.FaultEgressRefused {
 			fault.Kind = kind
 		}
@@ -477,6 +479,21 @@ func (r *run) ioFault(ctx context.Context, io *ioFunction, account *ioAccount, e
 	// wrong elsewhere.
 	fault.Detail = io.version.Name + ": " + clipped(fault.Detail, maxIODetail)
 	return fault
+}
+
+// placed is why an account got no more, with what a call's own error says of where
+// that was.
+func placed(refused *engine.Fault, io *ioFunction, err error) error {
+	var said *iofuncs.Error
+	if !errors.As(err, &said) {
+		return refused
+	}
+	fault := *refused
+	fault.Item = cmp.Or(said.Item, fault.Item)
+	if said.Detail != "" {
+		fault.Detail = io.version.Name + ": " + clipped(said.Detail, maxIODetail) + ": " + fault.Detail
+	}
+	return &fault
 }
 
 // clipped is a text of no more than so many bytes, and an ellipsis.
@@ -552,12 +569,9 @@ func (a *ioAccount) close() {
 }
 
 // refused is why the account got no more; nil if it got all that it asked for.
-func (a *ioAccount) refused() error {
+func (a *ioAccount) refused() *engine.Fault {
 	a.run.mu.Lock()
 	defer a.run.mu.Unlock()
-	if a.fault == nil {
-		return nil
-	}
 	return a.fault
 }
 

@@ -262,7 +262,7 @@ func TestIOFailures(t *testing.T) {
 		},
 		"timeout": func(iofuncs.Request) ([]data.Set, error) { return nil, &iofuncs.Error{Kind: iofuncs.KindTimeout} },
 		"refused": func(iofuncs.Request) ([]data.Set, error) {
-			return nil, &iofuncs.Error{Kind: iofuncs.KindRefused, Detail: "10.0.0.1 is private"}
+			return nil, &iofuncs.Error{Kind: iofuncs.KindRefused, Detail: "10.0.0.1 is private", Hint: "Ask elsewhere."}
 		},
 		"strange": func(iofuncs.Request) ([]data.Set, error) { return nil, &iofuncs.Error{Kind: "strange"} },
 		"plain":   func(iofuncs.Request) ([]data.Set, error) { return nil, errors.New("plain") },
@@ -291,7 +291,7 @@ func TestIOFailures(t *testing.T) {
 		"charged": func(r iofuncs.Request) ([]data.Set, error) {
 			for range 10 {
 				if err := r.Charge(1000); err != nil {
-					return nil, &iofuncs.Error{Kind: iofuncs.KindFailed, Detail: "hidden", Err: err}
+					return nil, &iofuncs.Error{Kind: iofuncs.KindFailed, Item: "requests: \"x\"", Detail: "GET http://a", Err: err}
 				}
 			}
 			return nil, nil
@@ -334,7 +334,7 @@ func TestIOFailures(t *testing.T) {
 		"bad name":             "item name",
 		"an input":             "or one of the inputs",
 		"not charged":          "output-too-large: the outputs of the call hold more than 2000",
-		"charged":              "output-too-large: the outputs of the call hold more than 2000",
+		"charged":              "output-too-large: HTTP: GET http://a: the outputs of the call hold more than 2000",
 		"charge of everything": "output-too-large",
 		"many":                 "output-too-large: the outputs of the call are 11 items",
 		"good":                 "",
@@ -345,6 +345,9 @@ func TestIOFailures(t *testing.T) {
 			a.Release()
 		case err == nil || want == "" || !strings.Contains(err.Error(), want) || len(err.Error()) > 1500:
 			t.Errorf("%s: %v", name, err)
+		}
+		if fault := new(engine.Fault); errors.As(err, &fault) && (fault.Hint == "Ask elsewhere.") != (name == "refused") {
+			t.Errorf("%s: hint %q", name, fault.Hint)
 		}
 		if fault := new(engine.Fault); errors.As(err, &fault) && fault.Item != `requests: "it", key 4` {
 			t.Errorf("%s: item %s", name, fault.Item)

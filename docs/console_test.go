@@ -52,7 +52,7 @@ var (
 )
 
 // languages are what may stand in a block that is not run.
-const languages = " c html js json ts yaml promql text go wat "
+const languages = " c html js json ts yaml promql text go wat rust toml lua python "
 
 // generated is the page that is written from the command line's help, whose
 // examples that one's tests run.
@@ -336,6 +336,8 @@ func (term *terminal) offline(s *step) bool {
 			term.at = term.here(words[1])
 		}
 		s.command = ":"
+	case words[0] == "rustc": // Debian's has the standard library for wasm32
+		s.command = "/usr/bin/" + s.command
 	case words[0] == "npm" || words[0] == "npx":
 		s.command, s.want = ":", nil
 	case strings.HasPrefix(s.command, "go mod init "):
@@ -425,6 +427,9 @@ func TestCommands(t *testing.T) {
 					if _, err := exec.LookPath("aarch64-linux-gnu-gcc"); err != nil {
 						t.Skip("the rest needs aarch64-linux-gnu-gcc")
 					}
+				}
+				if _, err := os.Stat("/usr/lib/rustlib/wasm32-wasi"); err != nil && strings.HasPrefix(s.command, "rustc ") {
+					t.Skip("the rest needs rustc and libstd-rust-dev-wasm32 of Debian")
 				}
 				if !term.offline(&s) {
 					t.Skip("the rest needs bin/oapi-codegen: make generate")

@@ -19,8 +19,9 @@ const (
 type Error struct {
 	Kind   Kind
 	Item   string // the input item that it is about, as "requests: \"a\", key 1"; empty: the call as a whole
-	Detail string // what happened, where, and what to do about it; for the user
+	Detail string // what happened, and where; for the user
 	Err    error  // the cause, if any
+	Hint   string // what to do about it, as a sentence; empty: what the kind says
 }
 
 func (e *Error) Error() string {

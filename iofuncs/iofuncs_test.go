@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pappus/data"
 	"pappus/iofuncs"
@@ -48,7 +49,12 @@ func (f files) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, error) 
 		if err := r.Charge(info.Size()); err != nil { // before the memory is taken
 			return nil, err
 		}
+		seen := iofuncs.Exchange{Method: "read", Target: string(it.Bytes()), Began: time.Now()}
 		content, err := root.ReadFile(string(it.Bytes()))
+		if seen.Ended, seen.Received = time.Now(), int64(len(content)); err != nil {
+			seen.Failed = iofuncs.KindFailed
+		}
+		r.Note(seen) // for records, metrics and spans
 		if err != nil {
 			return nil, fail(err)
 		}
@@ -71,12 +77,16 @@ func Example() {
 		panic(err)
 	}
 	paths := data.Set{Name: "paths", Items: []*data.Item{data.NewItem("a", 1, []byte("greeting"))}}
-	answer, err := registry.Lookup("system_ReadFile").Call(context.Background(), iofuncs.NewRequest("default", []data.Set{paths}, nil))
+	request := iofuncs.NewRequest("default", []data.Set{paths}, nil).Watched(iofuncs.TraceID{}, func(e iofuncs.Exchange) {
+		fmt.Println(e.Method, e.Target, e.Received)
+	})
+	answer, err := registry.Lookup("system_ReadFile").Call(context.Background(), request)
 	fmt.Println(answer[0].Name, string(answer[0].Items[0].Bytes()), err)
 	paths.Items = []*data.Item{data.NewItem("b", 2, []byte("../secret"))}
 	_, err = registry.Lookup("system_ReadFile").Call(context.Background(), iofuncs.NewRequest("default", []data.Set{paths}, nil))
 	fmt.Println(err)
 	// Output:
+	// read greeting 5
 	// contents hello <nil>
 	// io-failed (paths: "b", key 2): statat ../secret: path escapes from parent
 }

@@ -32,6 +32,8 @@ type NotFoundError struct {
 	What  string // "function", "composition", "I/O function", "version", "tag", "digest" or "code"
 	Name  string // as it was asked for
 	Other Kind   // what the name is instead; "" if it is nothing
+
+	Known []string // I/O functions that there are, where it is one that is missing
 }
 
 func (e *NotFoundError) Error() string {

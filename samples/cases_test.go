@@ -214,6 +214,9 @@ func folders(t *testing.T) map[string]tree {
 		"sumoccurrence/cases/empty-pattern":   fails(tree{"in/pattern/pattern": []byte("\n"), "in/logs/log": []byte("a\nb\n")}),
 	}
 	maps.Copy(all, imageFolders())
+	maps.Copy(all, compressionFolders())
+	maps.Copy(all, sqlFolders())
+	maps.Copy(all, languageFolders())
 	return all
 }
 

@@ -101,7 +101,7 @@ note 'In another terminal one would say where it is:'
 printf '  $ export PAPPUS_SERVER=%s\n' "$url"
 
 title 'Upload functions'
-note 'Each is a file of a few KB that imports nothing; it is checked and compiled now.'
+note 'Each of these is a file of a few KB that imports nothing; it is checked and compiled now.'
 for name in wordcount sumoccurrence matmul matmul-size; do
 	show "bin/pappus push samples/$name/$name.wasm"
 done
@@ -123,9 +123,9 @@ title 'Count them where they are'
 note 'A list of addresses and a pattern in, a number out: requests are made, sent at the same time, the answers counted, the counts added up.'
 show 'bin/pappus push samples/httpmake/httpmake.wasm'
 show 'bin/pappus push samples/sum/sum.wasm'
-show 'bin/pappus compose push samples/logcount-http/logcount-http.comp --name logcount-http'
+show 'bin/pappus compose push samples/logcount-http/logcount-http.comp'
 printf '%s\n' "${logs[1]}/web-01.log" "${logs[2]}/web-02.log" "${logs[3]}/db-01/today.log" >"$dir/servers"
-show "bin/pappus invoke logcount-http --in servers=$dir/servers --in pattern=text:ERROR --stats"
+show "bin/pappus invoke logcount_http --in servers=$dir/servers --in pattern=text:ERROR --stats"
 same "$dir/stdout" samples/logcount/cases/errors/out/total/total
 
 title 'Multiply a matrix of 128 × 128 integers by its transpose'
@@ -138,6 +138,13 @@ title 'The same, without inputs to send: the function gets the size only'
 case=samples/matmul-size/cases/128
 show 'bin/pappus invoke matmul-size --raw text:128 --stats'
 same "$dir/stdout" "$case/out/checksum/checksum"
+
+title 'Ask in SQL, over CSV files'
+note 'SQLite, compiled as it is: a program with libc as a pure function.'
+show 'bin/pappus push samples/libc/sql/sql.wasm'
+case=samples/sql/cases/join
+show "bin/pappus invoke sql --in tables=$case/in/tables --in query=$case/in/query --stats"
+same "$dir/stdout" "$case/out/rows/1.csv"
 
 title 'Give it less fuel than it needs'
 note 'Fuel counts what the code does, so it ends at the same point on every machine.'

@@ -393,7 +393,7 @@ func TestImageMessages(t *testing.T) {
 		"too few data":         {of(stored(0)), 2, "fewer data"},
 		"too many data":        {of(stored(0, 7, 7)), 2, "more data"},
 		"more follows":         {of(append(stored(0, 7), 0)), 2, "follows the compressed"},
-		"pixels' checksum":     {of(changed(stored(0, 7), 7, 1)), 2, "checksum of the pixels"},
+		"pixels' checksum":     {of(changed(stored(0, 7), 7, 1)), 2, "checksum of the data"},
 		"no checksum":          {of(stored(0, 7)[:11]), 2, "cut short"},
 		"empty":                {of(none), 2, "cut short"},
 		"not zlib":             {of([]byte{0x79, 0x01, 0}), 2, "not compressed by zlib"},

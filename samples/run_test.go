@@ -2,8 +2,10 @@ package samples_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -20,7 +22,15 @@ import (
 	"pappus/wasmengine"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// workerEnv makes the test binary be the compile process.
+const workerEnv = "PAPPUS_TEST_COMPILE_WORKER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(workerEnv) == "1" {
+		os.Exit(wasmengine.CompileWorker(context.Background(), os.Stdin, os.Stdout, os.Stderr, os.Exit))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // prepared is a sample that is ready to run.
 type prepared struct {
@@ -40,6 +50,11 @@ func prepare(t testing.TB, e engine.Engine, sample string, limits engine.Limits)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return prepareCode(t, e, code, limits)
+}
+
+func prepareCode(t testing.TB, e engine.Engine, code []byte, limits engine.Limits) *prepared {
+	t.Helper()
 	insp, err := e.Inspect(code)
 	if err != nil {
 		t.Fatal(err)

@@ -121,7 +121,11 @@ func missingProblem(e *registry.NotFoundError) *problem.Problem {
 	case "tag":
 		code = problem.UnknownTag
 	}
-	return problem.New(code, e.Error())
+	p := problem.New(code, e.Error())
+	if len(e.Known) > 0 {
+		p.Declared, p.Hint = e.Known, "Name one of those that the server has; docs/io.md describes them."
+	}
+	return p
 }
 
 // invalidProblem says all that is wrong with a source.

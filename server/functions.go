@@ -202,6 +202,7 @@ func (s *Server) resolveName(x *exchange, kind registry.Kind) (*registry.Version
 func ioFunctionProblem(v *registry.Version, kind registry.Kind) error {
 	p := missingProblem(&registry.NotFoundError{What: string(kind), Name: v.Name, Other: v.Kind})
 	p.Detail += fmt.Sprintf(": %s(%s) => (%s)", v.Name, strings.Join(names(v.Signature.Inputs), ", "), strings.Join(names(v.Signature.Outputs), ", "))
+	p.Inputs, p.Outputs = v.Signature.Inputs, v.Signature.Outputs
 	p.Hint = "It is a part of the server: apply it in a composition by its name, or invoke it; docs/compositions.md describes it."
 	return p
 }

@@ -37,6 +37,9 @@ func hintFor(f *engine.Fault, sets []data.Set, sig engine.Signature) string {
 	return hint
 }
 
+// The set of standard input and output.
+const stdioSet = "stdio"
+
 // emptyOf names input sets without items. Nobody misses standard input.
 func emptyOf(sets []data.Set) (names []string) {
 	const most = 3

@@ -223,9 +223,6 @@ func (p *Program) fault(err error, usage engine.Usage, i *instance, sets []data.
 	return err
 }
 
-// The set of standard input and output.
-const stdioSet = "stdio"
-
 // errClosed is returned by Run after Close.
 var errClosed = errors.New("the program is closed")
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs smoke.js, then load.js, against a server of its own: bin/pappus on a free
-# port with a temporary data folder. The exit code is not 0 when a threshold
-# failed or the server did not end well. See README.md for the settings.
+# run.sh [SCRIPT ...]: runs scripts (all but the soak unless told) one after another,
+# each against a server of its own: bin/pappus on a free port with a temporary data
+# folder. The exit code is not 0 when a threshold failed, an iteration was dropped,
+# or a server did not end well. See README.md for the settings.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,6 +10,34 @@ if ! [[ ${RATE:-1} =~ ^[1-9][0-9]*$ ]]; then
 	printf 'run.sh: RATE is %q; it must be a number of calls a second, like 200\n' "$RATE" >&2
 	exit 2
 fi
+
+[ $# -gt 0 ] || set -- smoke hot cold hot-ratio upload composition memo
+for script; do
+	if ! [ -f "bench/k6/$script.js" ]; then
+		printf 'run.sh: there is no script %q in bench/k6\n' "$script" >&2
+		exit 2
+	fi
+done
+if [ $# -gt 1 ]; then
+	# Every script has a server; what one of them finds does not stop the others.
+	failed=
+	for script; do
+		bench/k6/run.sh "$script" || failed+=" $script"
+	done
+	[ -z "$failed" ] || { echo "run.sh: failed:$failed" >&2; exit 1; }
+	exit 0
+fi
+script=$1
+
+# What is cold must not stay loaded. Compiling takes its time, so that fewer are
+# uploaded a second than called; and a soak is long.
+flags=()
+case $script in
+cold | hot-ratio | soak) flags=(--loaded-code 1MiB) ;;
+upload) export RATE=${RATE:-10} ;;
+composition) export RATE=${RATE:-50} ;;
+esac
+[ "$script" != soak ] || export DURATION=${DURATION:-1h}
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/pappus-k6.XXXXXX")
 server=
@@ -33,7 +62,7 @@ trap 'exit 143' TERM
 
 # The server writes one line to its standard output, once it takes requests.
 mkfifo "$dir/says"
-bin/pappus serve --listen 127.0.0.1:0 --data "$dir/data" >"$dir/says" 2>"$dir/log" &
+bin/pappus serve --listen 127.0.0.1:0 --data "$dir/data" "${flags[@]}" >"$dir/says" 2>"$dir/log" &
 server=$!
 line=
 read -r -t 30 line <"$dir/says" || true
@@ -44,7 +73,5 @@ if [ "$PAPPUS_URL" = "$line" ]; then
 fi
 
 export K6_NO_USAGE_REPORT=true K6_AUTO_EXTENSION_RESOLUTION=false
-for script in smoke load; do
-	printf '== %s against %s\n' "$script" "$PAPPUS_URL"
-	bin/k6 run --quiet "bench/k6/$script.js"
-done
+printf '== %s against %s\n' "$script" "$PAPPUS_URL"
+bin/k6 run --quiet "bench/k6/$script.js"

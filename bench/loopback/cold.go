@@ -47,7 +47,7 @@ func (s settings) registerMany(ctx context.Context, data string, n int) (err err
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, pappus.stop()) }()
+	defer func() { err = errors.Join(err, pappus.Stop()) }()
 	for i := range n {
 		if err := pappus.register(ctx, "f"+strconv.Itoa(i), variant(code, i), matmulQuery); err != nil {
 			return err
@@ -68,9 +68,9 @@ func (s settings) firstAndSecond(ctx context.Context) (first, second outcome, er
 	if err != nil {
 		return first, second, err
 	}
-	defer func() { err = errors.Join(err, pappus.stop()) }()
+	defer func() { err = errors.Join(err, pappus.Stop()) }()
 	l := load{
-		addr: pappus.addr, path: "/v1/invoke/f", functions: s.cold, body: matrix(3), want: matrix(9),
+		addr: pappus.Addr, path: "/v1/invoke/f", functions: s.cold, body: matrix(3), want: matrix(9),
 		connections: 4, rate: coldRate, duration: time.Duration(s.cold) * time.Second / coldRate,
 	}
 	if first, err = l.run(ctx); err != nil {

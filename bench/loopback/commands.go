@@ -27,7 +27,7 @@ func commands(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+	defer func() { err = errors.Join(err, p.Stop()) }()
 	if err := p.upload(ctx, "matmul", s.matmul, matmulQuery); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func commands(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	const calls = 60
-	server := "http://" + p.addr
+	server := "http://" + p.Addr
 	for _, c := range []struct {
 		what           string
 		ours, curlArgs []string

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"pappus/bench/wire"
 )
 
 // few is how many functions are called hot.
@@ -50,7 +52,7 @@ func functionsVerb(ctx context.Context, args []string, out io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, pappus.stop()) }()
+	defer func() { err = errors.Join(err, pappus.Stop()) }()
 	m := &many{server: pappus, code: code, file: filepath.Join(s.scratch, "code"), out: out}
 	return m.measure(ctx, n, calls)
 }
@@ -127,28 +129,28 @@ func distinct(code []byte, k uint64) []byte {
 // is resident after them.
 func (m *many) report(ctx context.Context, what string, calls int, function func(k int) int) (err error) {
 	// A connection of its own: the server closes those over which nothing comes.
-	c, err := dial(ctx, m.server.addr)
+	c, err := wire.Dial(ctx, m.server.Addr)
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.close() })
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer func() {
 		if stop() {
-			err = errors.Join(err, c.close())
+			err = errors.Join(err, c.Close())
 		}
 	}()
 	took := make([]time.Duration, 0, calls)
 	begin := time.Now()
 	for k := range calls {
-		post := request(m.server.addr, "/v1/invoke/f"+strconv.Itoa(function(k)), matrix(3))
+		post := wire.Request(m.server.Addr, "/v1/invoke/f"+strconv.Itoa(function(k)), matrix(3))
 		from := time.Now()
-		answer, err := c.call(post)
+		answer, err := c.Call(post)
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		took = append(took, time.Since(from))
 		if !bytes.Equal(answer, matrix(9)) {
-			return fmt.Errorf("%s: %w: %q", what, errWrong, answer)
+			return fmt.Errorf("%s: %w: %q", what, wire.ErrWrong, answer)
 		}
 	}
 	o, err := summarise(took, time.Since(begin))
@@ -165,14 +167,14 @@ func (m *many) report(ctx context.Context, what string, calls int, function func
 
 // resident is how much of the server's memory is resident, in bytes.
 func (s *server) resident() (int64, error) {
-	path := fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid)
+	path := fmt.Sprintf("/proc/%d/statm", s.PID())
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
 	fields := strings.Fields(string(b))
 	if len(fields) < 2 {
-		return 0, fmt.Errorf("%s: %w", path, errMalformed)
+		return 0, fmt.Errorf("%s: %w", path, wire.ErrMalformed)
 	}
 	pages, err := strconv.ParseInt(fields[1], 10, 48)
 	return pages * int64(os.Getpagesize()), err

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"pappus/bench/wire"
 )
 
 // A load says which calls to make.
@@ -98,14 +100,14 @@ func loadVerb(ctx context.Context, args []string, out io.Writer) error {
 
 // apply makes the calls in this process.
 func (l load) apply(ctx context.Context) (outcome, error) {
-	var clients []*client
+	var clients []*wire.Client
 	defer func() {
 		for _, c := range clients {
-			_ = c.close()
+			_ = c.Close()
 		}
 	}()
 	for range l.connections {
-		c, err := dial(ctx, l.addr)
+		c, err := wire.Dial(ctx, l.addr)
 		if err != nil {
 			return outcome{}, err
 		}
@@ -116,7 +118,7 @@ func (l load) apply(ctx context.Context) (outcome, error) {
 	begin := time.Now()
 	for i, c := range clients {
 		group.Go(func() error {
-			stop := context.AfterFunc(ctx, func() { _ = c.close() })
+			stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 			defer stop()
 			var err error
 			latencies[i], err = l.calls(ctx, c, begin, i)
@@ -130,23 +132,23 @@ func (l load) apply(ctx context.Context) (outcome, error) {
 }
 
 // calls makes those of connection i and returns how long each took.
-func (l load) calls(ctx context.Context, c *client, begin time.Time, i int) ([]time.Duration, error) {
+func (l load) calls(ctx context.Context, c *wire.Client, begin time.Time, i int) ([]time.Duration, error) {
 	var took []time.Duration
-	post := request(l.addr, l.path, l.body)
+	post := wire.Request(l.addr, l.path, l.body)
 	for n := i; ; n += l.connections {
 		from, more, err := l.next(ctx, begin, n)
 		if err != nil || !more {
 			return took, err
 		}
 		if l.functions > 0 {
-			post = request(l.addr, l.path+strconv.Itoa(n%l.functions), l.body)
+			post = wire.Request(l.addr, l.path+strconv.Itoa(n%l.functions), l.body)
 		}
-		body, err := c.call(post)
+		body, err := c.Call(post)
 		if err != nil {
 			return nil, errors.Join(err, ctx.Err())
 		}
 		if !bytes.Equal(body, l.want) {
-			return nil, fmt.Errorf("%w: %q, want %q", errWrong, body, l.want)
+			return nil, fmt.Errorf("%w: %q, want %q", wire.ErrWrong, body, l.want)
 		}
 		took = append(took, time.Since(from))
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,64 +12,11 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"pappus/bench/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// serving answers one connection with the given bytes and returns a client of
-// it.
-func serving(t *testing.T, answer string) *client {
-	t.Helper()
-	near, far := net.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer far.Close()
-		if _, err := far.Read(make([]byte, 1<<10)); err != nil {
-			return
-		}
-		// The client may have seen enough before the end.
-		_, _ = io.WriteString(far, answer)
-	}()
-	c := newClient(near)
-	t.Cleanup(func() {
-		_ = c.close()
-		<-done
-	})
-	return c
-}
-
-func TestCall(t *testing.T) {
-	tests := []struct {
-		name   string
-		answer string
-		want   string
-		err    error
-	}{
-		{"length", "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nX: y\r\n\r\nabc", "abc", nil},
-		{"empty", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "", nil},
-		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", "abc0123456789", nil},
-		{"status", "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nfull", "", errWrong},
-		{"no length", "HTTP/1.1 200 OK\r\n\r\n", "", errMalformed},
-		{"negative length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "", errMalformed},
-		{"too long", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "", errMalformed},
-		{"chunk too long", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n", "", errMalformed},
-		{"chunk length missing", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", "", errMalformed},
-		{"chunk longer than said", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n", "", errMalformed},
-		{"cut short", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "", io.ErrUnexpectedEOF},
-		{"nothing", "", "", io.EOF},
-		{"another protocol", "SSH-2.0-OpenSSH\r\n", "", errMalformed},
-		{"short line", "HTTP/1.1\r\n", "", errMalformed},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := serving(t, test.answer).call([]byte("x"))
-			if !errors.Is(err, test.err) || string(got) != test.want {
-				t.Errorf("got %q, %v, want %q, %v", got, err, test.want, test.err)
-			}
-		})
-	}
-}
 
 func TestApply(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -104,8 +50,8 @@ func TestApply(t *testing.T) {
 	t.Run("a wrong answer ends it", func(t *testing.T) {
 		l := l
 		l.want, l.duration = []byte("ab"), time.Hour
-		if _, err := l.apply(t.Context()); !errors.Is(err, errWrong) {
-			t.Errorf("got %v, want %v", err, errWrong)
+		if _, err := l.apply(t.Context()); !errors.Is(err, wire.ErrWrong) {
+			t.Errorf("got %v, want %v", err, wire.ErrWrong)
 		}
 	})
 	t.Run("cancelled", func(t *testing.T) {

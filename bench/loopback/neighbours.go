@@ -23,7 +23,7 @@ func neighbours(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, pappus.stop()) }()
+	defer func() { err = errors.Join(err, pappus.Stop()) }()
 	if err := pappus.upload(ctx, "matmul", s.matmul, matmulQuery); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func neighbours(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	short := load{
-		addr: pappus.addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(9),
+		addr: pappus.Addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(9),
 		connections: 64, duration: s.beside, rate: s.rate,
 	}
 	loops := loopsPerCore * runtime.NumCPU()
@@ -78,7 +78,7 @@ func (s *server) visitPages(ctx context.Context) (outcome, error) {
 		case <-ticker.C:
 		}
 		from := time.Now()
-		get, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+pages[n%len(pages)], http.NoBody)
+		get, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr+pages[n%len(pages)], http.NoBody)
 		if err != nil {
 			return outcome{}, err
 		}
@@ -159,7 +159,7 @@ func besideLoops(ctx context.Context, p *server, n int, l load) (b besides, err 
 // loopOnce calls the loop and waits for its deadline. Any other end is an
 // error: then nothing looped.
 func (s *server) loopOnce(ctx context.Context) error {
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+"/v1/invoke/loop", strings.NewReader("x"))
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Addr+"/v1/invoke/loop", strings.NewReader("x"))
 	if err != nil {
 		return err
 	}

@@ -43,8 +43,8 @@ func remembered(ctx context.Context, s settings) (err error) {
 		}
 	}
 	fmt.Printf("\na remembered result, %d bytes in and out, calls/s, median of %d turns of %v (each turn in brackets)\n", len(item), s.rounds, s.turn)
-	toBare := load{addr: bare.addr, path: path, body: item, want: item}
-	toPappus := load{addr: pappus.addr, path: path, body: item, want: item}
+	toBare := load{addr: bare.Addr, path: path, body: item, want: item}
+	toPappus := load{addr: pappus.Addr, path: path, body: item, want: item}
 	for _, connections := range []int{16, 128} {
 		toBare.connections, toPappus.connections = connections, connections
 		if _, err := compare(ctx, s, toBare, toPappus); err != nil {
@@ -56,7 +56,7 @@ func remembered(ctx context.Context, s settings) (err error) {
 
 // cached calls a function, whose answer must come from where it should.
 func (s *server) cached(ctx context.Context, path string, body []byte, want string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Addr+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,20 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pappus/bench/process"
 )
+
+// A server is a process that is measured.
+type server struct{ *process.Server }
+
+func start(ctx context.Context, program string, args ...string) (*server, error) {
+	p, err := process.Start(ctx, program, args...)
+	if err != nil {
+		return nil, err
+	}
+	return &server{p}, nil
+}
 
 // serve starts the program with an empty data folder of that name.
 func (s settings) serve(ctx context.Context, name string) (*server, error) {
@@ -31,7 +44,7 @@ func (s *server) upload(ctx context.Context, name, file, query string) error {
 
 // register registers a function.
 func (s *server) register(ctx context.Context, name string, code []byte, query string) error {
-	url := fmt.Sprintf("http://%s/v1/functions/%s?%s", s.addr, name, query)
+	url := fmt.Sprintf("http://%s/v1/functions/%s?%s", s.Addr, name, query)
 	put, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(code))
 	if err != nil {
 		return err
@@ -70,9 +83,9 @@ func (s settings) sides(ctx context.Context, name, query string) (bare, pappus *
 		return nil, nil, nil, err
 	}
 	if pappus, err = s.serve(ctx, name); err != nil {
-		return nil, nil, nil, errors.Join(err, bare.stop())
+		return nil, nil, nil, errors.Join(err, bare.Stop())
 	}
-	stop = func() error { return errors.Join(pappus.stop(), bare.stop()) }
+	stop = func() error { return errors.Join(pappus.Stop(), bare.Stop()) }
 	if err := pappus.upload(ctx, "matmul", s.matmul, query); err != nil {
 		return nil, nil, nil, errors.Join(err, stop())
 	}
@@ -87,8 +100,8 @@ func throughput(ctx context.Context, s settings) (err error) {
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 
-	toBare := load{addr: bare.addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(3)}
-	toPappus := load{addr: pappus.addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(9)}
+	toBare := load{addr: bare.Addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(3)}
+	toPappus := load{addr: pappus.Addr, path: "/v1/invoke/matmul", body: matrix(3), want: matrix(9)}
 	fmt.Printf("\nhot 1×1 matmul, calls/s, median of %d turns of %v (each turn in brackets)\n", s.rounds, s.turn)
 	for _, connections := range []int{16, 128} {
 		toBare.connections, toPappus.connections = connections, connections

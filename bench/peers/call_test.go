@@ -73,13 +73,13 @@ func newEngine(tb testing.TB, config wasmengine.Config) *wasmengine.Engine {
 }
 
 // place writes the inputs into a memory and check reads the output from it.
-func (f *function) place(mem []byte, system uint32) {
+func (f *function) place(mem []byte, system uint64) {
 	abi.Wasm32.Place(mem, system, base, abi.Heap{Begin: -1, End: -1}, f.in, f.outputs(), nil)
 }
 
 func (f *function) outputs() []string { return []string{f.sig.Outputs[0].Name} }
 
-func (f *function) check(mem []byte, system uint32) error {
+func (f *function) check(mem []byte, system uint64) error {
 	out, err := abi.Wasm32.Outputs(mem, system, f.outputs(), engine.DefaultLimits())
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (f *function) wazero(tb testing.TB) func() error {
 			return err
 		}
 		defer m.Close(ctx) //nolint:errcheck // it has run
-		system := uint32(m.ExportedGlobal("__dandelion_system_data").Get())
+		system := uint64(m.ExportedGlobal("__dandelion_system_data").Get())
 		m.Memory().Grow(16 - pages)
 		mem, _ := m.Memory().Read(0, m.Memory().Size())
 		f.place(mem, system)
@@ -170,7 +170,7 @@ func (f *function) wasmtime(tb testing.TB, fuel bool) func() error {
 			return err
 		}
 		memory := i.GetExport(store, "memory").Memory()
-		system := uint32(i.GetExport(store, "__dandelion_system_data").Global().Get(store).I32())
+		system := uint64(uint32(i.GetExport(store, "__dandelion_system_data").Global().Get(store).I32()))
 		if _, err := memory.Grow(store, 16-pages); err != nil {
 			return err
 		}

@@ -397,6 +397,12 @@ type Problem struct {
 
 	// RunID The run that failed, if its record is kept
 	RunID string `json:"-"`
+
+	// Inputs Of the I/O function that was named
+	Inputs []Param `json:"inputs,omitempty"`
+
+	// Outputs The same
+	Outputs []Param `json:"outputs,omitempty"`
 }
 
 // ProblemCode defines model for ProblemCode.

@@ -89,19 +89,14 @@ func (b *buckets) inData(data string) (name string) {
 	return ""
 }
 
-// missingFolder is what keeps a folder of a bucket from being used.
-func (b *buckets) missingFolder() error {
-	for name, place := range b.places {
-		if place.Folder() == "" {
-			continue
-		}
-		if info, err := os.Stat(place.Folder()); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		} else if !info.IsDir() {
-			return fmt.Errorf("%s: %s is no folder", name, place.Folder())
-		}
+// unusable is what keeps a bucket from being opened. It makes nothing, and no
+// connections.
+func (b *buckets) unusable() error {
+	opened, err := blobio.New(context.Background(), blobio.Config{Limits: b.limits, Buckets: b.places, LookupEnv: os.LookupEnv})
+	if err != nil {
+		return err
 	}
-	return nil
+	return opened.Close()
 }
 
 // access says what tenants may do. What the grants don't name is the tenant default's

@@ -217,8 +217,9 @@ func (c *commandLine) configCheckCommand() *cobra.Command {
 		Short: "Say whether a configuration is good",
 		Long: `Checks the configuration that "pappus serve" would have with the same flags,
 variables and file: syntax, names and values, whether settings contradict each
-other, whether the address is one to listen on, and whether the data folder can
-be used. It makes and starts nothing, and prints every mistake that it finds.`,
+other, whether the address is one to listen on, and whether the data folder and the
+buckets can be used. It makes and starts nothing, and prints every mistake that it
+finds.`,
 		Example: `  pappus config check pappus.yaml
   pappus config check pappus.yaml --data data`,
 		Args: takes(0, 1),

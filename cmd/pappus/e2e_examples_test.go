@@ -32,7 +32,9 @@ func exampleFolder(t *testing.T, server string) (dir string, env []string) {
 	for _, name := range []string{"wordcount", "sumoccurrence", "matmul", "sum"} {
 		write(name+".wasm", sample(t, name))
 	}
-	write("wordcount.elf", read(t, "../../samples/wordcount/wordcount.elf"))
+	for _, path := range []string{"wordcount.elf", "samples/wordcount/wordcount.elf"} {
+		write(path, read(t, "../../samples/wordcount/wordcount.elf"))
+	}
 	write("build/out.wasm", sample(t, "wordcount"))
 	write("new.wasm", sample(t, "wordcount"))
 	write("samples/wordcount/wordcount.wasm", sample(t, "wordcount"))

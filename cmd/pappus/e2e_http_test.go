@@ -101,7 +101,7 @@ func TestHTTPFaults(t *testing.T) {
 	p := serve(t, t.TempDir(), "--egress-allow", hosts[0], "--http-limits", "response=100ms,body=1MiB,attempts=1", "--io-limits", "calls=4,tenant-calls=2")
 	at := "http://" + hosts[0]
 	for request, want := range map[string][2]string{
-		at + "/slow":          {"io-timeout", "awaiting response headers"},
+		at + "/slow":          {"io-timeout", "(http-limits response)"},
 		at + "/inside":        {"egress-refused", "loopback 127.0.0.0/8"},
 		at + "/large":         {"io-failed", "larger than 1048576 bytes"},
 		"http://" + hosts[1]:  {"egress-refused", "egress-allow " + hosts[1]},

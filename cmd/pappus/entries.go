@@ -83,6 +83,27 @@ func lookUp(ctx context.Context, cl *client.Client, ref string) (entry, error) {
 	})
 }
 
+// callable is lookUp that knows I/O functions too: of one there is nothing but its
+// name and sets.
+func callable(ctx context.Context, cl *client.Client, ref string) (entry, error) {
+	one, err := lookUp(ctx, cl, ref)
+	var p *client.Problem
+	if errors.As(err, &p) && p.Code() == string(problem.UnknownFunction) && len(p.Inputs)+len(p.Outputs) > 0 {
+		return entry{Kind: registry.KindIO, Function: client.Function{Name: ref, Inputs: p.Inputs, Outputs: p.Outputs}}, nil
+	}
+	return one, err
+}
+
+// ioNames lists the I/O functions of a server, which has none of this name.
+func ioNames(ctx context.Context, cl *client.Client) []string {
+	_, err := cl.GetFunction(ctx, "system_")
+	var p *client.Problem
+	if errors.As(err, &p) {
+		return p.Declared
+	}
+	return nil
+}
+
 // entryPage is a page of a list.
 type entryPage struct {
 	items []entry

@@ -51,7 +51,7 @@ func (c *commandLine) warnMissing(ctx context.Context, w io.Writer, cl *client.C
 	if c.quiet || c.json {
 		return
 	}
-	called, err := lookUp(ctx, cl, ref)
+	called, err := callable(ctx, cl, ref)
 	if err != nil {
 		return
 	}

@@ -172,9 +172,12 @@ func (c *commandLine) inspectFunction(ctx context.Context, ref string, show insp
 	if err != nil {
 		return err
 	}
-	one, err := lookUp(ctx, cl, ref)
+	one, err := callable(ctx, cl, ref)
 	if err != nil {
 		return err
+	}
+	if one.Kind == registry.KindIO {
+		return showOne(c, ioFunctionView(), inspectedIOFunction{one.Name, one.Kind, one.Inputs, one.Outputs})
 	}
 	const most = 100 // versions that are counted
 	versions, err := versionsOf(cl, one.Name)(ctx, "", most)
@@ -270,6 +273,29 @@ func compositionView(count string) *view[inspectedComposition] {
 		}})
 	}
 	return v
+}
+
+// inspectedIOFunction is what inspect prints of an I/O function.
+type inspectedIOFunction struct {
+	Name    string         `json:"name"`
+	Kind    registry.Kind  `json:"kind"`
+	Inputs  []client.Param `json:"inputs"`
+	Outputs []client.Param `json:"outputs"`
+}
+
+func ioFunctionView() *view[inspectedIOFunction] {
+	name := func(f inspectedIOFunction) string { return f.Name }
+	inputs := func(f inspectedIOFunction) string { return paramList(f.Inputs, false) }
+	outputs := func(f inspectedIOFunction) string { return paramList(f.Outputs, false) }
+	return &view[inspectedIOFunction]{
+		name: name,
+		columns: []column[inspectedIOFunction]{
+			{title: "NAME", value: name}, {title: "KIND", value: func(f inspectedIOFunction) string { return string(f.Kind) }}, {title: "INPUTS", value: inputs}, {title: "OUTPUTS", value: outputs},
+		},
+		text: func(w io.Writer, f inspectedIOFunction) error {
+			return printRows(w, []row{{"name", f.Name}, {"kind", string(f.Kind)}, {"inputs", inputs(f)}, {"outputs", outputs(f)}, {"about", "a part of the server; docs/io.md describes it"}})
+		},
+	}
 }
 
 func compositionRows(c *client.Composition, versions string) []row {

@@ -192,11 +192,12 @@ func (c *commandLine) showAnswer(answer *client.Answer, call *callFlags) error {
 	}
 }
 
-// printStats prints what a call took, and where its answer came from if cache,
-// the Cache-Status of a server, says so.
+// printStats prints what a call took, and whether its result was remembered, if
+// cache, the Cache-Status of a server, says so. What I/O functions have from caches
+// is not in that.
 func printStats(w io.Writer, fuel int64, timing map[string]time.Duration, cache string) error {
 	if cache != "" {
-		cache = "  cache " + oneLine(strings.TrimPrefix(cache, "pappus; "))
+		cache = "  memo " + oneLine(strings.TrimPrefix(cache, "pappus; "))
 	}
 	_, err := fmt.Fprintf(w, "queue %v  prepare %v  run %v  fuel %d%s\n", timing["queue"], timing["prepare"], timing["run"], fuel, cache)
 	return err

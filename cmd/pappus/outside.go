@@ -145,7 +145,7 @@ func (o *outside) makeRules(cache *httpcache.Store) (rules, error) {
 		r.Through = func(tenant string, next http.RoundTripper) http.RoundTripper {
 			// What was got under other rules may be what these refuse: no connection
 			// is made for an answer that is kept, so nothing would be judged.
-			return httpcache.New(next, cache, strings.Join([]string{tenant, policy(tenant).String(), authorities}, "\n"))
+			return httpcache.New(next, cache, tenant).Under(policy(tenant).String() + "\n" + authorities)
 		}
 	}
 	return r, nil
@@ -183,7 +183,7 @@ var tenantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 func tenantRule(text string) (tenant string, rule egress.Rule, err error) {
 	tenant, rest, ok := strings.Cut(text, "@")
 	switch {
-	case !ok:
+	case !ok, strings.Contains(tenant, "://"): // which is no rule either
 		tenant, rest = registry.DefaultTenant, text
 	case tenant != everyTenant && !tenantName.MatchString(tenant):
 		return "", rule, fmt.Errorf("%.80q is not the name of a tenant, nor * for all of them", tenant)
@@ -205,7 +205,7 @@ func policies(allow, deny []string) (func(tenant string) *egress.Policy, error) 
 				return nil, err
 			}
 			tenants[tenant] = true
-			lists[i][tenant] = append(lists[i][tenant], rule)
+			lists[i][tenant] = append(lists[i][tenant], rule.As(text))
 		}
 	}
 	all := map[string]*egress.Policy{}

@@ -275,6 +275,9 @@ func (s *serving) contradictions(wrong map[string]bool) (errs settings.Errors) {
 	if o := &s.outside; o.cache > 0 && o.cache < leastIOCache && good("io-cache") {
 		errs = append(errs, s.mistake("io-cache", engine.Bytes(o.cache).String()+" is too little to keep an answer", "give at least "+engine.Bytes(leastIOCache).String()+", or 0 to keep none"))
 	}
+	if o := &s.outside; o.cache == 0 && o.cacheDisk > 0 && good("io-cache", "io-cache-disk") {
+		errs = append(errs, s.mistake("io-cache-disk", "io-cache-disk has no effect with io-cache 0", "leave out io-cache, or io-cache-disk"))
+	}
 	if good("tls-cert", "tls-key") {
 		if s.tlsCert == "" && s.tlsKey != "" {
 			errs = append(errs, s.mistake("tls-key", "tls-key needs tls-cert", certificateHint))
@@ -341,8 +344,8 @@ func (s *serving) fileMistakes(wrong map[string]bool) (errs settings.Errors) {
 			errs = append(errs, s.mistake("proxy-credentials", err.Error(), proxyHint))
 		}
 	}
-	if !wrong["buckets"] {
-		if err := s.buckets.missingFolder(); err != nil {
+	if !wrong["buckets"] && !wrong["blob-limits"] {
+		if err := s.buckets.unusable(); err != nil {
 			errs = append(errs, s.mistake("buckets", err.Error(), bucketsHint))
 		}
 	}

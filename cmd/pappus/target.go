@@ -285,7 +285,7 @@ func (c *commandLine) closest(ctx context.Context, tag bool) (string, bool) {
 		like, ok := suggest.Closest(c.called.Tag, tagNames(ctx, cl, c.called.Name))
 		return c.called.Name + "@" + like, ok
 	}
-	return suggest.Closest(c.called.Name, functionNames(ctx, cl))
+	return suggest.Closest(c.called.Name, append(functionNames(ctx, cl), ioNames(ctx, cl)...))
 }
 
 // functionNames lists functions and compositions, as far as it can.

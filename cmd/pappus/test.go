@@ -16,7 +16,6 @@ import (
 	"pappus/cases"
 	"pappus/engine"
 	"pappus/sdk/toolchain"
-	"pappus/wasmengine"
 )
 
 func (c *commandLine) testCommand() *cobra.Command {
@@ -108,10 +107,7 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 }
 
 func readTested(path string) (*tested, error) {
-	module, err := readCode(path)
-	if err == nil {
-		err = recognise(path, module)
-	}
+	module, _, err := readFunction(path)
 	return &tested{filepath.Dir(path), path, module}, err
 }
 
@@ -147,7 +143,7 @@ const caseUpdated = "updated"
 // test runs the cases of a module.
 func (c *commandLine) test(ctx context.Context, t *tested, folder string, list []*cases.Case, update bool) (report testedFile, err error) {
 	report = testedFile{File: t.file, Cases: []testedCase{}}
-	eng, err := wasmengine.New(wasmConfig()) //nolint:contextcheck // what it does takes no time that anybody would stop
+	eng, err := newEngine(engineOf(t.module)) //nolint:contextcheck // what it does takes no time that anybody would stop
 	if err != nil {
 		return report, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,8 +82,16 @@ func flagError(cmd *cobra.Command, err error) error {
 			hint = didYouMean("--"+like, hint)
 		}
 	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && (slices.Contains(mayHaveSecrets, invalid.GetFlag().Name) || strings.Contains(invalid.GetValue(), "://")) {
+		return usage(hint, "invalid argument for %q flag: %w", "--"+invalid.GetFlag().Name, errors.Unwrap(invalid))
+	}
 	return usage(hint, "%w", err)
 }
+
+// mayHaveSecrets are flags whose values are not repeated, nor are URLs in others:
+// credentials do not belong in them, but people put them there.
+var mayHaveSecrets = []string{"proxy", "buckets", "traces"}
 
 const (
 	referenceHint = "functions are named like wordcount, wordcount@stable, wordcount@3 or wordcount@sha256:DIGEST; see what there is with: pappus ls"

@@ -144,9 +144,10 @@ func same(t *testing.T, what string, got []*data.Item, err error, want ...string
 	}
 }
 
+// fails fails unless an error, or what it says to do, has a text.
 func fails(t *testing.T, what string, err error, want string) {
 	t.Helper()
-	if said := (*iofuncs.Error)(nil); err == nil || !errors.As(err, &said) || !strings.Contains(err.Error(), want) {
+	if said := (*iofuncs.Error)(nil); err == nil || !errors.As(err, &said) || !strings.Contains(err.Error()+"; "+said.Hint, want) {
 		t.Errorf("%s: %v, want %q", what, err, want)
 	}
 }
@@ -220,6 +221,9 @@ func TestBlobs(t *testing.T) {
 			got, err := get(t, c, item("n", 9, ref))
 			same(t, ref, got, err, "n/9 "+want)
 		}
+		mustPut(t, c, "b/z../é&+%2f", "odd")
+		got, err = get(t, c, item("n", 0, "b/z../é&+%2f"))
+		same(t, "an odd key", got, err, "n/0 odd")
 		got, err = get(t, c, item("n", 1, "b/no\nMissing: skip"), item("n", 2, "b/a"))
 		same(t, "skipped", got, err, "n/2 one")
 		for ref, want := range map[string]string{
@@ -440,6 +444,31 @@ func TestAccess(t *testing.T) {
 		fails(t, "a stranger", do(name, "stranger", one("r", "b/a")), "there is no bucket b for this tenant")
 	}
 	fails(t, "a stranger", do("BlobPut", "stranger", one("r", "b/a"), one("c", "x")), "there is no bucket b for this tenant")
+}
+
+// Each failure says what to do about it, and who can.
+func TestHints(t *testing.T) {
+	limits := blobio.DefaultLimits()
+	limits.Size, limits.Memory, limits.List = 10, 2<<10, 1
+	c := clientOf(t, blobio.Config{Limits: limits, Access: func(_, bucket string) blobio.Access {
+		return map[string]blobio.Access{"b": blobio.ReadWrite, "ro": blobio.ReadOnly}[bucket]
+	}}, map[string]string{"b": "mem://", "ro": "mem://"})
+	mustPut(t, c, "b/1", "1")
+	for ref, want := range map[string]string{
+		"b": "Correct the item", "b/../x": "Correct the item", "b/1\nRange:x": "Correct the item", "b/missing": "the field Missing", "x/1": "--bucket-grants", "b/1\nRange: bytes=5-": "bytes that the blob has",
+	} {
+		_, err := get(t, c, item("r", 0, ref))
+		fails(t, ref, err, want)
+	}
+	_, err := put(t, c, one("r", "ro/1"), one("c", "x"))
+	fails(t, "read-only", err, "--bucket-grants TENANT:BUCKET:rw")
+	_, err = put(t, c, one("r", "b/1"), one("c", "more than ten bytes"))
+	fails(t, "large", err, "blob-limits size")
+	mustPut(t, c, "b/2", "2")
+	_, err = list(t, c, "b/")
+	fails(t, "many", err, "--blob-limits list")
+	_, err = put(t, c, one("r", "b/"+strings.Repeat("k", 1000)), one("c", "x"))
+	fails(t, "full", err, "--blob-limits memory")
 }
 
 // Memory is charged before it is taken, and given back by what fails; what forbids it

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 )
@@ -115,8 +114,8 @@ type store interface {
 
 	// list gives the first of the blobs whose keys begin with prefix and come after
 	// another key, in order, and at most so many. With a delimiter none has it after the
-	// prefix.
-	list(ctx context.Context, prefix, delimiter, after string, most int) ([]entry, error)
+	// prefix. found holds them.
+	list(ctx context.Context, prefix, delimiter, after string, most int, found *hold) ([]entry, error)
 
 	close() error
 }
@@ -125,6 +124,12 @@ type store interface {
 type entry struct {
 	key, etag string
 	size      int64
+}
+
+// holds is what an entry takes.
+func (e entry) holds() int64 {
+	const overhead = 128 // with what lists of them have to spare
+	return int64(len(e.key)+len(e.etag)) + overhead
 }
 
 // opened is content that is ready to be read.
@@ -162,6 +167,7 @@ func reason(err error) string {
 // plainError is an error whose text may be told.
 type plainError struct {
 	text string
+	hint string // what to do about it; "": what the kind of failure says
 	err  error
 }
 
@@ -170,10 +176,27 @@ func (e *plainError) Unwrap() error { return e.err }
 
 func plain(format string, args ...any) error { return &plainError{text: fmt.Sprintf(format, args...)} }
 
-// quoted is an ETag as HTTP has it, also if it came without quotes.
-func quoted(etag string) string {
-	if etag == "" || strings.HasPrefix(etag, `"`) {
-		return etag
+// hinted is an error that says what to do about it.
+func hinted(hint, format string, args ...any) error {
+	return &plainError{text: fmt.Sprintf(format, args...), hint: hint}
+}
+
+// hint is what an error says to do about it.
+func hint(err error) string {
+	if said := (*plainError)(nil); errors.As(err, &said) {
+		return said.hint
 	}
-	return strconv.Quote(etag)
+	return ""
+}
+
+// quoted is an ETag as HTTP has it, also if it came without quotes; "": there is none, or
+// one that no ref could name.
+func quoted(etag string) string {
+	if !strings.HasPrefix(etag, `"`) {
+		etag = `"` + etag + `"`
+	}
+	if _, err := parseETag(etag); err != nil {
+		return ""
+	}
+	return etag
 }

@@ -142,6 +142,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 		config.LookupEnv = func(string) (string, bool) { return "", false }
 	}
 	c := &Client{config: config, buckets: map[string]*bucket{}}
+	turns := newTurns()
 	for _, name := range slices.Sorted(maps.Keys(config.Buckets)) {
 		place := config.Buckets[name]
 		var (
@@ -154,7 +155,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 		case place.kind == kindS3:
 			s, err = openRemote(ctx, place, config.Limits, config.Roots, config.LookupEnv)
 		default:
-			s, err = openLocal(place, config.Limits)
+			s, err = openLocal(place, config.Limits, turns)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open the bucket %q: %w", name, err), c.Close())
@@ -188,9 +189,15 @@ func (c *Client) find(tenant, name string, needed Access) (*bucket, error) {
 	}
 	switch {
 	case access == None:
-		return nil, fmt.Errorf("there is no bucket %s for this tenant; who runs the server names buckets with buckets and bucket-grants", name)
+		return nil, &iofuncs.Error{
+			Kind: iofuncs.KindFailed, Detail: fmt.Sprintf("there is no bucket %s for this tenant", name),
+			Hint: "Have the operator name the bucket with --buckets, and grant it to the tenant with --bucket-grants.",
+		}
 	case access < needed:
-		return nil, fmt.Errorf("the bucket %s is for reading only", name)
+		return nil, &iofuncs.Error{
+			Kind: iofuncs.KindFailed, Detail: fmt.Sprintf("the bucket %s is for reading only", name),
+			Hint: "Have the operator grant writing with --bucket-grants TENANT:BUCKET:rw.",
+		}
 	}
 	return b, nil
 }
@@ -212,7 +219,7 @@ func (c *Client) operate(ctx context.Context, r iofuncs.Request, b *bucket, verb
 	defer cancel(nil)
 	w := newWatch(limits, func() { cancel(errIdle) })
 	defer w.stop()
-	bytes, err := do(inner, w)
+	bytes, err := do(withWatch(inner, w), w)
 
 	op := Operation{Verb: verb, Bucket: b.name, Kind: b.place.kind, Key: key, Bytes: bytes, Began: began}
 	op.Outcome, err = c.judge(ctx, inner, b, err)
@@ -268,15 +275,17 @@ func (c *Client) judge(outer, inner context.Context, b *bucket, err error) (Outc
 	case errors.Is(err, errCondition):
 		return Condition, errCondition
 	case errors.Is(err, errSpan):
-		said.Detail = errSpan.Error()
+		said.Detail, said.Hint = errSpan.Error(), "Ask for bytes that the blob has."
 	case errors.Is(cause, errTotal):
 		outcome, said.Detail = TimedOut, fmt.Sprintf("it took longer than %s (blob-limits total)", limits.Total)
+		said.Hint = "Try again later, or have the operator raise --blob-limits total."
 	case errors.Is(cause, errIdle):
 		outcome, said.Detail = TimedOut, fmt.Sprintf("nothing moved for %s (blob-limits idle)", limits.Idle)
+		said.Hint = "Try again later, or have the operator raise --blob-limits idle."
 	case errors.As(err, &timeout) && timeout.Timeout():
 		outcome, said.Detail = TimedOut, "the bucket's server took too long (blob-limits connect, tls and response)"
 	default:
-		said.Detail = reason(err)
+		said.Detail, said.Hint = reason(err), hint(err)
 	}
 	if outcome == TimedOut {
 		said.Kind = iofuncs.KindTimeout

@@ -34,6 +34,22 @@ func (f *fence) fall() {
 	f.content, f.fallen = nil, true
 }
 
+// writeTo writes all of it while its context lasts, and tells watched of each piece.
+func (f *fence) writeTo(ctx context.Context, w io.Writer, watched *watch) error {
+	for at := int64(0); at < f.size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := w.Write(f.content[at:min(at+piece, f.size)])
+		if err != nil {
+			return err
+		}
+		at += int64(n)
+		watched.moved()
+	}
+	return nil
+}
+
 // fenced reads from the beginning. It gives nothing but copies. It is used by one
 // goroutine at a time.
 type fenced struct {

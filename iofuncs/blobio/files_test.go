@@ -15,6 +15,46 @@ import (
 	"pappus/iofuncs/blobio"
 )
 
+// A folder that is not where it was is a fault of all that is done with it, until it is
+// there again.
+func TestFolderIsGone(t *testing.T) {
+	for name, gone := range map[string]func(dir string) error{
+		"moved": func(dir string) error { return os.Rename(dir, dir+".away") }, "removed": os.RemoveAll,
+		"replaced": func(dir string) error { return errors.Join(os.Rename(dir, dir+".away"), os.Mkdir(dir, 0o700)) },
+	} {
+		dir := filepath.Join(t.TempDir(), "blobs")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		c := client(t, map[string]string{"b": "file://" + dir}, blobio.DefaultLimits())
+		mustPut(t, c, "b/a", "content")
+		if err := gone(dir); err != nil {
+			t.Fatal(err)
+		}
+		const want = "the bucket's folder was moved or removed"
+		for _, key := range []string{"a", "d/new", "new"} {
+			_, err := put(t, c, one("r", "b/"+key), one("c", "changed"))
+			fails(t, name+": put", err, want)
+			_, err = get(t, c, item("r", 0, "b/"+key+"\nMissing: skip"))
+			fails(t, name+": get", err, want)
+		}
+		_, err := put(t, c, one("r", "b/new\nIf-None-Match: *"), one("c", "x"))
+		fails(t, name+": put with a condition", err, want)
+		_, err = list(t, c, "b/")
+		fails(t, name+": list", err, want)
+		if name == "moved" {
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("there is a folder again")
+			}
+			if err := os.Rename(dir+".away", dir); err != nil {
+				t.Fatal(err)
+			}
+			got, err := get(t, c, item("r", 0, "b/a"))
+			same(t, "put back", got, err, "r/0 content")
+		}
+	}
+}
+
 // Links, pipes and what other programs leave do not lead out of a bucket's folder.
 func TestFilesStayInside(t *testing.T) {
 	outside, dir := t.TempDir(), t.TempDir()
@@ -50,7 +90,7 @@ func TestFilesStayInside(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"file": "leads out of", "folder/new": "leads out of", "up/new": "leads out of", "pipe": "neither", "x/y": "is a blob itself", "in": "a slash after it",
-		strings.Repeat("n", 256): "file name too long",
+		strings.Repeat("n", 256): "255 in most file systems",
 	} {
 		_, err := put(t, c, one("r", "b/"+key), one("c", "changed"))
 		fails(t, "put "+key, err, want)

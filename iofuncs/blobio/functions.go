@@ -25,9 +25,13 @@ const (
 	prefixes = "prefixes"
 )
 
-// about makes an error one about an item. That of a charge stays what it is.
+// itemHint is what to do about an item that can't be used.
+const itemHint = "Correct the item; docs/io.md says how refs and prefixes are written."
+
+// about makes an error one about an item, which is what is wrong unless the error says
+// otherwise. That of a charge stays what it is.
 func about(set string, it *data.Item, err error) error {
-	said := &iofuncs.Error{Kind: iofuncs.KindFailed, Err: err}
+	said := &iofuncs.Error{Kind: iofuncs.KindFailed, Err: err, Hint: itemHint}
 	if already := (*iofuncs.Error)(nil); errors.As(err, &already) {
 		*said = *already
 	}
@@ -108,7 +112,11 @@ func (f getFunction) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, e
 			case missingSkip:
 				return nil
 			case missingFault:
-				return &iofuncs.Error{Kind: iofuncs.KindFailed, Detail: fmt.Sprintf("the bucket %s: %s: %.200q; with the field Missing it is left out (skip), or empty (empty)", t.bucket.name, err, t.ref.key)}
+				return &iofuncs.Error{
+					Kind:   iofuncs.KindFailed,
+					Detail: fmt.Sprintf("the bucket %s: %s: %.200q; with the field Missing it is left out (skip), or empty (empty)", t.bucket.name, err, t.ref.key),
+					Hint:   "Check the key, or say with the field Missing what becomes of such an item.",
+				}
 			}
 			content, err = []byte{}, nil
 		}
@@ -162,7 +170,7 @@ func (c *Client) attempt(ctx context.Context, t task, charge func(int64) error, 
 	}
 	defer o.close()
 	if o.length > c.config.Limits.Size {
-		return nil, plain("it has %d bytes; the most is %d (blob-limits size); the field Range asks for a part", o.length, c.config.Limits.Size)
+		return nil, hinted("Ask for a part, or have the operator raise --blob-limits size.", "it has %d bytes; the most is %d (blob-limits size); the field Range asks for a part", o.length, c.config.Limits.Size)
 	}
 	w.moved()
 	return collect(ctx, o.reader, o.length, o.believed, charge, w)
@@ -324,10 +332,10 @@ func (f listFunction) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, 
 func (c *Client) list(ctx context.Context, r iofuncs.Request, t task) (items []*data.Item, err error) {
 	most := c.config.Limits.List
 	if t.ref.limit > most {
-		return nil, &iofuncs.Error{Kind: iofuncs.KindFailed, Detail: fmt.Sprintf("the field Limit is %d; the most is %d (blob-limits list)", t.ref.limit, most)}
+		return nil, &iofuncs.Error{Kind: iofuncs.KindFailed, Hint: itemHint, Detail: fmt.Sprintf("the field Limit is %d; the most is %d (blob-limits list)", t.ref.limit, most)}
 	}
 	charge := charger(r)
-	err = c.operate(ctx, r, t.bucket, List, t.ref.key, func(ctx context.Context, _ *watch) (int64, error) {
+	err = c.operate(ctx, r, t.bucket, List, t.ref.key, func(ctx context.Context, _ *watch) (_ int64, err error) {
 		ask := most
 		if t.ref.limit > 0 {
 			ask = t.ref.limit
@@ -339,12 +347,14 @@ func (c *Client) list(ctx context.Context, r iofuncs.Request, t task) (items []*
 		if after != "" {
 			after = t.bucket.whole(after)
 		}
-		found, err := t.bucket.store.list(ctx, t.bucket.whole(t.ref.key), t.ref.delimiter, after, ask)
+		hold := &hold{charge: charge}
+		defer func() { err = errors.Join(err, hold.giveAll()) }()
+		found, err := t.bucket.store.list(ctx, t.bucket.whole(t.ref.key), t.ref.delimiter, after, ask, hold)
 		if err != nil {
 			return 0, err
 		}
 		if len(found) > most {
-			return 0, plain("more than %d blobs begin with %.200q (blob-limits list); a longer prefix, or the field Limit, asks for fewer", most, t.ref.key)
+			return 0, hinted("Ask for fewer, or have the operator raise --blob-limits list.", "more than %d blobs begin with %.200q (blob-limits list); a longer prefix, or the field Limit, asks for fewer", most, t.ref.key)
 		}
 		size := int64(0)
 		for _, e := range found {

@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 	"gocloud.dev/blob"
@@ -75,12 +74,13 @@ func openRemote(ctx context.Context, p Place, limits Limits, roots *x509.CertPoo
 	transport.DialContext = (&net.Dialer{Timeout: limits.Connect}).DialContext
 	transport.TLSHandshakeTimeout, transport.ResponseHeaderTimeout = limits.TLS, limits.Response
 	transport.MaxIdleConnsPerHost = idlePerHost
+	transport.MaxResponseHeaderBytes = mostHeader
 	transport.DisableCompression = true // a blob is what was put
 	if roots != nil {
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
 	loaded.HTTPClient = &http.Client{
-		Transport: transport,
+		Transport: bounded{transport},
 		// What signs requests does not follow anybody who asks for them.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -112,6 +112,7 @@ func (s *remote) open(ctx context.Context, key string, r *ref) (*opened, error) 
 		if !as(&in) {
 			return errors.New("the driver does not show what it asks")
 		}
+		in.Key = aws.String(key) // it writes some keys otherwise
 		if r.ifMatch != "" {
 			in.IfMatch = aws.String(r.ifMatch)
 		}
@@ -186,45 +187,58 @@ func (s *remote) put(ctx context.Context, key string, r *ref, content *fence, w 
 	return "", err
 }
 
-func (s *remote) list(ctx context.Context, prefix, delimiter, after string, most int) ([]entry, error) {
-	const page = 1000 // as S3 has it
-	var found []entry
-	for token := blob.FirstPageToken; ; {
-		objects, next, err := s.bucket.ListPage(ctx, token, page, &blob.ListOptions{
-			Prefix: prefix, Delimiter: delimiter,
-			BeforeList: func(as func(any) bool) error {
-				var in *s3.ListObjectsV2Input
-				if after != "" && as(&in) {
-					in.StartAfter = aws.String(after)
-				}
-				return nil
-			},
-		})
+func (s *remote) list(ctx context.Context, prefix, delimiter, after string, most int, found *hold) (all []entry, err error) {
+	page := &hold{charge: found.charge}
+	defer func() { err = errors.Join(err, page.giveAll()) }()
+	said := func(text string) *string {
+		if text == "" {
+			return nil
+		}
+		return &text
+	}
+	in := &s3.ListObjectsV2Input{
+		Bucket: aws.String(s.name), MaxKeys: aws.Int32(pageKeys), Prefix: said(prefix), Delimiter: said(delimiter), StartAfter: said(after),
+	}
+	// Pages may have nothing that is wanted, or nothing at all, but not for ever.
+	const others = 1000
+	for range others + most/pageKeys {
+		out, err := s.client.ListObjectsV2(withPage(ctx, page), in)
 		if err != nil {
 			if err = translate(err); errors.Is(err, errMissing) {
 				err = errNowhere
 			}
 			return nil, err
 		}
-		for _, o := range objects {
-			var raw types.Object
-			if o.IsDir || !o.As(&raw) {
+		for _, o := range out.Contents {
+			e := entry{key: aws.ToString(o.Key), etag: quoted(aws.ToString(o.ETag)), size: aws.ToInt64(o.Size)}
+			rest, ok := strings.CutPrefix(e.key, prefix)
+			// Not everything that speaks as S3 does knows every delimiter.
+			if !ok || e.key <= after || delimiter != "" && strings.Contains(rest, delimiter) || checkKey(e.key) != nil {
 				continue
 			}
-			key := aws.ToString(raw.Key)
-			rest, ok := strings.CutPrefix(key, prefix)
-			// Not everything that speaks as S3 does knows every delimiter.
-			if ok && key > after && (delimiter == "" || !strings.Contains(rest, delimiter)) && checkKey(key) == nil {
-				if found = append(found, entry{key: key, etag: quoted(aws.ToString(raw.ETag)), size: aws.ToInt64(raw.Size)}); len(found) == most {
-					return found, nil
-				}
+			if e.size < 0 {
+				return nil, plain("the bucket's server says that a blob has %d bytes", e.size)
+			}
+			if err := found.take(e.holds()); err != nil {
+				return nil, err
+			}
+			if all = append(all, e); len(all) == most {
+				return all, nil
 			}
 		}
-		if len(next) == 0 {
-			return found, nil
+		next := out.NextContinuationToken
+		if aws.ToString(next) == "" {
+			return all, nil
 		}
-		token = next
+		if aws.ToString(next) == aws.ToString(in.ContinuationToken) {
+			return nil, plain("the bucket's server gives the same page of a list again and again")
+		}
+		in.ContinuationToken = next
+		if err := page.giveAll(); err != nil {
+			return nil, err
+		}
 	}
+	return nil, plain("the bucket's server does not come to the end of a list; a longer prefix asks for less")
 }
 
 // errNowhere is an answer to what can't be missing.
@@ -245,13 +259,11 @@ func translate(err error) error {
 	if errors.As(err, &said) {
 		code = said.ErrorCode()
 	}
-	tell := func(format string, args ...any) error {
-		p := plain(format, args...)
-		return errors.Join(p, err)
-	}
+	tell := func(format string, args ...any) error { return errors.Join(plain(format, args...), err) }
+	toDo := func(hint, text string) error { return errors.Join(hinted(hint, "%s", text), err) }
 	switch {
 	case code == "NoSuchBucket":
-		return tell("the bucket that its URL names is not there")
+		return toDo("Have the operator correct the bucket's URL in --buckets.", "the bucket that its URL names is not there")
 	case code == "NoSuchKey" || status == http.StatusNotFound:
 		return errMissing
 	case code == "PreconditionFailed" || status == http.StatusPreconditionFailed || status == http.StatusNotModified:
@@ -261,11 +273,12 @@ func translate(err error) error {
 	case code == "ConditionalRequestConflict":
 		return tell("somebody else puts it at the same time; try again")
 	case status == http.StatusForbidden || status == http.StatusUnauthorized:
-		return tell("the bucket's server refuses the credentials that the platform has for it (status %d)", status)
+		return toDo("Have the operator check the credentials of the bucket: access-key-env and secret-key-env in --buckets.",
+			fmt.Sprintf("the bucket's server refuses the credentials that the platform has for it (status %d)", status))
 	case status != 0:
 		return tell("the bucket's server answered with the status %d", status)
 	case errors.As(err, &certificate):
-		return tell("the certificate of the bucket's server is not one to trust; authorities of your own are named by ca-bundle")
+		return toDo("Have the operator name the authority that signed it with --ca-bundle, if it is one to trust.", "the certificate of the bucket's server is not one to trust")
 	case errors.As(err, &dns):
 		return tell("the bucket's server is not to be found")
 	}

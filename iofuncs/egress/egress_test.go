@@ -233,10 +233,41 @@ func TestDialer(t *testing.T) {
 	close(asked)
 }
 
+// What a refusal says would allow an address does, and one of a setting is named as
+// it is written there.
+func TestRefusals(t *testing.T) {
+	for _, address := range []string{"127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::10.0.0.1", "2002:7f00:1::1", "fd00:ec2::254", "169.254.169.254", "::ffff:0:100.64.0.1", "100::1:80"} {
+		to := netip.MustParseAddrPort(net.JoinHostPort(address, "28701"))
+		_, hint, ok := strings.Cut(policy(t, nil, nil).check(address, to).Error(), "egress-allow ")
+		if err := policy(t, []string{hint}, nil).check(address, to); !ok || err != nil {
+			t.Errorf("%s: %q: %v", address, hint, err)
+		}
+	}
+	everybody := rules(t, "198.51.100.0/24", "example.org", "*:25")
+	for i, written := range []string{"*@198.51.100.0/24", "*@Example.org", "*@*:25"} {
+		everybody[i] = everybody[i].As(written)
+	}
+	p, err := NewPolicy(nil, everybody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		host, to string
+		rule     int
+	}{{"x.example", "198.51.100.1:80", 0}, {"example.org", "1.1.1.1:80", 1}, {"x.example", "1.1.1.1:25", 2}} {
+		if err := p.check(c.host, netip.MustParseAddrPort(c.to)); err == nil || !strings.Contains(err.Error(), `"egress-deny `+everybody[c.rule].written+`"`) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if p.String() != "deny *:25, deny 198.51.100.0/24, deny example.org" {
+		t.Errorf("%s: what policies allow is not told by how they are written", p)
+	}
+}
+
 func TestParseRule(t *testing.T) {
 	for text, want := range map[string]string{
 		"example.org": "", "Example.ORG.": "example.org", "*.example.org:443": "", "localhost:8080": "", "10.0.0.1": "", "10.0.0.1:80": "", "10.0.0.0/8": "", "10.0.0.0/8:80": "", "10.0.0.1/32": "10.0.0.1",
-		"::1": "", "[::1]": "::1", "[::1]:8080": "", "fd00::/8": "", "[fd00::/8]:443": "", "fd00::/8:443": "[fd00::/8]:443", "*": "", "*:25": "", "a_b.example": "", "xn--bcher-kva.example": "", "0.0.0.0/0": "", "::/0": "",
+		"::1": "", "[::1]": "::1", "[::1]:8080": "", "fd00::/8": "", "[fd00::/8]:443": "", "fd00::/8:443": "[fd00::/8]:443", "[::1:80]": "[::1:80]", "[::1:80]:443": "", "*": "", "*:25": "", "a_b.example": "", "xn--bcher-kva.example": "", "0.0.0.0/0": "", "::/0": "",
 	} {
 		r, err := ParseRule(text)
 		if want == "" {
@@ -248,7 +279,8 @@ func TestParseRule(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"": "empty", "example.org:0": "not a port", "example.org:65536": "not a port", "example.org:": "not a port", "example.org:080": "not a port", "example.org:+80": "not a port", "example.org:http": "not a port",
-		"*.": "not a name", "*.*.org": "not a name", "a.*.org": "not a name", "*example.org": "not a name", "-a.org": "not a name", "a..b": "not a name", "a b": "not a name", "bücher.example": "xn--", "https://a.example": "not a network",
+		"*.": "not a name", "*.*.org": "not a name", "a.*.org": "not a name", "*example.org": "not a name", "-a.org": "not a name", "a..b": "not a name", "a b": "space", "bücher.example": "xn--", "https://a.example": "without http://", "http://u:p@a/": "without http://",
+		"::1:80": "[ADDRESS]:PORT", "2001:db8::1:443": "[ADDRESS]:PORT", " b": "a comma alone",
 		"10.0.0.1/8": "the network is 10.0.0.0/8", "10.0.0.0/33": "not a network", "10.1/16": "not a network", "127.1": "not an address", "0x7f.0.0.1": "not an address", "010.0.0.1": "not an address", "1.2.3": "not an address",
 		"fe80::1%eth0": "not an address", "::ffff:10.0.0.1": "IPv4", "::ffff:10.0.0.0/104": "IPv4", "[::1": "brackets", "[a]:80": "brackets", "[::1]80": "no port", "[::1]:": "not a port", "::1:808080": "not an address",
 		strings.Repeat("a.", 130) + "a": "1 to 253", strings.Repeat("a", 64): "not a name",

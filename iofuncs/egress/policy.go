@@ -79,12 +79,17 @@ func (r *Refusal) Kind() string {
 }
 
 func (r *Refusal) Error() string {
-	target := net.JoinHostPort(r.Host, strconv.Itoa(int(r.Port)))
+	host := r.Host
+	a, err := netip.ParseAddr(host)
+	if err == nil {
+		host = forms(a)[0].String() // as a rule has it
+	}
+	target := net.JoinHostPort(host, strconv.Itoa(int(r.Port)))
 	text := fmt.Sprintf("connecting to %s is refused by the rule %q", target, r.Rule)
 	if r.class == nil {
 		return text
 	}
-	switch _, err := netip.ParseAddr(r.Host); {
+	switch {
 	case err == nil, r.class.opened == byName:
 		return text + fmt.Sprintf("; who runs the server can allow it: egress-allow %s", target)
 	default:
@@ -98,7 +103,7 @@ func (p *Policy) checkName(host string, port uint16) error {
 	if p == nil {
 		return nil
 	}
-	refused := func(r Rule) error { return &Refusal{Host: host, Port: port, Rule: "egress-deny " + r.String()} }
+	refused := func(r Rule) error { return &Refusal{Host: host, Port: port, Rule: r.denies()} }
 	for _, r := range p.deny {
 		if r.matchesPort(port) && r.matchesName(host) {
 			return refused(r)
@@ -125,7 +130,7 @@ func (p *Policy) check(host string, a netip.AddrPort) error {
 	all := forms(a.Addr())
 	for _, r := range p.deny {
 		if r.matchesPort(a.Port()) && (r.matchesName(host) || slices.ContainsFunc(all, r.matchesAddress)) {
-			refusal.Rule = "egress-deny " + r.String()
+			refusal.Rule = r.denies()
 			return refusal
 		}
 	}
@@ -137,7 +142,7 @@ func (p *Policy) check(host string, a netip.AddrPort) error {
 	}
 	for _, r := range p.closed {
 		if r.matchesPort(a.Port()) {
-			refusal.Rule = "egress-deny " + r.String()
+			refusal.Rule = r.denies()
 			return refusal
 		}
 	}

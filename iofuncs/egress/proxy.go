@@ -140,11 +140,19 @@ func (d *Dialer) targets(ctx context.Context, host string, port uint16) (allowed
 type proxyError struct {
 	what    string
 	refused bool          // it answers that it does not connect
+	asks    bool          // for credentials, or for others
 	timeout bool          // it took too long
 	errno   syscall.Errno // 0: none
 }
 
 func (e *proxyError) Error() string { return "the proxy that this server is set to use " + e.what }
+
+// ProxyWantsCredentials reports whether an error is that a proxy asks for credentials,
+// or for others than it was given.
+func ProxyWantsCredentials(err error) bool {
+	var e *proxyError
+	return errors.As(err, &e) && e.asks
+}
 
 // Timeout reports whether it took too long.
 func (e *proxyError) Timeout() bool { return e.timeout }
@@ -208,7 +216,7 @@ func (d *Dialer) ask(conn net.Conn, target netip.AddrPort) error {
 	case err != nil:
 		return brokenProxy("gives no answer that can be read", err)
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return &proxyError{what: fmt.Sprintf("does not connect: it answers %.80q", resp.Status), refused: true}
+		return &proxyError{what: fmt.Sprintf("does not connect: it answers %.80q", resp.Status), refused: true, asks: resp.StatusCode == http.StatusProxyAuthRequired}
 	case in.Buffered() > 0:
 		return brokenProxy("sends something before it is asked", nil)
 	}

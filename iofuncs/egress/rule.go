@@ -16,6 +16,7 @@ type Rule struct {
 	prefix   netip.Prefix // of addresses
 	port     uint16       // 0: any
 	everyone bool         // "*"
+	written  string       // in a setting; "": as String has it
 }
 
 const maxHost = 253
@@ -26,6 +27,12 @@ const maxHost = 253
 // port brackets are around: [::1]:8080, [fd00::/8]:443.
 func ParseRule(text string) (Rule, error) {
 	var r Rule
+	if strings.Contains(text, "://") { // which may have a password
+		return r, errors.New("a rule is HOST or HOST:PORT, without http:// and a path")
+	}
+	if strings.Contains(text, " ") {
+		return r, fmt.Errorf("%.80q has a space in it; between rules there is a comma alone", text)
+	}
 	host, port, err := splitPort(text)
 	if err != nil {
 		return r, err
@@ -85,6 +92,9 @@ func splitPort(text string) (host string, port uint16, err error) {
 			return "", 0, fmt.Errorf("%.80q: what is behind the bracket is no port", text)
 		}
 	default:
+		if ambiguous(text) {
+			return "", 0, fmt.Errorf("%.80q is an IPv6 address, with or without a port: write [ADDRESS]:PORT or [ADDRESS]", text)
+		}
 		// Colons before a slash, or several, are an IPv6 address's.
 		slash := strings.IndexByte(text, '/') + 1
 		colon := strings.LastIndexByte(text[slash:], ':')
@@ -103,6 +113,31 @@ func splitPort(text string) (host string, port uint16, err error) {
 	return host, uint16(n), nil
 }
 
+// As is a rule whose refusals say that it is written like this.
+func (r Rule) As(written string) Rule {
+	r.written = written
+	return r
+}
+
+// denies is the rule as a refusal names it.
+func (r Rule) denies() string {
+	if r.written == "" {
+		r.written = r.String()
+	}
+	return "egress-deny " + r.written
+}
+
+// ambiguous reports whether an IPv6 address looks as if it had a port.
+func ambiguous(text string) bool {
+	last := strings.LastIndexByte(text, ':')
+	if last < 0 || strings.Trim(text[last+1:], "0123456789") != "" {
+		return false
+	}
+	a, err := netip.ParseAddr(text[:last])
+	_, also := netip.ParseAddr(text)
+	return err == nil && a.Is6() && also == nil
+}
+
 // String is the rule as ParseRule reads it, in one of its spellings.
 func (r Rule) String() string {
 	text := r.name
@@ -116,11 +151,11 @@ func (r Rule) String() string {
 	case r.name == "":
 		text = r.prefix.String()
 	}
+	if strings.Contains(text, ":") && r.port != 0 || ambiguous(text) {
+		text = "[" + text + "]"
+	}
 	if r.port == 0 {
 		return text
-	}
-	if strings.Contains(text, ":") {
-		text = "[" + text + "]"
 	}
 	return text + ":" + strconv.Itoa(int(r.port))
 }

@@ -38,7 +38,7 @@ type entry struct {
 type head struct {
 	Resource     digest
 	Vary         []string // canonical, sorted
-	Selecting    digest   // of the request's fields that are named there, and its credentials
+	Selecting    digest   // of the request's fields that are named there, its credentials, codings and rules
 	Status       int
 	Proto        string
 	Header       http.Header // without fields of the connection

@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,6 +31,7 @@ type flight struct {
 	length int64         // of the body, as it was announced; -1: it was not
 	landed chan struct{} // closed when entry is there, or never will be
 	entry  *entry
+	late   error // set before landed is closed: what was waited for did not come in time
 
 	mu      sync.Mutex
 	cond    sync.Cond // anything below has changed
@@ -193,6 +195,7 @@ func (f *flight) run() {
 func (f *flight) settle(r result) {
 	f.result = r
 	if r.pending == nil {
+		f.late = late(r.err)
 		f.land(r.entry)
 	}
 	if r.resp != nil {
@@ -226,6 +229,15 @@ func (f *flight) abandon() {
 		}
 	default: // whoever brings it sees that nobody is there
 	}
+}
+
+// late is err if it says that something took too long.
+func late(err error) error {
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return err
+	}
+	return nil
 }
 
 // land ends the flight as far as others are concerned.
@@ -448,6 +460,7 @@ func (f *flight) record(e *entry, length int64) {
 	} else {
 		f.release()
 		s.count(&s.stats.Abandoned)
+		f.late = late(err)
 		f.land(nil)
 	}
 	f.mu.Lock()

@@ -40,7 +40,7 @@ func TestChangedWhileItIsRead(t *testing.T) {
 	}
 	s = reopen()
 	resource, _ := resourceOf("t", req.URL)
-	q, ok := newQuery(req, "t", resource)
+	q, ok := newQuery(req, "", resource)
 	if !ok {
 		t.Fatal("no query")
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // query is a request as the cache sees it.
 type query struct {
 	req         *http.Request
-	tenant      string
+	rules       string // under which connections are made
 	resource    digest
 	bare        digest // what selects among answers that vary by nothing
 	directives  directives
@@ -24,10 +25,11 @@ type query struct {
 	now         time.Time
 }
 
-// origin names scheme, host and port of a URL. It is false for one that the cache
-// can't tell.
+// origin names scheme, host and port of a URL, in one of their spellings: an address,
+// a name and a port can be written in several. It is false for one that the cache can't
+// tell.
 func origin(u *url.URL) (string, bool) {
-	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	scheme, host, port := strings.ToLower(u.Scheme), strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
 	if host == "" || u.Opaque != "" {
 		return "", false
 	}
@@ -39,7 +41,10 @@ func origin(u *url.URL) (string, bool) {
 	case scheme != "http" && scheme != "https":
 		return "", false
 	}
-	return scheme + "://" + net.JoinHostPort(host, port), true
+	if a, err := netip.ParseAddr(host); err == nil {
+		host = a.String()
+	}
+	return scheme + "://" + net.JoinHostPort(host, strings.TrimLeft(port, "0")), true
 }
 
 // resourceOf names what a URL means to a tenant.
@@ -63,8 +68,8 @@ func resourceOf(tenant string, u *url.URL) (digest, bool) {
 }
 
 // newQuery is false for a request that is not for the cache to answer.
-func newQuery(req *http.Request, tenant string, resource digest) (*query, bool) {
-	q := &query{req: req, tenant: tenant, resource: resource, now: time.Now(), head: req.Method == http.MethodHead}
+func newQuery(req *http.Request, rules string, resource digest) (*query, bool) {
+	q := &query{req: req, rules: rules, resource: resource, now: time.Now(), head: req.Method == http.MethodHead}
 	if req.Method != http.MethodGet && req.Method != "" && !q.head {
 		return nil, false
 	}
@@ -85,7 +90,8 @@ func newQuery(req *http.Request, tenant string, resource digest) (*query, bool) 
 }
 
 // selecting is the digest of what an answer that varies by the fields of vary was
-// selected by. Whoever asks is always part of it.
+// selected by. Whoever asks, and under which rules, is always part of it; so is which
+// codings were asked for, since what is below decodes if none were.
 func (q *query) selecting(vary []string) digest {
 	if len(vary) == 0 {
 		return q.bare
@@ -95,7 +101,8 @@ func (q *query) selecting(vary []string) digest {
 
 func (q *query) selectBy(vary []string) digest {
 	d := make(digested, 0, shortest)
-	for _, name := range []string{"Authorization", "Cookie"} {
+	d.write(q.rules)
+	for _, name := range []string{"Authorization", "Cookie", "Accept-Encoding"} {
 		d.writeField(name, q.req.Header[name])
 	}
 	d.write(q.req.URL.User.String())

@@ -16,6 +16,7 @@ type Transport struct {
 	next   http.RoundTripper
 	store  *Store
 	tenant string
+	rules  string
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
@@ -25,10 +26,19 @@ var _ http.RoundTripper = (*Transport)(nil)
 // What next gets for a GET or HEAD may outlive the request that caused it, since
 // others may wait for the same: it carries the values of its context, but ends when
 // nobody wants it any more. next is to bound how long that takes; Detached tells such
-// requests from others. If it decodes what an origin sent, it is to set Uncompressed,
+// requests from others. What it says took too long (errors with a method Timeout) took
+// too long for all who waited; other errors are nobody's but the first one's. If it decodes what an origin sent, it is to set Uncompressed,
 // as http.Transport does.
 func New(next http.RoundTripper, store *Store, tenant string) *Transport {
 	return &Transport{next: next, store: store, tenant: tenant}
+}
+
+// Under is the same way under rules of connections: what was got under others is not
+// used for it, but what a request changes is taken back under all of them.
+func (t *Transport) Under(rules string) *Transport {
+	under := *t
+	under.rules = rules
+	return &under
 }
 
 // RoundTrip answers a request, as http.RoundTripper says. The field Cache-Status of
@@ -48,7 +58,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !safe(req.Method) {
 		return t.change(req, resource)
 	}
-	q, ok := newQuery(req, t.tenant, resource)
+	q, ok := newQuery(req, t.rules, resource)
 	if !ok {
 		return t.bypass(req, bypassReason(req))
 	}
@@ -217,6 +227,9 @@ func (t *Transport) fetch(q *query, stale *entry) (*http.Response, error) {
 		q.now = time.Now()
 		if resp := t.share(q, f); resp != nil {
 			return resp, nil
+		}
+		if f.late != nil { // the limits of waiting are over for all who waited
+			return nil, f.late
 		}
 		if f, _, err = s.start(t, q, stale, false, true); err != nil {
 			return nil, err

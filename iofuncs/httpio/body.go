@@ -73,7 +73,7 @@ func (c *collector) collect(body io.Reader, length int64, read func()) error {
 	if length > c.most {
 		return errLarge
 	}
-	first := int64(firstPiece)
+	first := min(firstPiece, c.most)
 	if length >= 0 {
 		first = min(length, believed)
 	}
@@ -119,13 +119,15 @@ func (c *collector) resize(size int64) error {
 	if size < int64(len(c.buf)) || size > math.MaxInt {
 		return fmt.Errorf("%d bytes are not a size for a body of %d", size, len(c.buf))
 	}
-	if err := c.charge(size); err != nil {
+	// What is copied is gone in a moment: with it a body of half an output's limit would
+	// be too large.
+	more := size - int64(cap(c.buf))
+	if err := c.charge(more); err != nil {
 		return err
 	}
-	before := int64(cap(c.buf))
 	c.buf = append(make([]byte, 0, size), c.buf...)
-	c.charged += size - before
-	return c.charge(-before)
+	c.charged += more
+	return nil
 }
 
 // trim gives back memory that the body did not need, if it is worth the copy.

@@ -189,6 +189,66 @@ func TestOneAnswerForMany(t *testing.T) {
 	}
 }
 
+// Who waited for another's answer that did not come in time does not wait as long again.
+func TestOneWaitForMany(t *testing.T) {
+	for name, beginning := range map[string]string{
+		"no answer": "", "a body that stops": "HTTP/1.1 200 OK\r\nCache-Control: max-age=1000\r\nContent-Length: 99\r\n\r\nx",
+	} {
+		t.Run(name, func(t *testing.T) {
+			const many = 20
+			var asked atomic.Int64
+			release := make(chan struct{})
+			url := raw(t, func(conn net.Conn) {
+				asked.Add(1)
+				write(conn, beginning)
+				<-release
+			})
+			config := config(t)
+			config.Limits.Response, config.Limits.Idle = time.Second, time.Second
+			config.Limits.AtOnce = many
+			withCache(t, &config)
+			c := newClient(t, config)
+			var all sync.WaitGroup
+			for range many {
+				all.Go(func() {
+					_, _, err := do(t, c, get(url))
+					wantFault(t, err, iofuncs.KindTimeout, "")
+				})
+			}
+			all.Wait()
+			close(release)
+			if asked.Load() > many/2 { // one, unless some began only when others had ended
+				t.Errorf("asked %d times", asked.Load())
+			}
+		})
+	}
+}
+
+// Who asks for codings gets what is sent, and nobody else does.
+func TestCodingsAndTheCache(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=1000")
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		defer z.Close()
+		_, _ = z.Write([]byte("plain")) // a client that leaves is told of elsewhere
+	})
+	config := config(t)
+	store := withCache(t, &config)
+	c := newClient(t, config)
+	for range 2 {
+		if _, body, err := do(t, c, "GET "+s.URL+" HTTP/1.1\nAccept-Encoding: gzip\n\n"); err != nil || !strings.HasPrefix(body, "\x1f\x8b") {
+			t.Errorf("%q, %v", body, err)
+		}
+		if _, body, err := do(t, c, get(s.URL)); err != nil || body != "plain" {
+			t.Errorf("%q, %v", body, err)
+		}
+	}
+	if stats := store.Stats(); stats.Hits != 2 {
+		t.Errorf("%+v", stats)
+	}
+}
+
 // What is fetched for nobody in particular has to come in time too.
 func TestRevalidationsEnd(t *testing.T) {
 	var asked atomic.Int64
@@ -446,6 +506,18 @@ func TestProxy(t *testing.T) {
 	c.Reload(config.Rules)
 	_, _, err = do(t, c, get(plain.URL))
 	wantFault(t, err, iofuncs.KindFailed, `the proxy that this server is set to use does not connect: it answers "403 No"`)
+
+	asking := egresstest.NewProxy(t, func(conn net.Conn, _ string) bool {
+		return write(conn, "HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n")
+	})
+	if config.Proxy, err = egress.NewProxy(asking.URL, ""); err != nil {
+		t.Fatal(err)
+	}
+	c.Reload(config.Rules)
+	_, _, err = do(t, c, get(plain.URL))
+	if said := (*iofuncs.Error)(nil); !errors.As(err, &said) || !strings.Contains(said.Hint, "--proxy-credentials") {
+		t.Errorf("%v", err)
+	}
 }
 
 // BenchmarkCacheHit is a call of one request that is answered from memory.

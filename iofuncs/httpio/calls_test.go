@@ -216,6 +216,70 @@ func TestCharges(t *testing.T) {
 	}
 }
 
+// A body may take all that outputs may hold; if it is larger than bodies are, that is
+// what is said.
+func TestBodyAsLargeAsOutputs(t *testing.T) {
+	const most = 1 << 20
+	size := most
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).Flush() // so that nobody says how long it is
+		write(w, strings.Repeat("x", size))
+	})
+	conf := config(t)
+	conf.Limits.Body = most
+	var held int64
+	full := errors.New("full")
+	charge := func(n int64) error {
+		if held+n > most+1<<10 {
+			return full
+		}
+		held += n
+		return nil
+	}
+	sets, err := call(t.Context(), newClient(t, conf), "HTTP", charge, get(s.URL))
+	if err != nil || sets["bodies"][0].Len() != most {
+		t.Fatalf("%v", err)
+	}
+	size, held = 4*most, 0
+	_, err = call(t.Context(), newClient(t, conf), "HTTP", charge, get(s.URL))
+	wantFault(t, err, iofuncs.KindFailed, "larger than 1048576 bytes (http-limits body)")
+	held = most / 2
+	_, err = call(t.Context(), newClient(t, conf), "HTTP", charge, get(s.URL))
+	if said := (*iofuncs.Error)(nil); !errors.Is(err, full) || !errors.As(err, &said) || said.Item != `requests: "r0", key 0` || said.Detail != "GET "+s.URL {
+		t.Errorf("%v", err)
+	}
+}
+
+// What other I/O functions connect to is judged by the rules of the moment, too.
+func TestOwnFunctions(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { write(w, "here") })
+	conf := config(t)
+	allowed := conf.Rules
+	c := newClient(t, conf)
+	use := func(what string, allowed bool) {
+		t.Helper()
+		conn, err := c.Dial(t.Context(), "default", "tcp", s.Listener.Addr().String())
+		if err == nil {
+			_ = conn.Close()
+		}
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, http.NoBody)
+		resp, failed := c.Transport("default").RoundTrip(req)
+		if failed == nil {
+			_ = resp.Body.Close()
+		}
+		for _, err := range []error{err, failed} {
+			if refusal := (*egress.Refusal)(nil); (err == nil) != allowed || errors.As(err, &refusal) == allowed {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	use("allowed", true)
+	c.Reload(httpio.Rules{})
+	use("not any more", false)
+	c.Reload(allowed)
+	use("again", true)
+}
+
 // A call returns when its context ends, wherever it is.
 func TestContextEnds(t *testing.T) {
 	for name, before := range map[string]string{"before the header": "", "within the body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123", "between attempts": "HTTP/1.1 503 Busy\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n"} {

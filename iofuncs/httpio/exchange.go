@@ -280,10 +280,11 @@ func (l Limits) describe(r *request, err error) error {
 	case errors.As(err, &certificate):
 		said.Detail = certificate.Error() + "; authorities of your own are named by ca-bundle"
 	case errors.As(err, &timeout) && timeout.Timeout():
-		said.Kind, said.Detail = iofuncs.KindTimeout, plain(err)+" (http-limits connect, tls and response)"
+		said.Kind, said.Detail = iofuncs.KindTimeout, l.late(err)
 	default:
 		said.Detail = plain(err)
 	}
+	said.Hint = hint(err)
 	said.Detail = r.method + " " + origin(r.url) + ": " + said.Detail
 	return said
 }

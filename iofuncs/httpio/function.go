@@ -69,6 +69,11 @@ func (f getFunction) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, e
 // parseGet reads an item that is a URI, or a request for getting one.
 func parseGet(content []byte) (*request, error) {
 	if bytes.ContainsAny(content, "\n ") {
+		if uri := bytes.TrimRight(content, "\r\n"); !bytes.ContainsAny(uri, "\n ") {
+			return nil, errors.New("a line end follows the URI; an item that is just a URI has none")
+		} else if bytes.HasPrefix(content, []byte(schemeHTTP)) {
+			return nil, errors.New("there is a space or a line end in the URI; a space in one is written as %20")
+		}
 		r, err := parseRequest(content)
 		if err == nil && r.method != http.MethodGet {
 			err = fmt.Errorf("the method is %.40s; this function gets only, and HTTP does anything", r.method)
@@ -85,8 +90,8 @@ func parseGet(content []byte) (*request, error) {
 // call makes a request of each item, some at once, if all of them can be read.
 func (c *Client) call(ctx context.Context, r iofuncs.Request, parse func([]byte) (*request, error)) ([]*answer, error) {
 	items := r.Inputs[0].Items
-	fail := func(it *data.Item, err error) error {
-		said := &iofuncs.Error{Kind: iofuncs.KindFailed, Err: err}
+	fail := func(it *data.Item, err error, hint string) error {
+		said := &iofuncs.Error{Kind: iofuncs.KindFailed, Err: err, Hint: hint}
 		if already := (*iofuncs.Error)(nil); errors.As(err, &already) {
 			*said = *already
 		}
@@ -99,12 +104,15 @@ func (c *Client) call(ctx context.Context, r iofuncs.Request, parse func([]byte)
 		it := items[i]
 		request, err := parse(it.Bytes())
 		if err != nil {
-			return fail(it, err)
+			return fail(it, err, itemHint)
 		}
 		if answers[i], err = c.seen(inner, t, request, r); err == nil || inner.Err() != nil {
 			return err
 		}
-		return fail(it, err)
+		if said := (*iofuncs.Error)(nil); !errors.As(err, &said) { // memory was refused, and its error knows nothing of this
+			err = &iofuncs.Error{Kind: iofuncs.KindFailed, Detail: request.method + " " + origin(request.url), Err: err}
+		}
+		return fail(it, err, "")
 	}
 	if len(items) == 1 { // as with each: it needs nobody to work for it
 		if err := one(ctx, 0); err != nil {
@@ -114,7 +122,7 @@ func (c *Client) call(ctx context.Context, r iofuncs.Request, parse func([]byte)
 	}
 	for _, it := range items { // not all are to be held at once, so each is read again
 		if _, err := parse(it.Bytes()); err != nil {
-			return nil, fail(it, err)
+			return nil, fail(it, err, itemHint)
 		}
 	}
 	// A goroutine for many items: that of one would grow its stack for each anew.

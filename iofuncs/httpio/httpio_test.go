@@ -36,6 +36,48 @@ import (
 	"pappus/iofuncs/httpio"
 )
 
+// Each failure says what to do about it, and who can.
+func TestHints(t *testing.T) {
+	conf := config(t)
+	conf.Limits.Header, conf.Limits.Body, conf.Limits.Response, conf.Limits.Attempts = 1<<10, 1<<10, 50*time.Millisecond, 1
+	var handler http.HandlerFunc = func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/header":
+			w.Header().Set("X", strings.Repeat("x", 2<<10))
+		case "/body":
+			_, _ = w.Write(make([]byte, 1<<12)) // who asks may be gone already
+		case "/slow":
+			<-r.Context().Done()
+		}
+	}
+	s := serve(t, handler)
+	encrypted := httptest.NewUnstartedServer(handler)
+	encrypted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of handshakes that are to fail
+	encrypted.EnableHTTP2 = true
+	encrypted.StartTLS()
+	t.Cleanup(encrypted.Close)
+	trusting := conf
+	trusting.Roots = x509.NewCertPool()
+	trusting.Roots.AddCert(encrypted.Certificate())
+	for _, c := range []struct {
+		config    httpio.Config
+		uri, want string
+	}{
+		{conf, "ftp://a/", "Correct the item"},
+		{conf, s.URL + "/header", "--http-limits header"},
+		{conf, s.URL + "/body", "--http-limits body"},
+		{conf, s.URL + "/slow", "--http-limits response"},
+		{conf, "https" + strings.TrimPrefix(s.URL, "http"), "with http://"},
+		{conf, encrypted.URL, "--ca-bundle"},
+		{trusting, encrypted.URL + "/slow", "--http-limits response"},
+	} {
+		_, _, err := do(t, newClient(t, c.config), get(c.uri))
+		if said := (*iofuncs.Error)(nil); !errors.As(err, &said) || !strings.Contains(said.Hint, c.want) {
+			t.Errorf("%s: %v; %+v, want %q", c.uri, err, said, c.want)
+		}
+	}
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // config lets every tenant connect to 127.0.0.1 and [::1], and has tests wait for
@@ -258,7 +300,7 @@ func TestFaultyServers(t *testing.T) {
 		kind   iofuncs.Kind
 		want   string
 	}{
-		"slow header": {func(l *httpio.Limits) { l.Response = 50 * time.Millisecond }, func(net.Conn) { <-hang }, iofuncs.KindTimeout, "awaiting response headers"},
+		"slow header": {func(l *httpio.Limits) { l.Response = 50 * time.Millisecond }, func(net.Conn) { <-hang }, iofuncs.KindTimeout, "(http-limits response)"},
 		"slow body": {func(l *httpio.Limits) { l.Idle = 50 * time.Millisecond }, func(conn net.Conn) {
 			write(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123")
 			<-hang
@@ -327,7 +369,7 @@ func TestFaultyServers(t *testing.T) {
 			for write(conn, "A") {
 				runtime.Gosched()
 			}
-		}, iofuncs.KindTimeout, "awaiting response headers"},
+		}, iofuncs.KindTimeout, "(http-limits response)"},
 		"endless trailer": {nil, func(conn net.Conn) {
 			write(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2\r\nab\r\n0\r\nX: ")
 			for write(conn, strings.Repeat("x", 1<<12)) {
@@ -562,7 +604,7 @@ func TestTLSFaults(t *testing.T) {
 	})
 	url := "https://" + l.Addr().String() + "/"
 	_, _, err = do(t, c, get(url))
-	wantFault(t, err, iofuncs.KindTimeout, "TLS handshake timeout")
+	wantFault(t, err, iofuncs.KindTimeout, "longer than 200ms (http-limits tls)")
 	_, _, err = do(t, c, get(url))
 	wantFault(t, err, iofuncs.KindFailed, "does not look like a TLS handshake")
 	all.Wait()

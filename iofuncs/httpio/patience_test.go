@@ -108,13 +108,16 @@ func TestErrorsTellNoAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
 	_ = l.Close() // nobody listens there
 	named := config(t)
 	named.Policy = func(string) *egress.Policy { return policy }
 	named.Limits.Attempts = 1
 	named.Resolver = egresstest.Resolver(func(string) []netip.Addr { return []netip.Addr{netip.MustParseAddr("127.0.0.1")} })
-	_, _, err = do(t, newClient(t, named), get(fmt.Sprintf("http://allowed.example:%d/", port)))
+	_, _, err = do(t, newClient(t, named), get(fmt.Sprintf("http://allowed.example:%s/", port)))
 	wantFault(t, err, iofuncs.KindFailed, "connecting: connect: connection refused")
 	if strings.Contains(err.Error(), "127.0.0.1") {
 		t.Errorf("%v", err)

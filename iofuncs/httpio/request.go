@@ -54,8 +54,11 @@ func parseRequest(content []byte) (*request, error) {
 		return nil, fmt.Errorf("the request line: %w", err)
 	}
 	parts := strings.Split(line, " ")
+	if last := len(parts) - 1; last > 2 && parts[0] != "" && parts[1] != "" && strings.HasPrefix(parts[last], "HTTP/") {
+		return nil, fmt.Errorf("the URI of the request line %.80q has a space in it, which has to be written as %%20", shown(line))
+	}
 	if len(parts) != 3 {
-		return nil, fmt.Errorf("the request line %.80q is not METHOD URI VERSION with one space between them", line)
+		return nil, fmt.Errorf("the request line %.80q is not METHOD URI VERSION with one space between them", shown(line))
 	}
 	r := &request{method: parts[0], header: http.Header{}}
 	switch {
@@ -152,25 +155,40 @@ func parseURI(text string) (*url.URL, error) {
 	}
 	for i := range len(text) {
 		if c := text[i]; c <= ' ' || c >= 0x7F || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
-			return nil, fmt.Errorf("the URI %.80q has %q in it, which has to be written as %%%02X", text, text[i:i+1], c)
+			return nil, fmt.Errorf("the URI %.80q has %q in it, which has to be written as %%%02X", shown(text), text[i:i+1], c)
 		}
 	}
 	u, err := url.Parse(text)
+	if err != nil && !strings.HasPrefix(text, schemeHTTP+"://") && !strings.HasPrefix(text, schemeHTTPS+"://") {
+		return nil, fmt.Errorf("the URI %.80q does not begin with http:// or https://", shown(text))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the URI %.80q can't be read", text)
+		return nil, fmt.Errorf("the URI %.80q can't be read", shown(text))
 	}
 	switch {
 	case u.Scheme != schemeHTTP && u.Scheme != schemeHTTPS || u.Opaque != "":
-		return nil, fmt.Errorf("the URI %.80q does not begin with http:// or https://", text)
+		return nil, fmt.Errorf("the URI %.80q does not begin with http:// or https://", shown(text))
 	case strings.Contains(text, "#"):
-		return nil, fmt.Errorf("the URI %.80q has a fragment, which is never sent; leave out what begins with #", text)
+		return nil, fmt.Errorf("the URI %.80q has a fragment, which is never sent; leave out what begins with #", shown(text))
 	case u.User != nil:
 		return nil, errors.New("the URI has credentials; they belong in the field Authorization")
 	}
 	if err := checkAuthority(u); err != nil {
-		return nil, fmt.Errorf("the URI %.80q: %w", text, err)
+		return nil, fmt.Errorf("the URI %.80q: %w", shown(text), err)
 	}
 	return u, nil
+}
+
+// shown is what of a URI, or of a line with one, may be told: what may be a secret is
+// left out.
+func shown(text string) string {
+	if at := strings.IndexAny(text, "?#"); at >= 0 {
+		text = text[:at] + "…"
+	}
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		text = "…" + text[at:]
+	}
+	return text
 }
 
 func checkAuthority(u *url.URL) error {

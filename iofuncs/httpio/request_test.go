@@ -61,6 +61,8 @@ func TestParseRequest(t *testing.T) {
 		"GET http://a:b/ HTTP/1.1\n\n":                                     "can't be read",
 		"GET http://u:p@a/ HTTP/1.1\n\n":                                   "Authorization",
 		"GET http://a/#b HTTP/1.1\n\n":                                     "fragment",
+		"GET http://a/b c HTTP/1.1\n\n":                                    "%20",
+		"GET 127.0.0.1:28701/ HTTP/1.1\n\n":                                "begin with http",
 		"GET http://a/# HTTP/1.1\n\n":                                      "fragment",
 		"GET http://a/\x01 HTTP/1.1\n\n":                                   "%01",
 		"GET http://a/\xC3\xA4 HTTP/1.1\n\n":                               "%C3",
@@ -101,10 +103,23 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
+// What may be a secret in a URI is in no error.
+func TestNoSecretsInErrors(t *testing.T) {
+	for _, text := range []string{
+		"ftp://u:s3cret@a/", "http://a/?s3cret|", "http://a/?s3cret#b", "http://127.1/?s3cret", "http://a:b/?s3cret", "http://u:s3cret@a/", "http://u:s3cret@a/|", "GET http://a/?s3cret", "GET http://a/?s3cret x HTTP/1.1\n\n", "GET  http://a/?s3cret HTTP/1.1\n\n", "http://a/?s3cret\n",
+	} {
+		for _, parse := range []func([]byte) (*request, error){parseRequest, parseGet} {
+			if _, err := parse([]byte(text)); err == nil || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	}
+}
+
 func TestParseGet(t *testing.T) {
 	for text, want := range map[string]string{
 		"http://a.example/x": "", "GET http://a/ HTTP/1.1\n\n": "",
-		"http://a/\n": "not METHOD", "http://a/ b": "ends before", "POST http://a/ HTTP/1.1\n\n": "gets only", "": "begin with http", "a": "begin with http",
+		"http://a/\n": "a line end follows the URI", "http://a/\r\n\n": "a line end follows the URI", "http://a/ b": "%20", "http://a/\nhttp://b/": "line end in the URI", "127.0.0.1:28701/": "begin with http", "localhost:1/": "begin with http", "POST http://a/ HTTP/1.1\n\n": "gets only", "": "begin with http", "a": "begin with http",
 	} {
 		r, err := parseGet([]byte(text))
 		if want == "" && (err != nil || r.method != "GET") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -140,7 +140,7 @@ func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := w.transport.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, errTotal) {
-			err = cause
+			err = late{cause}
 		}
 		end()
 		return nil, err
@@ -166,6 +166,12 @@ func (b *used) Close() error {
 	return err
 }
 
+// late tells a cache that something took too long.
+type late struct{ error }
+
+func (late) Timeout() bool   { return true }
+func (l late) Unwrap() error { return l.error }
+
 // timed is a body of which each piece has to come in time.
 type timed struct {
 	body   io.ReadCloser
@@ -186,7 +192,7 @@ func (b *timed) Read(p []byte) (int, error) {
 	b.idle.Stop()
 	if err != nil && !errors.Is(err, io.EOF) {
 		if cause := context.Cause(b.ctx); errors.Is(cause, errIdle) || errors.Is(cause, errTotal) {
-			err = cause
+			err = late{cause}
 		}
 	}
 	return n, err

@@ -4,9 +4,7 @@
 
 #include <stdint.h>
 
-/* A stage that keeps a name of its own in stack traces, and its variables off
- * the stack of the others. */
-#define STAGE static __attribute__((noinline))
+#include "../stdio/stage.h"
 
 /* The exit codes of image-decode, but for 0. */
 enum outcome { DECODED = 0, UNKNOWN_FORMAT = 1, DAMAGED = 2, TOO_LARGE = 3 };

@@ -4,9 +4,10 @@
 #ifndef PNG_H
 #define PNG_H
 
+#include "../deflate/crc32.h"
+#include "../deflate/zlib.h"
 #include "../image/pixels.h"
 #include "decoded.h"
-#include "inflate.h"
 
 enum { GREY = 0, RGB = 2, PALETTE = 3, GREY_ALPHA = 4, RGB_ALPHA = 6 };
 
@@ -27,25 +28,6 @@ struct png {
 	uint8_t *data; /* what is compressed, all in one */
 	size_t data_len;
 };
-
-/* The checksum of a chunk's kind and content. */
-STAGE uint32_t crc32(const uint32_t table[256], const uint8_t *bytes, size_t len)
-{
-	uint32_t crc = 0xFFFFFFFF;
-	for (size_t i = 0; i < len; i++)
-		crc = table[(crc ^ bytes[i]) & 255] ^ crc >> 8;
-	return ~crc;
-}
-
-static void make_crc_table(uint32_t table[256])
-{
-	for (uint32_t i = 0; i < 256; i++) {
-		uint32_t crc = i;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc & 1 ? 0xEDB88320 ^ crc >> 1 : crc >> 1;
-		table[i] = crc;
-	}
-}
 
 STAGE struct decoded read_header(struct png *p, const uint8_t *chunk, size_t len)
 {

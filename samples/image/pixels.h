@@ -1,4 +1,4 @@
-/* An image as the functions for images pass it on, and how they complain.
+/* An image as the functions for images pass it on.
  *
  * An item of pixels is two 32-bit little-endian numbers, width and height, then
  * the pixels row by row from the top left: a byte each of red, green, blue and
@@ -7,6 +7,8 @@
 #define PIXELS_H
 
 #include <pappus.h>
+
+#include "../stdio/complain.h"
 
 /* With these an image fits into an output of 64 MiB, header included. */
 enum { PIXELS_HEADER = 8, MOST_PIXELS = 16000000 };
@@ -61,26 +63,6 @@ static inline void pixels_put(size_t set, struct pixels p, IoBuffer item)
 	item.data = p.rgba - PIXELS_HEADER;
 	item.data_len = PIXELS_HEADER + (size_t)4 * p.width * p.height;
 	pappus_put(set, item);
-}
-
-/* Writes "FUNCTION: ITEM: WHY" as the function's standard error, in the output
- * set stdio, and returns the exit code. */
-static inline int complain(size_t stdio, const char *function, const IoBuffer *item, const char *why, int exit_code)
-{
-	static const char between[] = {':', ' '};
-	size_t function_len = strlen(function), why_len = strlen(why);
-	size_t len = function_len + sizeof(between) + item->ident_len + sizeof(between) + why_len + 1;
-	char *text = pappus_array(len, 1), *at = text;
-	memcpy(at, function, function_len), at += function_len;
-	memcpy(at, between, sizeof(between)), at += sizeof(between);
-	if (item->ident_len != 0) {
-		memcpy(at, item->ident, item->ident_len), at += item->ident_len;
-		memcpy(at, between, sizeof(between)), at += sizeof(between);
-	}
-	memcpy(at, why, why_len), at += why_len;
-	*at++ = '\n';
-	pappus_output(stdio, "stderr", text, (size_t)(at - text));
-	return exit_code;
 }
 
 #endif

@@ -5,7 +5,7 @@ function HTTP (requests) => (headers, bodies);
 function Count = "sumoccurrence" (logs, pattern) => (counts);
 function Sum = "sum" (numbers) => (total);
 
-composition logcount(servers, pattern) => (total) {
+composition logcount_http(servers, pattern) => (total) {
     Make(uris = all servers) => (requests = requests);
     HTTP(requests = each requests) => (logs = bodies);
     Count(logs = each logs, pattern = all pattern) => (partial = counts);

@@ -1,5 +1,5 @@
 // Command logserver hands out the files of a folder by HTTP on a free port of this
-// machine, for the sample logcount-http. It prints where it listens, and ends at
+// machine, for the sample logcount_http. It prints where it listens, and ends at
 // SIGINT or SIGTERM.
 //
 //	logserver FOLDER

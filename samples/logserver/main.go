@@ -25,8 +25,13 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) != 1 {
-		return errors.New("usage: logserver FOLDER")
+	const usage = "usage: logserver FOLDER (it hands out the files of the folder by HTTP, and prints where)"
+	switch {
+	case len(args) == 1 && (args[0] == "--help" || args[0] == "-h"):
+		_, err := fmt.Fprintln(out, usage)
+		return err
+	case len(args) != 1:
+		return errors.New(usage)
 	}
 	root, err := os.OpenRoot(args[0])
 	if err != nil {

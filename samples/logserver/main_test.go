@@ -47,6 +47,12 @@ func TestFilesAreHandedOut(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+	for _, flag := range []string{"-h", "--help"} {
+		var help strings.Builder
+		if err := run(t.Context(), []string{flag}, &help); err != nil || !strings.HasPrefix(help.String(), "usage: ") {
+			t.Errorf("%s: %q, %v", flag, help.String(), err)
+		}
+	}
 	for _, args := range [][]string{nil, {"a", "b"}, {filepath.Join(dir, "log")}, {filepath.Join(dir, "nothing")}} {
 		if err := run(t.Context(), args, io.Discard); err == nil {
 			t.Errorf("%q is accepted", args)

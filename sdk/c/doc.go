@@ -4,8 +4,8 @@
 //
 // The only Go code that is no test carries these files into the program, so
 // that it builds functions anywhere. The tests run the runtime in an engine:
-// what its allocator, its memory functions and its ways to end do. Those of sdk/purify
-// run the libc layer.
+// what its allocator, its memory functions and its ways to end do. Those of
+// sdk/purify run the libc layer.
 package c
 
 import "embed"

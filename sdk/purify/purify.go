@@ -63,10 +63,11 @@ func refuse(hint, format string, args ...any) *Error {
 // the arguments, and passes the decoder's checks; like that, it does not check
 // the types of operands. The error is an *Error.
 func Purify(code []byte, o Options) ([]byte, error) {
-	program, err := binary.Decode(code, binary.DefaultCaps())
+	program, err := binary.Decode(code, programCaps())
 	if err != nil {
 		return nil, undecodable(err, "the program")
 	}
+	joinData(program, fewSegments)
 	adapter, err := loadAdapter()
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -285,7 +286,7 @@ func TestShapes(t *testing.T) {
 // same way every time.
 func TestRandomModules(t *testing.T) {
 	t.Setenv(workerEnv, "1")
-	e, err := wasmengine.New(wasmengine.Config{Compiler: []string{"/proc/self/exe"}})
+	e, err := wasmengine.New(wasmengine.Config{Compiler: []string{"/proc/self/exe"}, CompileTimeout: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

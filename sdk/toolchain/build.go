@@ -231,10 +231,9 @@ func (b *Builder) find(l *Language) (map[string]string, error) {
 				break
 			}
 		}
-		for _, program := range programs {
-			if path, err := exec.LookPath(program); err == nil {
+		for _, path := range b.candidates(programs) {
+			if found[t.Name] == "" && (t.Usable == nil || t.Usable(path)) {
 				found[t.Name] = path
-				break
 			}
 		}
 		if found[t.Name] == "" {
@@ -245,6 +244,26 @@ func (b *Builder) find(l *Language) (map[string]string, error) {
 		return nil, missing
 	}
 	return found, nil
+}
+
+// candidates are the programs in PATH of those names.
+func (*Builder) candidates(names []string) (paths []string) {
+	for _, name := range names {
+		first, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		paths = append(paths, first)
+		if filepath.Base(name) != name {
+			continue
+		}
+		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(path) && path != first {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
 }
 
 // unpack gives the folder of a language's SDK in the cache. It has its digest in

@@ -4,18 +4,20 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+
+	gosdk "pappus/sdk/go"
 )
 
 // goLanguage is standard Go.
 func goLanguage() *Language {
 	return &Language{
 		Name:     "go",
-		About:    "standard Go 1.24 or newer, with its whole library",
-		Owns:     func(p *Project) bool { return p.Has("go.mod") || p.File != "" && len(p.With(".go")) > 0 },
+		About:    "standard Go 1.24 or newer, with its whole library, on sdk/go or by files",
+		Owns:     func(p *Project) bool { return p.Has("go.mod") || len(p.With(".go")) > 0 },
 		Tools:    []Tool{{Name: "go", Programs: []string{"go"}, Install: "Go 1.24 or newer, from go.dev/dl"}},
 		Plan:     planGo,
 		Finish:   finishPure,
-		Template: []Part{{".", templateOf("go")}},
+		Template: []Part{{".", templateOf("go")}, {"sdk", gosdk.Files}},
 	}
 }
 
@@ -40,7 +42,8 @@ func planGo(b *Build) ([]Stage, error) {
 	return []Stage{{{Tool: "go", Args: append(args, "-o", b.Out, what), Env: []string{"GOOS=wasip1", "GOARCH=wasm"}}}}, nil
 }
 
-// exportsEntry reports whether a Go file exports a function to WebAssembly.
+// exportsEntry reports whether a Go file exports a function to WebAssembly, or
+// uses the package that does.
 func exportsEntry(p *Project) (bool, error) {
 	for _, file := range p.With(".go") {
 		text, err := os.ReadFile(filepath.Join(p.Dir, filepath.FromSlash(file)))
@@ -48,7 +51,7 @@ func exportsEntry(p *Project) (bool, error) {
 			return false, err
 		}
 		for line := range bytes.Lines(text) {
-			if bytes.HasPrefix(line, []byte("//go:wasmexport run")) {
+			if bytes.HasPrefix(line, []byte("//go:wasmexport run")) || bytes.Contains(line, []byte(`"pappus/sdk/go/pappus"`)) {
 				return true, nil
 			}
 		}

@@ -44,11 +44,12 @@ type Part struct {
 
 // Tool is a program that a language needs, or a library.
 type Tool struct {
-	Name     string   // as steps call it
-	Programs []string // names that it may have in PATH, the best first
-	Files    []string // in place of programs: patterns of which one must match a file
-	Variable string   // of the environment, that names it instead, like CC; "": none
-	Install  string   // what to do if it is missing
+	Name     string                 // as steps call it
+	Programs []string               // names that it may have in PATH, the best first
+	Files    []string               // in place of programs: patterns of which one must match a file
+	Variable string                 // of the environment, that names it instead, like CC; "": none
+	Install  string                 // what to do if it is missing
+	Usable   func(path string) bool // nil: any program of those names is; else the first in PATH of which it holds
 }
 
 // Stage is a list of steps that don't depend on each other.

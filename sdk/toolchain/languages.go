@@ -14,7 +14,10 @@ var templates embed.FS
 // Languages is the table: all languages, in the order in which people are told
 // of them.
 func Languages() []*Language {
-	return []*Language{goLanguage(), cLanguage(), cLibcLanguage(), cppLanguage(), cppLibcLanguage()}
+	return []*Language{
+		goLanguage(), rustLanguage(), cLanguage(), cLibcLanguage(), cppLanguage(), cppLibcLanguage(),
+		assemblyScriptLanguage(), javaScriptLanguage(), luaLanguage(), starlarkLanguage(),
+	}
 }
 
 // templateOf is the template of a language in templates.

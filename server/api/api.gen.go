@@ -349,6 +349,12 @@ type Problem struct {
 	// Index Of the application's instance
 	Index *int   `json:"index,omitempty"`
 	Item  string `json:"item,omitempty"`
+
+	// Inputs Of the I/O function that was named
+	Inputs []Param `json:"inputs,omitempty"`
+
+	// Outputs The same
+	Outputs []Param `json:"outputs,omitempty"`
 }
 
 // ProblemCode defines model for ProblemCode.

@@ -246,7 +246,7 @@ func (v *pairs) Set(text string) error {
 	for pair := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return fmt.Errorf("%.40q is not NAME=VALUE", pair)
+			return fmt.Errorf("%q is not NAME=VALUE", shownName(pair))
 		}
 		if err := v.add(Pair{name, value}); err != nil {
 			return err
@@ -257,13 +257,29 @@ func (v *pairs) Set(text string) error {
 
 func (v *pairs) add(p Pair) error {
 	if slices.ContainsFunc(v.given, func(g Pair) bool { return g.Name == p.Name }) {
-		return fmt.Errorf("%.40s: it is there twice", p.Name)
+		return fmt.Errorf("%s: it is there twice", p.Name)
 	}
 	if err := v.set(p.Name, p.Value); err != nil {
-		return fmt.Errorf("%.40s: %w", p.Name, err)
+		return fmt.Errorf("%s: %w", shownName(p.Name), err)
 	}
 	v.given = append(v.given, p)
 	return nil
+}
+
+// shownName is as much of a name as looks like one: what was written in its place may
+// be a secret.
+func shownName(name string) string {
+	end := strings.IndexFunc(name, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '_' && r != '-'
+	})
+	const most = 40
+	if end < 0 {
+		end = len(name)
+	}
+	if end = min(end, most); end < len(name) {
+		return strings.ToValidUTF8(name[:end], "") + "…"
+	}
+	return name
 }
 
 // assign gives a value a content of its own form.

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"pappus/bench/lab/experiment"
+	"pappus/bench/lab/peer"
+	"pappus/bench/lab/report"
+	"pappus/bench/lab/result"
+	"pappus/bench/lab/worker"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(1)
+	}
+}
+
+var errUsage = errors.New("usage: lab run|readme|worker …; -h after one of them says more")
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	switch verb, rest := args[0], args[1:]; {
+	case verb == "run":
+		return measure(ctx, rest)
+	case verb == "readme":
+		return readme(rest)
+	case verb == "worker" && len(rest) == 2:
+		return worker.Serve(ctx, rest[0], rest[1], os.Stdout)
+	}
+	return errUsage
+}
+
+// settings of a run.
+type settings struct {
+	set, only, root, out, pappus, watchdog, command string
+	smoke                                           bool
+	others                                          map[string]string
+	functions                                       int
+}
+
+// measure runs a set of experiments and writes what they brought.
+func measure(ctx context.Context, args []string) (err error) {
+	var s settings
+	flags := flag.NewFlagSet("lab run", flag.ContinueOnError)
+	flags.StringVar(&s.set, "set", "pappus", "what is measured: pappus or peers")
+	flags.StringVar(&s.only, "only", "", "of its experiments only these, by name, with commas between")
+	flags.StringVar(&s.root, "root", ".", "folder of the repository")
+	flags.StringVar(&s.out, "out", "bench/results", "folder to which the results' folder is added")
+	flags.StringVar(&s.pappus, "pappus", "bin/pappus", "the program to measure")
+	flags.StringVar(&s.watchdog, "watchdog", "", "of-watchdog's program (default: the one in the search path)")
+	flags.StringVar(&s.command, "command", "", "the command to note in the results (default: this one)")
+	flags.IntVar(&s.functions, "functions", 10_000, "most functions that are registered, where it is measured how many cost what")
+	flags.Func("peer", "`NAME=PROGRAM` of another peer, which is started with the number of its functions and answers POST /fN", func(value string) error {
+		name, program, ok := strings.Cut(value, "=")
+		if !ok || name == "" {
+			return errors.New("it is NAME=PROGRAM")
+		}
+		if s.others == nil {
+			s.others = map[string]string{}
+		}
+		s.others[name] = program
+		return nil
+	})
+	flags.BoolVar(&s.smoke, "smoke", false, "only try whether all works: the figures mean nothing")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if s.command == "" {
+		s.command = "lab run " + strings.Join(args, " ")
+	}
+	experiments, err := s.experiments()
+	if err != nil {
+		return err
+	}
+	plan, name := experiment.Full(), s.set
+	if s.smoke {
+		plan, name = experiment.Smoke(), s.set+"-smoke"
+	}
+	plan.Registered = slices.DeleteFunc(plan.Registered, func(n int) bool { return n > s.functions })
+	if len(plan.Registered) == 0 {
+		return fmt.Errorf("-functions %d: there must be one", s.functions)
+	}
+	setup, err := s.setup()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(setup.Scratch)) }()
+
+	// One for the client's work, and one that may wait for when a call is due.
+	runtime.GOMAXPROCS(2)
+	began := time.Now()
+	r := &result.Result{
+		Schema: result.Schema, Name: name, Began: began.UTC().Truncate(time.Second), Command: s.command,
+		Machine: result.Here(ctx), Versions: versions(ctx, setup), Parameters: plan.Parameters(),
+	}
+	r.Commit, r.Modified = result.Checkout(ctx, s.root)
+	lab := &experiment.Lab{Setup: setup, Plan: plan, Log: os.Stderr}
+	if err := lab.Run(ctx, experiments, r); err != nil {
+		return err
+	}
+	r.Seconds = time.Since(began).Seconds()
+	files, err := report.Of(r)
+	if err != nil {
+		return err
+	}
+	folder := free(filepath.Join(s.out, began.Format("2006-01-02-")+name))
+	if err := r.Write(folder, files); err != nil {
+		return err
+	}
+	fmt.Println(filepath.Join(folder, report.File))
+	return nil
+}
+
+// experiments are those that were asked for.
+func (s settings) experiments() ([]experiment.Experiment, error) {
+	sets := map[string][]experiment.Experiment{"pappus": experiment.Platform(), "peers": experiment.Peers()}
+	all := sets[s.set]
+	if all == nil {
+		return nil, fmt.Errorf("-set %q: it is pappus or peers", s.set)
+	}
+	if s.only == "" {
+		return all, nil
+	}
+	var chosen []experiment.Experiment
+	for name := range strings.SplitSeq(s.only, ",") {
+		i := slices.IndexFunc(all, func(e experiment.Experiment) bool { return e.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-only %q: there is no such experiment in the set %s", name, s.set)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+func (s settings) setup() (peer.Setup, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return peer.Setup{}, err
+	}
+	if _, err := exec.LookPath(s.pappus); err != nil {
+		return peer.Setup{}, fmt.Errorf("-pappus: %w: run make build", err)
+	}
+	scratch, err := os.MkdirTemp("", "lab-")
+	if err != nil {
+		return peer.Setup{}, fmt.Errorf("make a folder for data: %w", err)
+	}
+	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Others: s.others, Scratch: scratch}, nil
+}
+
+func versions(ctx context.Context, s peer.Setup) map[string]string {
+	all := map[string]string{
+		"go":     runtime.Version(),
+		"pappus": result.FirstLine(ctx, s.Pappus, "version"), "node": result.FirstLine(ctx, "node", "--version"), "gcc": result.FirstLine(ctx, "gcc", "--version"),
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if strings.Contains(dep.Path, "/wasmtime-go/") {
+				all["wasmtime-go"] = dep.Version
+			}
+		}
+	}
+	for name, version := range all {
+		if version == "" {
+			delete(all, name)
+		}
+	}
+	return all
+}
+
+// free is the name, or the first with a number that is not taken.
+func free(folder string) string {
+	name := folder
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(name); err != nil {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d", folder, n)
+	}
+}
+
+// readme fills the README's summary.
+func readme(args []string) error {
+	var root, platform, peers string
+	flags := flag.NewFlagSet("lab readme", flag.ContinueOnError)
+	flags.StringVar(&root, "root", ".", "folder of the repository")
+	flags.StringVar(&platform, "pappus", "", "folder in bench/results of Pappus alone (default: the newest)")
+	flags.StringVar(&peers, "peers", "", "folder in bench/results of the peers (default: the newest)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	results := filepath.Join(root, "bench", "results")
+	for set, name := range map[string]*string{"pappus": &platform, "peers": &peers} {
+		if *name != "" {
+			continue
+		}
+		var err error
+		if *name, err = newest(results, set); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(root, "README.md")
+	document, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	document, err = report.Fill(document, platform, peers, "bench/results", func(name string) (*result.Result, error) {
+		return result.Read(filepath.Join(results, name))
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, document, 0o644)
+}
+
+// newest is the last folder of a set's results by date and number.
+func newest(results, set string) (string, error) {
+	entries, err := os.ReadDir(results)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	name := regexp.MustCompile(`^\d{4}-\d\d-\d\d-` + set + `(-\d+)?$`)
+	var last string
+	for _, e := range entries {
+		// Of a day, the one with the larger number is the later; up to 9 they sort so.
+		if e.IsDir() && name.MatchString(e.Name()) {
+			last = e.Name()
+		}
+	}
+	if last == "" {
+		return "", fmt.Errorf("%s: there are no results of the set %s: measure first", results, set)
+	}
+	return last, nil
+}

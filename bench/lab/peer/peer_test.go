@@ -1,0 +1,123 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"pappus/bench/lab/load"
+	"pappus/bench/lab/target"
+	"pappus/bench/lab/usage"
+	"pappus/bench/lab/worker"
+)
+
+// TestMain is also the program that serves as workers.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "worker" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		err := worker.Serve(ctx, os.Args[2], os.Args[3], os.Stdout)
+		stop()
+		if err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == "3" { // another peer's program, with so many functions
+		os.Args = []string{os.Args[0], "worker", "native", ""}
+		TestMain(m)
+		return
+	}
+	if os.Getenv("fprocess") != "" {
+		standIn()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// standIn does of of-watchdog what its peer relies on: it reads its settings from
+// variables, and starts a process for each request.
+func standIn() {
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		cmd := exec.CommandContext(r.Context(), os.Getenv("fprocess"))
+		cmd.Stdin, cmd.Stdout = r.Body, w
+		if err := cmd.Run(); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}
+	_ = http.ListenAndServe("127.0.0.1:"+os.Getenv("port"), http.HandlerFunc(serve))
+}
+
+const root = "../../.."
+
+func setup(t *testing.T) Setup {
+	t.Helper()
+	s := Setup{Root: root, Self: os.Args[0], Scratch: t.TempDir(), Pappus: filepath.Join(t.TempDir(), "pappus")}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", s.Pappus, "./cmd/pappus")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return s
+}
+
+// Each peer computes what it is asked to, from its functions' first call on, and
+// ends when it is told to.
+func TestPeers(t *testing.T) {
+	s := setup(t)
+	s.Others = map[string]string{"another": os.Args[0]}
+	peers := s.All()
+	s.Watchdog = os.Args[0]
+	peers = append(peers, &watchdog{s})
+	for _, p := range peers {
+		t.Run(p.Name(), func(t *testing.T) {
+			const functions = 3
+			r, err := p.Start(t.Context(), functions)
+			if errors.Is(err, ErrSkipped) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, rows := range []int{1, 128, 400} { // 400 rows do not fit the memory that a call begins with
+				to := &target.Target{
+					Addr: r.Addr, Body: target.Size(rows), Want: target.Checksum(rows),
+					Path: func(n int) string { return r.Path(n % r.Functions) },
+				}
+				if p.Name() == "echo" {
+					to.Want = to.Body
+				}
+				o, err := load.Closed{Connections: 3, Duration: 20 * time.Millisecond}.Run(t.Context(), to.Dial)
+				if err != nil || o.Done == 0 || o.Refused != 0 {
+					t.Errorf("%d rows: %+v, %v", rows, o, err)
+				}
+			}
+			if m, err := usage.Memory(r.PID); err != nil || m < 1<<20 {
+				t.Errorf("memory %d, %v", m, err)
+			}
+			if err := r.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	s := Setup{Root: root, Self: os.Args[0], Scratch: t.TempDir()}
+	for _, p := range []Peer{&node{s, "isolate", ""}, &watchdog{s}, &own{setup: s, kind: "exec"}, &watchdog{Setup{Watchdog: "/no/such"}}, &other{program: "/no/such"}} {
+		if _, err := p.Start(t.Context(), 1); !errors.Is(err, ErrSkipped) || strings.TrimPrefix(err.Error(), "skipped: ") == "" {
+			t.Errorf("%s: got %v, want that it is skipped, and why", p.Name(), err)
+		}
+	}
+}

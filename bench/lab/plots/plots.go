@@ -1,0 +1,153 @@
+package plots
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image/color"
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// A Figure is a plot of lines.
+type Figure struct {
+	Title, X, Y string
+	LogX, LogY  bool
+	Lines       []Line
+	Notes       []string // below the title: what was published elsewhere, and is not measured
+}
+
+// A Line has its points in order.
+type Line struct {
+	Name   string
+	Points []Point
+	Dashed bool // it is computed and not measured
+	Steps  bool // it stays at a value until the next
+}
+
+// A Point of a line. One that is invalid is drawn as a cross, off the line.
+type Point struct {
+	X, Y    float64
+	Invalid bool
+}
+
+var errEmpty = errors.New("there is nothing to draw")
+
+// palette is that of Okabe and Ito, which people see apart who see colours
+// differently.
+func palette(i int) color.Color {
+	colours := [...]color.RGBA{
+		{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255},
+		{86, 180, 233, 255}, {230, 159, 0, 255}, {0, 0, 0, 255}, {140, 140, 140, 255}, {128, 64, 0, 255},
+	}
+	return colours[i%len(colours)]
+}
+
+// SVG draws the figure.
+func (f Figure) SVG() ([]byte, error) {
+	p := plot.New()
+	p.Title.Text = f.Title
+	for _, note := range f.Notes {
+		p.Title.Text += "\n" + note
+	}
+	p.Title.TextStyle.Font.Size = vg.Points(10)
+	p.Title.Padding = vg.Points(4)
+	p.X.Label.Text, p.Y.Label.Text = f.X, f.Y
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.TextStyle.Font.Size = vg.Points(9)
+	p.Add(plotter.NewGrid())
+	if f.LogX {
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	}
+	if f.LogY {
+		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	}
+	drawn := 0
+	for i, l := range f.Lines {
+		n, err := f.add(p, l, i)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", f.Title, l.Name, err)
+		}
+		drawn += n
+	}
+	if drawn == 0 {
+		return nil, fmt.Errorf("%s: %w", f.Title, errEmpty)
+	}
+	f.room(p)
+	canvas := vgsvg.New(17*vg.Centimeter, 11*vg.Centimeter)
+	const margin = 4 * vg.Millimeter // the last number of an axis is as wide again beyond it
+	p.Draw(draw.Crop(draw.New(canvas), margin, -margin, margin/2, -margin/2))
+	var out bytes.Buffer
+	if _, err := canvas.WriteTo(&out); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// add draws a line and says how many points it has.
+func (f Figure) add(p *plot.Plot, l Line, i int) (int, error) {
+	var valid, invalid plotter.XYs
+	for _, point := range l.Points {
+		if math.IsNaN(point.X+point.Y) || math.IsInf(point.X+point.Y, 0) || f.LogX && point.X <= 0 || f.LogY && point.Y <= 0 {
+			continue // it has no place
+		}
+		if xy := (plotter.XY{X: point.X, Y: point.Y}); point.Invalid {
+			invalid = append(invalid, xy)
+		} else {
+			valid = append(valid, xy)
+		}
+	}
+	var entry []plot.Thumbnailer
+	if len(valid) > 0 {
+		line, points, err := plotter.NewLinePoints(valid)
+		if err != nil {
+			return 0, err
+		}
+		line.Color, points.Color = palette(i), palette(i)
+		line.Width, points.Radius, points.Shape = vg.Points(1.3), vg.Points(2), draw.CircleGlyph{}
+		if l.Dashed {
+			line.Dashes = []vg.Length{vg.Points(5), vg.Points(3)}
+		}
+		if l.Steps {
+			line.StepStyle = plotter.PostStep
+		}
+		p.Add(line)
+		entry = append(entry, line)
+		if len(valid) < 40 {
+			p.Add(points)
+			entry = append(entry, points)
+		}
+	}
+	if len(invalid) > 0 {
+		crosses, err := plotter.NewScatter(invalid)
+		if err != nil {
+			return 0, err
+		}
+		crosses.Color, crosses.Radius, crosses.Shape = palette(i), vg.Points(3), draw.CrossGlyph{}
+		p.Add(crosses)
+		entry = append(entry, crosses)
+	}
+	if entry != nil {
+		p.Legend.Add(l.Name, entry...)
+	}
+	return len(valid) + len(invalid), nil
+}
+
+// room makes place for the legend above the lines.
+func (f Figure) room(p *plot.Plot) {
+	share := 0.08 * float64(len(f.Lines)+1)
+	if f.LogY {
+		p.Y.Max *= math.Pow(math.Max(p.Y.Max/p.Y.Min, 10), share)
+		return
+	}
+	p.Y.Min = min(p.Y.Min, 0)
+	p.Y.Max += (p.Y.Max - p.Y.Min) * share
+	if p.Y.Max == p.Y.Min {
+		p.Y.Max++
+	}
+}

@@ -1,0 +1,170 @@
+package report
+
+import (
+	"pappus/bench/lab/plots"
+	"pappus/bench/lab/result"
+)
+
+// A section of the report is one experiment: a figure, if it has one, and a
+// table.
+type section struct {
+	experiment string
+	title      string
+	text       string
+	figures    []figure
+	columns    []column // of its table; none: it has none
+	base       string   // the series that the others' 99th percentiles are compared with; empty: none
+}
+
+// A figure draws the series of the section.
+type figure struct {
+	file  string
+	value string  // drawn over the points' x; empty: x over the share of what is less
+	scale float64 // from the value's unit to the figure's
+	xs    float64 // the same of x
+	plots.Figure
+}
+
+// A column of a table.
+type column struct {
+	value, head string
+	scale       float64
+}
+
+const (
+	milli = 1e-3 // from µs to ms
+	one   = 1.0
+)
+
+var latencies = []column{{"p50_us", "p50, ms", milli}, {"p99_us", "p99, ms", milli}}
+
+func with(columns ...[]column) []column {
+	var all []column
+	for _, c := range columns {
+		all = append(all, c...)
+	}
+	return all
+}
+
+// sections are all that a report may have, in its order.
+func sections() []section {
+	return []section{
+		{
+			experiment: "peers", title: "Peers",
+			text: "The same work, asked for by the same client over HTTP on loopback, in turns. The most is what is answered when each of some " +
+				"connections calls as soon as it was answered; latencies are those at half of a peer's own most, and count from when a call was due. " +
+				"*Cold* is the first call of a function; *idle* is the memory that a function keeps after a call, *running* what a call has while it runs, its data included. " +
+				"Memory of several processes is counted once. Processor time is that of the server and all that it starts.",
+			columns: with([]column{{"most_per_s", "most, calls/s", one}}, latencies, []column{
+				{"cpu_s_per_1000", "processor s per 1,000 calls", one}, {"cold_us", "cold, ms", milli},
+				{"running_mib", "running, MiB", one}, {"idle_kib", "idle, KiB", one}, {"memory_mib", "server with all functions, MiB", one},
+			}),
+		},
+		{
+			experiment: "latency", title: "Latency against load",
+			text: "As figures 4 and 5 of the paper: how long calls take that come at a rate, of which a part is hot. Loads are parts of the most that is answered when all are hot. " +
+				"Where more is offered than answered, calls wait ever longer, and latencies say how long a turn is. " +
+				"A cross is a load at which calls were dropped by the client or refused by the server.",
+			figures: []figure{
+				{file: "latency-p99.svg", value: "p99_us", scale: milli, xs: one, Figure: plots.Figure{
+					Title: "99th percentile of latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
+					Notes: []string{"published for Dandelion on CHERI, not measured here:", "cold tail 45 times lower than Firecracker's"},
+				}},
+				{file: "latency-p50.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{
+					Title: "Median latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
+				}},
+			},
+			columns: with([]column{{"calls_per_s", "answered, calls/s", one}}, latencies, []column{{"cold_share", "cold, measured, %", 100}, {"late_share", "begun late, %", 100}}),
+		},
+		{
+			experiment: "throughput", title: "Throughput against the part of hot calls",
+			text: "The most that is answered.",
+			figures: []figure{{file: "throughput.svg", value: "calls_per_s", scale: one, xs: one, Figure: plots.Figure{
+				Title: "Most calls answered against the part that is hot", X: "% hot", Y: "calls/s",
+				Notes: []string{"published for Dandelion on CHERI, not measured here:", "at 95 % hot 5 times Firecracker's throughput"},
+			}}},
+			columns: with([]column{{"calls_per_s", "calls/s", one}}, latencies, []column{{"cold_share", "cold, measured, %", 100}}),
+		},
+		{
+			experiment: "distribution", title: "Hot and cold calls",
+			text: "How latencies are distributed at a low rate. *Hot* finds its code loaded; *cold* loads compiled code from the disk (whose pages may be in the system's cache); " +
+				"*compiled first* has no compiled code at all.",
+			figures: []figure{{file: "cold.svg", scale: one, xs: milli, Figure: plots.Figure{
+				Title: "Distribution of latency, hot and cold", X: "ms", Y: "part of the calls", LogX: true,
+			}}},
+		},
+		{experiment: "cold", base: "hot", columns: with(latencies, []column{{"max_us", "longest, ms", milli}, {"calls", "calls", one}, {"late_share", "begun late, %", 100}})},
+		{
+			experiment: "composition", title: "Composition: a pattern counted in logs",
+			text: "The composition samples/logcount: an instance for each log, and one that adds up. Inputs come in the request, as JSON.",
+			figures: []figure{{file: "composition.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{
+				Title: "Median time of a composition against logs", X: "logs", Y: "ms", LogX: true, LogY: true,
+			}}},
+			columns: with(latencies, []column{{"calls_per_s", "compositions/s", one}, {"instances_per_s", "logs/s", one}}),
+		},
+		{
+			experiment: "fetched", title: "Composition: the logs fetched over HTTP",
+			text: "The composition of the paper's figure 2, samples/logcount-http: requests are made, sent at once to a server on this machine, and the answers counted. No answer is kept.",
+			figures: []figure{{file: "fetched.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{
+				Title: "Median time of a composition that fetches logs", X: "logs", Y: "ms", LogX: true, LogY: true,
+			}}},
+			columns: with(latencies, []column{{"calls_per_s", "compositions/s", one}, {"instances_per_s", "logs/s", one}}),
+		},
+		{
+			experiment: "instances", title: "Instances of a composition",
+			text: "The same with next to nothing in each log: what an instance costs.",
+			figures: []figure{{file: "instances.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{
+				Title: "Median time of a composition against instances", X: "instances", Y: "ms", LogX: true, LogY: true,
+			}}},
+			columns: with(latencies, []column{{"instances_per_s", "instances/s", one}}),
+		},
+		{experiment: "workers", title: "Workers", text: "The most that is answered with so many functions computing at once.", columns: with([]column{{"calls_per_s", "calls/s", one}}, latencies)},
+		{
+			experiment: "registered", title: "Registered functions",
+			text: "Hot calls of ten functions at a low rate, and the server's memory, with so many functions registered; registering one takes a compilation and a sync of the disk.",
+			figures: []figure{{file: "registered.svg", value: "p99_us", scale: milli, xs: one, Figure: plots.Figure{
+				Title: "99th percentile of hot calls against registered functions", X: "functions", Y: "ms", LogX: true,
+			}}},
+			columns: with(latencies, []column{{"memory_mib", "server, MiB", one}, {"register_ms", "to register one, ms", one}}),
+		},
+		{
+			experiment: "inputs", title: "Inputs",
+			text: "A function that reads its input once and answers a number: samples/matmul with a matrix of one row.",
+			figures: []figure{{file: "inputs.svg", value: "p50_us", scale: milli, xs: one, Figure: plots.Figure{
+				Title: "Median latency against the size of the input", X: "bytes", Y: "ms", LogX: true, LogY: true,
+			}}},
+			columns: with(latencies, []column{{"mib_per_s", "MiB/s", one}}),
+		},
+		{
+			experiment: "density", title: "A day of many functions",
+			text: "A made-up day, whose shape is that published of the Azure Functions trace (Shahrad et al., USENIX ATC 2020), replayed in little time. " +
+				"Of Pappus all memory of the server is measured. What policies commit that keep a sandbox for a time after a call is computed by their rule, with sandboxes of an assumed size.",
+			figures: []figure{{file: "density.svg", value: "memory_mib", scale: one, xs: one, Figure: plots.Figure{
+				Title: "Memory over a day, replayed", X: "h of the day", Y: "MiB",
+			}}},
+		},
+		{experiment: "density summary", columns: []column{{"mean_mib", "mean, MiB", one}, {"cold_share", "cold calls, %", 100}, {"p50_us", "p50, ms", milli}, {"p99_us", "p99, ms", milli}, {"calls", "calls", one}}},
+	}
+}
+
+// lines of a figure.
+func (f figure) lines(series []result.Series) []plots.Line {
+	var lines []plots.Line
+	for _, s := range series {
+		l := plots.Line{Name: s.Name}
+		if len(s.Name) > 9 && s.Name[:9] == "computed:" {
+			l.Dashed, l.Steps = true, true
+		}
+		for _, p := range s.Points {
+			y, ok := p.Values[f.value]
+			if f.value == "" {
+				y, ok = p.Values["share"]
+			}
+			if ok {
+				l.Points = append(l.Points, plots.Point{X: p.X * f.xs, Y: y * f.scale, Invalid: p.Invalid != ""})
+			}
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}

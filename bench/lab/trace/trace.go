@@ -1,0 +1,121 @@
+package trace
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Params say which day is made up. The same give the same day.
+type Params struct {
+	Functions int
+	Seed      uint64
+	// Cap is the most calls that one function has in the day; those that had more
+	// have so many. A function that is called that often is warm under every
+	// policy, whatever the rest of its calls does. 0: none.
+	Cap float64
+}
+
+// The published quantiles of calls a day. What the most called function has is
+// such that 99.6 % of all calls are those of the functions above the last
+// quantile but one.
+const (
+	lowest  = 1.0 // a day
+	hourly  = 24.0
+	minutes = 1440.0
+	highest = 1.2e6
+
+	hourlyShare  = 0.45
+	minutesShare = 0.81
+
+	logMean, logSigma = -0.38, 2.36
+	// Longest is the longest that a call takes; the distribution has no end, and
+	// platforms do.
+	Longest = 5 * time.Minute
+)
+
+// Length of what is made up.
+const Length = 24 * time.Hour
+
+// A Function of the day.
+type Function struct {
+	PerDay float64       // calls in the mean
+	Takes  time.Duration // each
+}
+
+// An Event is a call.
+type Event struct {
+	At       time.Duration // since the day began
+	Function int
+}
+
+// A Day is what was made up, the most called function first and the events in
+// order of time.
+type Day struct {
+	Functions []Function
+	Events    []Event
+}
+
+// Rate is how many calls a day the function has that a part u of all functions
+// has fewer than, from 0 to 1: between the quantiles it grows evenly in its
+// logarithm.
+func Rate(u float64) float64 {
+	between := func(u, u0, u1, r0, r1 float64) float64 { return r0 * math.Pow(r1/r0, (u-u0)/(u1-u0)) }
+	switch {
+	case u < hourlyShare:
+		return between(u, 0, hourlyShare, lowest, hourly)
+	case u < minutesShare:
+		return between(u, hourlyShare, minutesShare, hourly, minutes)
+	}
+	return between(u, minutesShare, 1, minutes, highest)
+}
+
+// Generate makes up a day.
+func Generate(p Params) (*Day, error) {
+	if p.Functions < 1 || p.Functions > 100_000 || p.Cap < 0 {
+		return nil, fmt.Errorf("a day of %d functions with at most %v calls: there must be 1 to 100,000", p.Functions, p.Cap)
+	}
+	random := rand.New(rand.NewPCG(p.Seed, uint64(p.Functions)))
+	d := &Day{Functions: make([]Function, p.Functions)}
+	for i := range d.Functions {
+		// Each from its own part of the distribution, so that few functions have its
+		// shape too.
+		u := (float64(p.Functions-1-i) + random.Float64()) / float64(p.Functions)
+		f := &d.Functions[i]
+		f.PerDay = Rate(u)
+		if p.Cap > 0 {
+			f.PerDay = min(f.PerDay, p.Cap)
+		}
+		seconds := math.Exp(logMean + logSigma*random.NormFloat64())
+		f.Takes = time.Duration(min(seconds, Longest.Seconds()) * float64(time.Second))
+		d.call(random, i)
+	}
+	slices.SortStableFunc(d.Events, func(a, b Event) int { return int(a.At - b.At) })
+	return d, nil
+}
+
+// call adds the events of a function. One in six is called by a timer, at equal
+// times; the others are called by many who know nothing of each other, twice as
+// often at noon as at midnight.
+func (d *Day) call(random *rand.Rand, i int) {
+	mean := float64(Length) / d.Functions[i].PerDay
+	if random.IntN(6) == 0 {
+		for at := random.Float64() * mean; at < float64(Length); at += mean {
+			d.Events = append(d.Events, Event{time.Duration(at), i})
+		}
+		return
+	}
+	const most = 4.0 / 3 // the noon's rate in means, of which the midnight's is half
+	for at := 0.0; ; {
+		at += random.ExpFloat64() * mean / most
+		if at >= float64(Length) {
+			return
+		}
+		now := 1 - math.Cos(2*math.Pi*at/float64(Length))/3
+		if random.Float64()*most < now {
+			d.Events = append(d.Events, Event{time.Duration(at), i})
+		}
+	}
+}

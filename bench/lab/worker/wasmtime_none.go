@@ -1,0 +1,7 @@
+//go:build !cgo
+
+package worker
+
+import "errors"
+
+func newWasmtime(string, bool) (runner, error) { return nil, errors.New("built without cgo") }

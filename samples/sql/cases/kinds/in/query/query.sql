@@ -1,0 +1,1 @@
+SELECT v, typeof(v) AS kind FROM t

@@ -1,0 +1,1 @@
+WITH RECURSIVE n(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM n LIMIT 1000) SELECT sum(n) FROM n; ; SELECT json_extract('{"a": [1, 2]}', '$.a[1]') AS a

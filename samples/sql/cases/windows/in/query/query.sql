@@ -1,0 +1,1 @@
+SELECT name, rank() OVER (PARTITION BY country ORDER BY price DESC) AS place FROM teas ORDER BY country, place

@@ -1,0 +1,3 @@
+module pappus/sdk/go
+
+go 1.24

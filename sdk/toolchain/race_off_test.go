@@ -1,0 +1,5 @@
+//go:build !race
+
+package toolchain
+
+const raceEnabled = false
