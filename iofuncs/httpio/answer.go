@@ -23,7 +23,7 @@ var perHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-C
 // header is an item of headers: VERSION CODE REASON, and fields of the form
 // name:value, by their names.
 func header(resp *http.Response) []byte {
-	b := make([]byte, 0, 512)
+	b := make([]byte, 0, 256)
 	line := func(parts ...string) {
 		for _, p := range parts {
 			from := len(b)

@@ -191,10 +191,13 @@ func (c *Client) attempt(ctx context.Context, patience *patience, t *tenant, r *
 	// times the bytes that it came as, and a body may take long.
 	a := &answer{status: resp.StatusCode, head: header(resp)}
 	again := retryable(resp.StatusCode)
-	wait := notYet{after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	var wait notYet
 	if status, ok := httpcache.StatusOf(resp.Header); ok && t.cached {
 		a.cache = iofuncs.Cache(status.State())
 		again = again && !status.FromCache() && status.Detail != httpcache.DetailOnlyIfCached // it would say the same
+	}
+	if again {
+		wait.after = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	}
 	length := resp.ContentLength
 	if r.method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
