@@ -104,6 +104,7 @@ soak: KILL_ROUNDS = 200
 soak: HAMMER = 64x1000
 soak: FUZZ_SECONDS = 1200
 soak: export PAPPUS_SPEC = all
+soak: export PAPPUS_BODIES = all
 soak: export PAPPUS_A64_ROUNDS = 1000
 soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 64 goroutines on 1,000 functions, 20 min of fuzz, all under the race detector
 	@status=0; { \
