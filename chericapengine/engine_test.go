@@ -125,6 +125,7 @@ func TestAdversaries(t *testing.T) {
 		{"overwritten_slot", engine.FaultTrap, "tag fault"},
 		{"copied_slot", engine.FaultTrap, "tag fault"},
 		{"stored_capability", engine.FaultTrap, "permission fault: store of 16 bytes"},
+		{"narrowed_data", engine.FaultTrap, "bounds fault: store of 8 bytes at 0xfffff0"},
 		{"unaligned_capability", engine.FaultTrap, "alignment fault: load of 16 bytes"},
 		{"unaligned_stack", engine.FaultTrap, "alignment fault"},
 		{"svc", engine.FaultTrap, "system call (SVC #0)"},

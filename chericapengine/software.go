@@ -89,19 +89,24 @@ func (c *softwareCode) enter(from entered) (thread, error) {
 			return nil, err
 		}
 	}
-	return &softwareThread{driver: c.driver, m: m, host: host}, nil
+	return &softwareThread{driver: c.driver, m: m, host: host, granted: ddc}, nil
 }
 
 type softwareThread struct {
 	driver *software
 	m      *a64.Machine
 	host   capability.Capability
+
+	// granted is the capability to data that the function was given, as far as it
+	// reached. With another one nothing grows: what it made narrower it gave up.
+	granted capability.Capability
 }
 
 func (t *softwareThread) retired() int64 { return int64(t.m.Retired()) }
 
 func (t *softwareThread) extend(size int64) {
 	ddc, _ := toData(size)
+	t.granted = ddc
 	t.m.SetDDC(ddc)
 }
 
@@ -120,12 +125,12 @@ func (t *softwareThread) run(fuel int64) stop {
 		return stop{why: left}
 	case err == nil:
 		return stop{why: faulted, detail: fmt.Sprintf("permission fault: it branched to a capability at %#x, where there is no code", t.m.PCC().Address())}
-	case errors.Is(err, a64.ErrFuel):
+	case errors.Is(err, a64.ErrFuel), errors.Is(err, a64.ErrPaused):
 		return stop{why: paused}
 	case errors.As(err, &f):
 		return stop{
 			why: faulted, detail: f.Error(), stack: t.m.SP(),
-			outside: f.Kind == a64.FaultBounds && !f.Fetch, address: f.Addr, size: uint64(f.Size),
+			outside: f.Kind == a64.FaultBounds && !f.Fetch && t.m.DDC() == t.granted, address: f.Addr, size: uint64(f.Size),
 		}
 	default:
 		return stop{why: faulted, detail: err.Error()}

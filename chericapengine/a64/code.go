@@ -188,12 +188,17 @@ func (c *Code) word(slot int) uint32 {
 }
 
 // within is the code without what lies outside of bounds, if its address 0 is at base.
-func (c *Code) within(b capability.Bounds, base uint64) *Code {
+// It takes the place of room, which may be nil.
+func (c *Code) within(b capability.Bounds, base uint64, room *Code) *Code {
 	inside := func(lo, hi uint64) bool { return b.Holds(base+lo, hi-lo) }
 	if !slices.ContainsFunc(c.areas, func(a area) bool { return !inside(a.lo, a.hi) }) {
 		return c
 	}
-	cut := &Code{insts: slices.Clone(c.unfused()), words: c.words, longest: c.longest}
+	cut := &Code{words: c.words, longest: c.longest}
+	if room != nil {
+		cut.insts = room.insts[:0]
+	}
+	cut.insts = append(cut.insts, c.unfused()...)
 	for _, a := range c.areas {
 		kept := area{a.hi, a.hi, a.slot}
 		for at := a.lo; at < a.hi; at += wordBytes {

@@ -52,7 +52,10 @@ type Machine struct {
 	target          int // where a handler jumps to
 	settled         int // up to here upper halves are cleared, while there are any
 	code            *Code
-	whole           *Code      // code, before it was cut to the bounds of PCC
+	whole           *Code // code, before it was cut to the bounds of PCC
+	cut             *Code // the last one that was cut, for cutFor; nil: none
+	cutFor          capability.Bounds
+	cutting         int        // instructions that were looked at for cutting, since Run last paused
 	hi              [32]uint64 // the upper halves of the capability registers
 	tagged          uint64     // which of them have their tags
 	upper           uint64     // which of them have a tag or an upper half that is not 0
@@ -110,7 +113,7 @@ func (m *Machine) locate() {
 // code's addresses count from the base of PCC.
 func (m *Machine) SetCode(code *Code) {
 	pcc := m.PCC()
-	m.whole, m.codeBase = code, pcc.Bounds().Base
+	m.whole, m.codeBase, m.cut = code, pcc.Bounds().Base, nil
 	m.setPCC(pcc)
 	m.locate()
 	m.remap()
@@ -125,8 +128,15 @@ func (m *Machine) pcOffset(address uint64) uint64 {
 // lies outside of its bounds is cut off from the code.
 func (m *Machine) setPCC(pcc capability.Capability) {
 	m.pcc = pcc
-	b := pcc.Bounds()
-	m.code = m.whole.within(b, m.codeBase)
+	switch b := pcc.Bounds(); {
+	case m.cut != nil && m.cutFor == b:
+		m.code = m.cut
+	default:
+		if m.code = m.whole.within(b, m.codeBase, m.cut); m.code != m.whole {
+			m.cut, m.cutFor = m.code, b
+			m.cutting += len(m.cut.insts)
+		}
+	}
 	m.fetchSize = 0
 	for _, a := range m.code.areas {
 		if a.hi-a.lo > m.fetchSize {

@@ -125,3 +125,46 @@ func TestNarrowedPCC(t *testing.T) {
 		})
 	}
 }
+
+// Branches to capabilities with other bounds make the code be cut anew, which takes as
+// long as thousands of instructions: somebody is asked before many of them.
+func TestCuttingIsBounded(t *testing.T) {
+	const size = 60_000
+	insts := make([]uint32, size)
+	insts[0], insts[1] = 0xc2c21020, 0xc2c21000 // br c1, br c0
+	for i := 2; i < size; i++ {
+		insts[i] = nop
+	}
+	code := decoded(t, insts...)
+	narrow := func(pcc capability.Capability, slot, length uint64) capability.Capability {
+		c, exact := pcc.WithAddress(pcc.Bounds().Base).SetBounds(length)
+		if !exact {
+			t.Fatal("the bounds can't be had")
+		}
+		return c.WithAddress(contextBase + codeAt + 4*slot)
+	}
+	for name, other := range map[string]uint64{"the same bounds": 0x4000, "other bounds": 0x4400} {
+		m, _, _ := function(t, code, codeAt)
+		pcc := m.PCC()
+		m.SetC(1, narrow(pcc, 1, other))
+		m.SetC(0, narrow(pcc, 0, 0x4000))
+		const fuel = 1000
+		err := m.Run(fuel, fuel, nil)
+		asked := 0
+		for errors.Is(err, a64.ErrPaused) {
+			asked++
+			err = m.Run(fuel-m.Retired(), fuel, nil)
+		}
+		if !errors.Is(err, a64.ErrFuel) || m.Retired() != fuel || (asked > 0) != (other != 0x4000) || asked > 0 && asked < fuel/3 {
+			t.Errorf("%s: %v after %d instructions, asked %d times", name, err, m.Retired(), asked)
+		}
+
+		m, _, _ = function(t, code, codeAt)
+		m.SetC(1, narrow(pcc, 1, other))
+		m.SetC(0, narrow(pcc, 0, 0x4000))
+		calls := 0
+		if err := m.Run(fuel, fuel/2, func() error { calls++; return nil }); !errors.Is(err, a64.ErrFuel) || calls < asked {
+			t.Errorf("%s: %v, %d calls of slice", name, err, calls)
+		}
+	}
+}

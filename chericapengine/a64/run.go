@@ -9,7 +9,7 @@ import (
 
 // Run executes instructions until the function leaves (nil), faults (*Fault), has used
 // all its fuel (ErrFuel), or slice returns an error, which is given back as it is. After
-// the last two Run can be called again to go on.
+// the last two Run can be called again to go on, as after ErrPaused.
 //
 // Fuel is how many instructions may be retired in this call; what has been retired when
 // it ends is exact. Slice, unless it is nil, is called after at least every instructions
@@ -46,6 +46,13 @@ func (m *Machine) Run(fuel, every uint64, slice func() error) error {
 			m.slot = -1
 			return nil
 		}
+		if m.cutting > mostCutting {
+			m.cutting = 0
+			if slice == nil {
+				return ErrPaused
+			}
+			n = left
+		}
 		if left > n {
 			left -= n
 			continue
@@ -58,6 +65,11 @@ func (m *Machine) Run(fuel, every uint64, slice func() error) error {
 		}
 	}
 }
+
+// mostCutting is how many instructions may be looked at between two slices to cut code
+// to the bounds of a PCC. A branch that has it done is one instruction, and would take
+// milliseconds where the code is large.
+const mostCutting = 100_000
 
 // step runs the loop once: as far as fuel and the slice allow if there is plenty of fuel
 // and no upper half of a register to look after, otherwise along one straight line.

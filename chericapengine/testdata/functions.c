@@ -156,6 +156,9 @@ static int run(void)
 	if (IS(stored_capability)) /* ldr c0, [x8]; str c0, [x9] */
 		__asm__ volatile("mov x8, %0\n\tmov x9, %1\n\t.inst 0xc2400100\n\t.inst 0xc2000120"
 		                 : : "r"(__dandelion_return_address), "r"(pappus_array(2, 16)) : "memory", "x0", "x8", "x9");
+	if (IS(narrowed_data)) /* cvtd c0, x0; scbnds c0, c0, x1; msr ddc, c0 */
+		__asm__ volatile("mov x0, #0\n\t.inst 0xc2c59000\n\tmov x1, #0x1000\n\t.inst 0xc2c10000\n\t.inst 0xc28b4120\n\t"
+		                 "str x1, [%0]" : : "r"(0xfffff0UL) : "memory", "x0", "x1");
 	if (IS(unaligned_capability))
 		__asm__ volatile("mov x8, %0\n\t.inst 0xc2400100" : : "r"(__dandelion_return_address + 8) : "memory", "x0", "x8");
 	if (IS(unaligned_stack))
