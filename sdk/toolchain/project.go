@@ -31,6 +31,9 @@ func Open(path string) (*Project, error) {
 	}
 	if !info.IsDir() {
 		file := filepath.Base(abs)
+		if err := checkName(file); err != nil {
+			return nil, err
+		}
 		return &Project{Dir: filepath.Dir(abs), Name: strings.TrimSuffix(file, filepath.Ext(file)), File: file, Files: []string{file}}, nil
 	}
 	p := &Project{Dir: abs, Name: filepath.Base(abs)}
@@ -51,10 +54,18 @@ func Open(path string) (*Project, error) {
 			return fmt.Errorf("%s: %w (%d)", abs, ErrTooManyFiles, maxFiles)
 		}
 		p.Files = append(p.Files, filepath.ToSlash(rel))
-		return nil
+		return checkName(rel)
 	})
 	slices.Sort(p.Files)
 	return p, err
+}
+
+// checkName refuses names that compilers take for options, or for files of options.
+func checkName(file string) error {
+	if strings.HasPrefix(file, "-") || strings.HasPrefix(file, "@") {
+		return fmt.Errorf("%q begins with %q, which compilers take for an option; rename it", file, file[:1])
+	}
+	return nil
 }
 
 // LeftOut reports whether a folder of that name holds no sources: hidden ones,

@@ -206,6 +206,21 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// A file's name must not become an option of a compiler.
+func TestOptionsAsNames(t *testing.T) {
+	for _, name := range []string{"-v.c", "@.h/x.c"} {
+		dir := t.TempDir()
+		write(t, dir, "main.c", "")
+		write(t, dir, name, "")
+		for _, path := range []string{dir, filepath.Join(dir, name)} {
+			_, err := Open(path)
+			if bad := path == dir || !strings.Contains(name, "/"); bad != (err != nil) || bad && !strings.Contains(err.Error(), "rename it") {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+}
+
 func TestMissingTools(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "main.c", "")
