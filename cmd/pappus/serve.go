@@ -188,7 +188,7 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 
 	native, err := chericapengine.New(s.chericap)
 	if err != nil {
-		return fmt.Errorf("make the engine for native functions: %w", err)
+		return fail(exitUsage, fmt.Errorf("make the engine for native functions: %w", err), "leave out --native-driver: native functions run in software on every machine")
 	}
 	defer func() { err = errors.Join(err, native.Close()) }()
 
