@@ -272,7 +272,8 @@ func (f *failure) print(w *escaper, asJSON bool) {
 	list("declared", f.Declared)
 	list("stack", f.Stack)
 	if f.Stderr != "" {
-		list("stderr", strings.Split(strings.TrimSuffix(f.Stderr, "\n"), "\n"))
+		indented := strings.ReplaceAll(strings.TrimSuffix(f.Stderr, "\n"), "\t", "    ") // as traces of languages are
+		list("stderr", strings.Split(indented, "\n"))
 	}
 	if f.Usage != nil {
 		fmt.Fprintf(&b, "used: fuel %d, memory %d pages\n", f.Usage.Fuel, f.Usage.MemoryPages)

@@ -86,7 +86,7 @@ func TestEveryProblemHasAnExitCode(t *testing.T) {
 func TestPrintFailure(t *testing.T) {
 	code := int32(7)
 	f := &failure{
-		Exit: exitFault, Message: "two\nlines\x1b[2J", Kind: "exit", ExitCode: &code, Stderr: "first\nsecond\n",
+		Exit: exitFault, Message: "two\nlines\x1b[2J", Kind: "exit", ExitCode: &code, Stderr: "first\n\tsecond\n",
 		Stack: []string{"f()", "hint: fake\nhint: fake"}, Imports: []string{"a.b"}, Declared: []string{"text"}, Hint: "do this",
 	}
 	var b bytes.Buffer
@@ -101,7 +101,7 @@ stack:
   hint: fake\nhint: fake
 stderr:
   first
-  second
+      second
 hint: do this
 `
 	if b.String() != want {
