@@ -124,5 +124,9 @@ func (r *reader) finish() {
 			return
 		}
 	}
-	r.table.rows = append(r.table.rows, rows...)
+	for i, w := range rows {
+		if i+1 == len(rows) || w.address < rows[i+1].address { // otherwise there is no code of it
+			r.table.rows = append(r.table.rows, w)
+		}
+	}
 }
