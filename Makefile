@@ -151,8 +151,8 @@ fuzz: $(REPORT) ## Fuzz every target, FUZZ_SECONDS in all
 	@./tools/fuzz $(FUZZ_SECONDS) | $(REPORT)
 
 # The race detector needs a C compiler, the tests of functions in C one for wasm32,
-# those in Rust Debian's compiler, the documents' commands curl, and the tests of pages a
-# browser; all else comes with Go.
+# those in Rust Debian's compiler, native ones a compiler for arm64 and an emulator to compare
+# with, the documents' commands curl, and the tests of pages a browser; all else comes with Go.
 .PHONY: prerequisites
 prerequisites:
 	@missing=; \
@@ -161,6 +161,8 @@ prerequisites:
 	command -v wasm-ld >/dev/null || missing+=' lld'; \
 	[ -e /usr/lib/rustlib/wasm32-unknown-unknown ] || missing+=' rustc libstd-rust-dev-wasm32'; \
 	[ -e /usr/lib/wasm32-wasi/libc.a ] || missing+=' wasi-libc libclang-rt-14-dev-wasm32'; \
+	command -v aarch64-linux-gnu-gcc >/dev/null || missing+=' gcc-aarch64-linux-gnu'; \
+	command -v $(QEMU) >/dev/null || missing+=' qemu-user-static'; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; \
