@@ -161,6 +161,7 @@ prerequisites:
 	command -v wasm-ld >/dev/null || missing+=' lld'; \
 	[ -e /usr/lib/rustlib/wasm32-unknown-unknown ] || missing+=' rustc libstd-rust-dev-wasm32'; \
 	[ -e /usr/lib/wasm32-wasi/libc.a ] || missing+=' wasi-libc libclang-rt-14-dev-wasm32'; \
+	[ -e /usr/lib/wasm32-wasi/libc++.a ] || missing+=' libc++-14-dev-wasm32 libc++abi-14-dev-wasm32'; \
 	command -v aarch64-linux-gnu-gcc >/dev/null || missing+=' gcc-aarch64-linux-gnu'; \
 	command -v $(QEMU) >/dev/null || missing+=' qemu-user-static'; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

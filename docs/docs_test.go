@@ -105,7 +105,7 @@ func eachFile(t *testing.T, ext string, do func(file, text string)) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && file != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" || entry.Name() == "cases" && file != filepath.Join(root, "cases")):
+		case entry.IsDir() && file != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" || entry.Name() == "node_modules" || entry.Name() == "cases" && file != filepath.Join(root, "cases")):
 			return filepath.SkipDir
 		case entry.IsDir() || path.Ext(file) != ext:
 			return nil
