@@ -53,10 +53,10 @@ func run(ctx context.Context, args []string) error {
 
 // settings of a run.
 type settings struct {
-	set, only, root, out, pappus, watchdog, command string
-	smoke                                           bool
-	others                                          map[string]string
-	functions                                       int
+	set, only, root, out, pappus, watchdog, dandelion, command string
+	smoke                                                      bool
+	others                                                     map[string]string
+	functions                                                  int
 }
 
 // measure runs a set of experiments and writes what they brought.
@@ -69,6 +69,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.StringVar(&s.out, "out", "bench/results", "folder to which the results' folder is added")
 	flags.StringVar(&s.pappus, "pappus", "bin/pappus", "the program to measure")
 	flags.StringVar(&s.watchdog, "watchdog", "", "of-watchdog's program (default: the one in the search path)")
+	flags.StringVar(&s.dandelion, "dandelion", "", "source folder of the paper's prototype, which cargo builds: it becomes a peer")
 	flags.StringVar(&s.command, "command", "", "the command to note in the results (default: this one)")
 	flags.IntVar(&s.functions, "functions", 10_000, "most functions that are registered, where it is measured how many cost what")
 	flags.Func("peer", "`NAME=PROGRAM` of another peer, which is started with the number of its functions and answers POST /fN", func(value string) error {
@@ -165,7 +166,7 @@ func (s settings) setup() (peer.Setup, error) {
 	if err != nil {
 		return peer.Setup{}, fmt.Errorf("make a folder for data: %w", err)
 	}
-	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Others: s.others, Scratch: scratch}, nil
+	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Others: s.others, Dandelion: s.dandelion, Scratch: scratch}, nil
 }
 
 func versions(ctx context.Context, s peer.Setup) map[string]string {
@@ -179,6 +180,10 @@ func versions(ctx context.Context, s peer.Setup) map[string]string {
 				all["wasmtime-go"] = dep.Version
 			}
 		}
+	}
+	if s.Dandelion != "" {
+		all["dandelion"] = result.FirstLine(ctx, "git", "-C", s.Dandelion, "rev-parse", "--short=12", "HEAD")
+		all["cargo"] = result.FirstLine(ctx, "cargo", "--version")
 	}
 	for name, version := range all {
 		if version == "" {

@@ -78,17 +78,9 @@ func (l *Lab) peers(ctx context.Context, r *result.Result) (err error) {
 	return nil
 }
 
-// asked is a call of function 0, or of others in turn.
+// asked is a call of function 0.
 func (c *contender) asked(rows int) *target.Target {
-	return c.askedOf(rows, func(int) string { return c.Path(0) })
-}
-
-func (c *contender) askedOf(rows int, path func(int) string) *target.Target {
-	t := &target.Target{Addr: c.Addr, Path: path, Body: target.Size(rows), Want: target.Checksum(rows)}
-	if c.Name() == "echo" {
-		t.Want = t.Body
-	}
-	return t
+	return c.Asked(rows, func(int) int { return 0 })
 }
 
 // begin starts a peer and measures what its functions cost when they are called
@@ -132,7 +124,7 @@ func (l *Lab) beginMany(ctx context.Context, c *contender) error {
 	if err != nil {
 		return err
 	}
-	calls, err := c.askedOf(l.Plan.Rows, func(n int) string { return c.Path(n) }).Dial(ctx)
+	calls, err := c.Asked(l.Plan.Rows, func(n int) int { return n }).Dial(ctx)
 	if err != nil {
 		return err
 	}
