@@ -35,6 +35,10 @@ type Plan struct {
 
 	PeerFunctions int // of each peer
 	LargeRows     int // of the call during which memory is looked at
+
+	K6        map[string]string // settings of k6's scripts that are not theirs
+	BenchTime string            // of a Go benchmark
+	Languages string            // what is added to the benchmark's name to choose of its parts
 }
 
 // Full is the plan whose results can be published. It takes about ten minutes.
@@ -49,6 +53,7 @@ func Full() Plan {
 		Inputs:     []int{1 << 10, 16 << 10, 256 << 10, 4 << 20, 64 << 20, 256 << 20},
 		Trace:      100, TraceCap: 1000, TraceTime: time.Minute, Seed: 1, Sandbox: 128 << 20,
 		PeerFunctions: 50, LargeRows: 512,
+		BenchTime: "100x",
 	}
 }
 
@@ -61,6 +66,8 @@ func Smoke() Plan {
 	p.Workers, p.Registered, p.Inputs = []int{1}, []int{1, 12}, []int{1 << 10, 64 << 10}
 	p.Trace, p.TraceCap, p.TraceTime = 5, 20, 200*time.Millisecond
 	p.PeerFunctions, p.LargeRows = 3, 64
+	p.K6 = map[string]string{"DURATION": "1s", "RATE": "50", "COLD": "3", "LOGS": "2", "P99": "5000"}
+	p.BenchTime, p.Languages = "1x", "/^c$"
 	return p
 }
 

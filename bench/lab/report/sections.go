@@ -147,6 +147,18 @@ func sections() []section {
 			}}},
 		},
 		{experiment: "density summary", columns: []column{{"mean_mib", "mean, MiB", one}, {"cold_share", "cold calls, %", 100}, {"p50_us", "p50, ms", milli}, {"p99_us", "p99, ms", milli}, {"calls", "calls", one}}},
+		{
+			experiment: "k6", title: "Load tests with k6",
+			text: "Each script of bench/k6 against a server of its own. Iterations begin at a constant rate, whether or not earlier ones have ended; none was dropped, every answer was right and " +
+				"every threshold held (they stand below), or there would be no report. Times are of requests, by their tags, as k6 sees them, which needs more of the machine than small functions do.",
+			columns: []column{{"p50_us", "p50, ms", milli}, {"p95_us", "p95, ms", milli}, {"p99_us", "p99, ms", milli}, {"max_us", "longest, ms", milli}},
+		},
+		{
+			experiment: "languages", title: "Languages",
+			text: "What `pappus new` makes in each language, built without debug information: five words in, five words out, in the engine and without HTTP, each call in a new isolate. " +
+				"With an image it begins with what the function's initialisation left, without one it is initialised in every call.",
+			columns: []column{{"call_us", "a call, µs", one}, {"no_image_us", "initialised in every call, µs", one}},
+		},
 	}
 }
 
