@@ -35,6 +35,11 @@ RACE_PACKAGES = $$($(GO) list -f '{{range .Imports}}{{if or (eq . "sync") (eq . 
 # The packages with Go benchmarks: each benchmark runs once with the tests.
 BENCHMARKED = $$(grep -l --include='*_test.go' -r '^func Benchmark' . | grep -v '^./bench/' | xargs -n1 dirname | sort -u)
 
+# Those of other modules: make test names them.
+.PHONY: benchmarked
+benchmarked:
+	@printf '%s\n' $(BENCHMARKED)
+
 ##@ Build
 
 .PHONY: build

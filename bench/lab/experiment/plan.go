@@ -74,7 +74,7 @@ func Smoke() Plan {
 // Parameters are the plan for the reader of a result.
 func (p Plan) Parameters() map[string]string {
 	return map[string]string{
-		"rounds": fmt.Sprint(p.Rounds), "turn": p.Turn.String(), "matrix": fmt.Sprintf("%d×%d", p.Rows, p.Rows),
+		"rounds": fmt.Sprint(p.Rounds), "turn": fmt.Sprintf("%v; at a rate until %d calls are due, %v at most", p.Turn, enoughCalls, 4*p.Turn), "matrix": fmt.Sprintf("%d×%d", p.Rows, p.Rows),
 		"connections":      fmt.Sprint(p.Connections),
 		"at a rate":        fmt.Sprintf("%d connections, %d calls may wait, times between calls as of a Poisson process", p.OpenAtOnce, p.OpenWaiting),
 		"cold calls":       fmt.Sprintf("%d functions in turn, %s of code loaded", p.Cold, p.Loaded),

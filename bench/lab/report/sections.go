@@ -56,7 +56,7 @@ func sections() []section {
 				"*Cold* is the first call of a function; *idle* is the memory that a function keeps after a call, *running* what a call has while it runs, its data included. " +
 				"Memory of several processes is counted once. Processor time is that of the server and all that it starts.",
 			columns: with([]column{{"most_per_s", "most, calls/s", one}}, latencies, []column{
-				{"cpu_s_per_1000", "processor s per 1,000 calls", one}, {"cold_us", "cold, ms", milli},
+				{"calls", "calls a round at half", one}, {"cpu_s_per_1000", "processor s per 1,000 calls", one}, {"cold_us", "cold, ms", milli},
 				{"running_mib", "running, MiB", one}, {"idle_kib", "idle, KiB", one}, {"memory_mib", "server with all functions, MiB", one},
 			}),
 		},
@@ -74,7 +74,7 @@ func sections() []section {
 					Title: "Median latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
 				}},
 			},
-			columns: with([]column{{"calls_per_s", "answered, calls/s", one}}, latencies, []column{{"cold_share", "cold, measured, %", 100}, {"late_share", "begun late, %", 100}}),
+			columns: with([]column{{"calls_per_s", "answered, calls/s", one}}, latencies, []column{{"calls", "calls a round", one}, {"cold_share", "cold, measured, %", 100}, {"late_share", "begun late, %", 100}}),
 		},
 		{
 			experiment: "throughput", title: "Throughput against the part of hot calls",

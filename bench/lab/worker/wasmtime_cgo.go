@@ -99,20 +99,25 @@ func (c *compute) Run(_ context.Context, function int, in []byte) ([]byte, error
 		return nil, err
 	}
 	c.permits <- struct{}{}
-	defer func() { <-c.permits }()
 	i, err := c.instance(m)
 	if err != nil {
+		<-c.permits
 		return nil, err
 	}
 	answer, err := i.run(in)
 	if err == nil && c.reuse {
 		select {
 		case m.idle <- i:
+			<-c.permits
 			return answer, nil
 		default:
 		}
 	}
-	i.store.Close()
+	// Nobody waits for the end of a store but the next call.
+	go func() {
+		i.store.Close()
+		<-c.permits
+	}()
 	return answer, err
 }
 
