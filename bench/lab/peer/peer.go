@@ -90,6 +90,7 @@ func (s Setup) All() []Peer {
 		&own{setup: s, kind: "native", gives: "a call in the server's process: no isolate"},
 		&platform{Setup: s},
 		&own{setup: s, kind: "wasmtime", gives: "a new store and instance"},
+		&own{setup: s, kind: "wasmtime-pooled", gives: "a new store and instance, in memory from a pool"},
 		&own{setup: s, kind: "wasmtime-reused", gives: "an instance that earlier calls used: their data is there"},
 		&node{s, "isolate", "a new V8 isolate in a thread"},
 		&node{s, "context", "a new context in a V8 isolate that earlier calls used"},
