@@ -64,8 +64,7 @@ func (l *Lab) script(ctx context.Context, r *result.Result, name string) error {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	cmd.Stdout, cmd.Stderr = l.Log, l.Log
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = time.Minute
+	together(cmd)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("bench/k6/run.sh %s: %w: what it measured is not valid", name, err)
 	}
@@ -80,6 +79,13 @@ func (l *Lab) script(ctx context.Context, r *result.Result, name string) error {
 	r.Series = append(r.Series, series...)
 	r.Parameters["thresholds of "+name] = held
 	return nil
+}
+
+// together has a command end with all that it started when its context ends.
+func together(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = time.Minute
 }
 
 var (

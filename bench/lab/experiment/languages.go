@@ -32,6 +32,7 @@ func (l *Lab) languages(ctx context.Context, r *result.Result) error {
 	command := languagesCommand(l.Plan)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir = l.Setup.Root
+	together(cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pappus/bench/lab/peer"
 	"pappus/bench/lab/result"
@@ -87,6 +89,34 @@ func TestScript(t *testing.T) {
 	}
 	if _, err := run(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a summary: got %v", err)
+	}
+}
+
+// A script ends with all that it started when it is told to.
+func TestScriptEnds(t *testing.T) {
+	root := t.TempDir()
+	folder := filepath.Join(root, "bench", "k6")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// As run.sh waits for k6: bash runs no trap until what it waits for has ended.
+	if err := os.WriteFile(filepath.Join(folder, "run.sh"), []byte("#!/bin/sh\necho >>\"$SUMMARY\"\nsleep 1000\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l := &Lab{Setup: peer.Setup{Root: root, Scratch: t.TempDir()}, Plan: Smoke(), Log: t.Output()}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for range ticker.C {
+			if _, err := os.Stat(filepath.Join(l.Setup.Scratch, "k6-hot.json")); err == nil || ctx.Err() != nil {
+				return
+			}
+		}
+	}()
+	if err := l.script(ctx, &result.Result{Parameters: map[string]string{}}, "hot"); err == nil || ctx.Err() == nil {
+		t.Errorf("got %v, %v", err, ctx.Err())
 	}
 }
 
