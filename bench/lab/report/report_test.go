@@ -120,7 +120,7 @@ func TestFill(t *testing.T) {
 	if again, err := Fill(filled, names, "bench/results", read); err != nil || !bytes.Equal(again, filled) {
 		t.Errorf("filled again it is\n%s\n%v", again, err)
 	}
-	if empty, err := Fill(filled, Names{}, "bench/results", read); err != nil || bytes.Contains(empty, []byte(" |")) {
+	if empty, err := Fill(filled, Names{}, "bench/results", read); err != nil || bytes.Contains(empty, []byte("÷")) || bytes.Contains(empty, []byte("ms |")) {
 		t.Errorf("of nothing it is\n%s\n%v", empty, err)
 	}
 	some, err := Fill(document, Names{Languages: names.Languages}, "bench/results", read)
@@ -152,6 +152,26 @@ func TestInvalidIsSaid(t *testing.T) {
 	text, err := summary(r, r, "a", "b")
 	if err != nil || !strings.Contains(text, "| pappus | a new isolate; **not valid: of 100 calls, 3 were dropped and 0 refused** |") {
 		t.Errorf("got %v\n%s", err, text)
+	}
+}
+
+// The languages that are named are those of pappus new.
+func TestLanguagesAreNamed(t *testing.T) {
+	var got, want []string
+	for _, l := range named() {
+		got = append(got, l[1])
+	}
+	templates, err := os.ReadDir("../../../sdk/toolchain/templates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, template := range templates {
+		want = append(want, template.Name())
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("named are %v, want %v", got, want)
 	}
 }
 

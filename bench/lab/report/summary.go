@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -60,7 +59,7 @@ func Fill(document []byte, names Names, folder string, read func(name string) (*
 		names.Platform, names.Peers = "", ""
 	}
 	document = replace(document, measured, fmt.Sprintf("<!-- measured: %s -->\n%s<!-- /measured -->", strings.TrimSpace(names.Platform+" "+names.Peers), text))
-	text = none
+	text = languagesAlone()
 	if names.Languages != "" {
 		r, err := read(names.Languages)
 		if err != nil {
@@ -78,13 +77,33 @@ func replace(document []byte, region *regexp.Regexp, text string) []byte {
 	return bytes.Join([][]byte{document[:at[0]], []byte(text), document[at[1]:]}, nil)
 }
 
-// titles are what languages are called whose names "pappus new" shortens.
-func titles() map[string]string {
-	return map[string]string{
-		"go": "Go, the standard library included", "rust": "Rust", "c": "C on `sdk/c`", "c-libc": "C with a libc",
-		"c++": "C++ on `sdk/c`", "c++-libc": "C++ with its library", "assemblyscript": "AssemblyScript",
-		"javascript": "JavaScript (goja)", "lua": "Lua (gopher-lua)", "starlark": "Starlark, Python's dialect",
+// named are the languages as the README has them, with their names for "pappus
+// new".
+func named() [][2]string {
+	return [][2]string{
+		{"Go, the standard library included", "go"}, {"Rust", "rust"}, {"C on `sdk/c`", "c"}, {"C with a libc", "c-libc"},
+		{"C++ on `sdk/c`", "c++"}, {"C++ with its library", "c++-libc"}, {"AssemblyScript", "assemblyscript"},
+		{"JavaScript (goja)", "javascript"}, {"Lua (gopher-lua)", "lua"}, {"Starlark, Python's dialect", "starlark"},
 	}
+}
+
+func titleOfLanguage(name string) string {
+	for _, l := range named() {
+		if l[1] == name {
+			return l[0]
+		}
+	}
+	return name
+}
+
+// languagesAlone is the table without figures.
+func languagesAlone() string {
+	var b strings.Builder
+	b.WriteString("| language | `pappus new` |\n|---|---|\n")
+	for _, l := range named() {
+		fmt.Fprintf(&b, "| %s | `%s` |\n", l[0], l[1])
+	}
+	return b.String() + "\n" + none
 }
 
 // languageTable is a row for each language.
@@ -100,7 +119,7 @@ func languageTable(r *result.Result, folder string) (string, error) {
 			return "", fmt.Errorf("%s: %s has no figures", folder, s.Name)
 		}
 		p := s.Points[0]
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", cmp.Or(titles()[s.Name], s.Name), s.Name, number(p.X/1000),
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", titleOfLanguage(s.Name), s.Name, number(p.X/1000),
 			cell(p, column{"call_us", "", milli}), cell(p, column{"no_image_us", "", milli}))
 	}
 	fmt.Fprintf(&b, "\nMeasured on %s %s, commit %s, by `%s`; [all of it](%s).", r.Began.UTC().Format("2 January 2006"), machine(r), commit(r), r.Command, path.Join(folder, File))
