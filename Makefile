@@ -35,6 +35,11 @@ RACE_PACKAGES = $$($(GO) list -f '{{range .Imports}}{{if or (eq . "sync") (eq . 
 # The packages with Go benchmarks: each benchmark runs once with the tests.
 BENCHMARKED = $$(grep -l --include='*_test.go' -r '^func Benchmark' . | grep -v '^./bench/' | xargs -n1 dirname | sort -u)
 
+# Those of other modules: make test names them.
+.PHONY: benchmarked
+benchmarked:
+	@printf '%s\n' $(BENCHMARKED)
+
 ##@ Build
 
 .PHONY: build
@@ -196,7 +201,7 @@ bench-peers: build bin/lab ## The same work by processes, wasmtime, V8 and other
 	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $(if $(wildcard bin/of-watchdog),-watchdog bin/of-watchdog) -command 'make bench-peers'
 
 .PHONY: bench-report
-bench-report: bin/lab ## Fill README.md's summary from the newest results
+bench-report: bin/lab ## Fill README.md's summaries from the newest results
 	bin/lab readme
 
 # BENCH selects the Go benchmarks of the packages BENCH_PACKAGES.
@@ -219,18 +224,20 @@ bench-engine: build bin/loopback $(BENCHSTAT) ## All figures of the engine: isol
 	bin/loopback -pappus bin/pappus
 	bin/loopback functions -pappus bin/pappus -n $(FUNCTIONS)
 
-# A minute; compiling the interpreter of JavaScript is most of it.
+# Some minutes; compiling the interpreter of JavaScript is most of it.
 .PHONY: bench-languages
-bench-languages: $(ASC) ## Size of a function in each language, and a call of it with and without image
-	$(GO) test ./sdk -run '^$$' -bench Languages -benchtime 100x
+bench-languages: $(ASC) build bin/lab ## Size of a function in each language, and a call of it with and without image, with a report
+	bin/lab run -set languages -pappus bin/pappus -out $(RESULTS) -command 'make bench-languages'
 
+comma := ,
+space := $(subst ,, )
 .PHONY: k6
 k6: build $(K6) ## Load test with k6 against a server of its own (RATE, DURATION; bench/k6/README.md)
 	./bench/k6/run.sh smoke hot
 
 .PHONY: bench-k6
-bench-k6: build $(K6) ## All of k6's scripts but the soak (SCRIPTS names others)
-	./bench/k6/run.sh $(SCRIPTS)
+bench-k6: build $(K6) bin/lab ## All of k6's scripts but the soak (SCRIPTS names others), with a report
+	bin/lab run -set k6 $(if $(SCRIPTS),-only $(subst $(space),$(comma),$(strip $(SCRIPTS)))) -pappus bin/pappus -out $(RESULTS) -command 'make bench-k6$(if $(SCRIPTS), SCRIPTS="$(strip $(SCRIPTS))")'
 
 # The tools are pinned by modules of their own: the product depends on none of them.
 

@@ -2,7 +2,8 @@
 # run.sh [SCRIPT ...]: runs scripts (all but the soak unless told) one after another,
 # each against a server of its own: bin/pappus on a free port with a temporary data
 # folder. The exit code is not 0 when a threshold failed, an iteration was dropped,
-# or a server did not end well. See README.md for the settings.
+# or a server did not end well. SUMMARY names a file for what k6 found, of a single
+# script. See README.md for the settings.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -74,4 +75,4 @@ fi
 
 export K6_NO_USAGE_REPORT=true K6_AUTO_EXTENSION_RESOLUTION=false
 printf '== %s against %s\n' "$script" "$PAPPUS_URL"
-bin/k6 run --quiet "bench/k6/$script.js"
+bin/k6 run --quiet ${SUMMARY:+--summary-export "$SUMMARY"} "bench/k6/$script.js"

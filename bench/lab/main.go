@@ -53,22 +53,23 @@ func run(ctx context.Context, args []string) error {
 
 // settings of a run.
 type settings struct {
-	set, only, root, out, pappus, watchdog, command string
-	smoke                                           bool
-	others                                          map[string]string
-	functions                                       int
+	set, only, root, out, pappus, watchdog, dandelion, command string
+	smoke                                                      bool
+	others                                                     map[string]string
+	functions                                                  int
 }
 
 // measure runs a set of experiments and writes what they brought.
 func measure(ctx context.Context, args []string) (err error) {
 	var s settings
 	flags := flag.NewFlagSet("lab run", flag.ContinueOnError)
-	flags.StringVar(&s.set, "set", "pappus", "what is measured: pappus or peers")
+	flags.StringVar(&s.set, "set", "pappus", "what is measured: pappus, peers, k6 or languages")
 	flags.StringVar(&s.only, "only", "", "of its experiments only these, by name, with commas between")
 	flags.StringVar(&s.root, "root", ".", "folder of the repository")
 	flags.StringVar(&s.out, "out", "bench/results", "folder to which the results' folder is added")
 	flags.StringVar(&s.pappus, "pappus", "bin/pappus", "the program to measure")
 	flags.StringVar(&s.watchdog, "watchdog", "", "of-watchdog's program (default: the one in the search path)")
+	flags.StringVar(&s.dandelion, "dandelion", "", "source folder of the paper's prototype, which cargo builds: it becomes a peer")
 	flags.StringVar(&s.command, "command", "", "the command to note in the results (default: this one)")
 	flags.IntVar(&s.functions, "functions", 10_000, "most functions that are registered, where it is measured how many cost what")
 	flags.Func("peer", "`NAME=PROGRAM` of another peer, which is started with the number of its functions and answers POST /fN", func(value string) error {
@@ -89,7 +90,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	if s.command == "" {
 		s.command = "lab run " + strings.Join(args, " ")
 	}
-	experiments, err := s.experiments()
+	set, experiments, err := s.chosen()
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	began := time.Now()
 	r := &result.Result{
 		Schema: result.Schema, Name: name, Began: began.UTC().Truncate(time.Second), Command: s.command,
-		Machine: result.Here(ctx), Versions: versions(ctx, setup), Parameters: plan.Parameters(),
+		Machine: result.Here(ctx), Versions: versions(ctx, setup), Parameters: set.Parameters(plan),
 	}
 	r.Commit, r.Modified = result.Checkout(ctx, s.root)
 	lab := &experiment.Lab{Setup: setup, Plan: plan, Log: os.Stderr}
@@ -132,25 +133,26 @@ func measure(ctx context.Context, args []string) (err error) {
 	return nil
 }
 
-// experiments are those that were asked for.
-func (s settings) experiments() ([]experiment.Experiment, error) {
-	sets := map[string][]experiment.Experiment{"pappus": experiment.Platform(), "peers": experiment.Peers()}
-	all := sets[s.set]
-	if all == nil {
-		return nil, fmt.Errorf("-set %q: it is pappus or peers", s.set)
+// chosen are the set and those of its experiments that were asked for.
+func (s settings) chosen() (experiment.Set, []experiment.Experiment, error) {
+	sets := experiment.Sets()
+	i := slices.IndexFunc(sets, func(set experiment.Set) bool { return set.Name == s.set })
+	if i < 0 {
+		return experiment.Set{}, nil, fmt.Errorf("-set %q: it is pappus, peers, k6 or languages", s.set)
 	}
+	set := sets[i]
 	if s.only == "" {
-		return all, nil
+		return set, set.Usual(), nil
 	}
 	var chosen []experiment.Experiment
 	for name := range strings.SplitSeq(s.only, ",") {
-		i := slices.IndexFunc(all, func(e experiment.Experiment) bool { return e.Name == name })
+		i := slices.IndexFunc(set.Experiments, func(e experiment.Experiment) bool { return e.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("-only %q: there is no such experiment in the set %s", name, s.set)
+			return experiment.Set{}, nil, fmt.Errorf("-only %q: there is no such experiment in the set %s", name, s.set)
 		}
-		chosen = append(chosen, all[i])
+		chosen = append(chosen, set.Experiments[i])
 	}
-	return chosen, nil
+	return set, chosen, nil
 }
 
 func (s settings) setup() (peer.Setup, error) {
@@ -165,13 +167,15 @@ func (s settings) setup() (peer.Setup, error) {
 	if err != nil {
 		return peer.Setup{}, fmt.Errorf("make a folder for data: %w", err)
 	}
-	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Others: s.others, Scratch: scratch}, nil
+	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Others: s.others, Dandelion: s.dandelion, Scratch: scratch}, nil
 }
 
 func versions(ctx context.Context, s peer.Setup) map[string]string {
 	all := map[string]string{
 		"go":     runtime.Version(),
 		"pappus": result.FirstLine(ctx, s.Pappus, "version"), "node": result.FirstLine(ctx, "node", "--version"), "gcc": result.FirstLine(ctx, "gcc", "--version"),
+		"k6":    result.FirstLine(ctx, filepath.Join(s.Root, "bin", "k6"), "version"),
+		"clang": result.FirstLine(ctx, "clang", "--version"), "rustc": result.FirstLine(ctx, "rustc", "--version"),
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dep := range info.Deps {
@@ -179,6 +183,10 @@ func versions(ctx context.Context, s peer.Setup) map[string]string {
 				all["wasmtime-go"] = dep.Version
 			}
 		}
+	}
+	if s.Dandelion != "" {
+		all["dandelion"] = result.FirstLine(ctx, "git", "-C", s.Dandelion, "rev-parse", "--short=12", "HEAD")
+		all["cargo"] = result.FirstLine(ctx, "cargo", "--version")
 	}
 	for name, version := range all {
 		if version == "" {
@@ -199,18 +207,20 @@ func free(folder string) string {
 	}
 }
 
-// readme fills the README's summary.
+// readme fills the README's summaries, of what there are results of.
 func readme(args []string) error {
-	var root, platform, peers string
+	var root string
+	var names report.Names
 	flags := flag.NewFlagSet("lab readme", flag.ContinueOnError)
 	flags.StringVar(&root, "root", ".", "folder of the repository")
-	flags.StringVar(&platform, "pappus", "", "folder in bench/results of Pappus alone (default: the newest)")
-	flags.StringVar(&peers, "peers", "", "folder in bench/results of the peers (default: the newest)")
+	flags.StringVar(&names.Platform, "pappus", "", "folder in bench/results of Pappus alone (default: the newest)")
+	flags.StringVar(&names.Peers, "peers", "", "folder in bench/results of the peers (default: the newest)")
+	flags.StringVar(&names.Languages, "languages", "", "folder in bench/results of the languages (default: the newest)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	results := filepath.Join(root, "bench", "results")
-	for set, name := range map[string]*string{"pappus": &platform, "peers": &peers} {
+	for set, name := range map[string]*string{"pappus": &names.Platform, "peers": &names.Peers, "languages": &names.Languages} {
 		if *name != "" {
 			continue
 		}
@@ -219,12 +229,15 @@ func readme(args []string) error {
 			return err
 		}
 	}
+	if names == (report.Names{}) {
+		return fmt.Errorf("%s: there are no results: measure first", results)
+	}
 	file := filepath.Join(root, "README.md")
 	document, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	document, err = report.Fill(document, platform, peers, "bench/results", func(name string) (*result.Result, error) {
+	document, err = report.Fill(document, names, "bench/results", func(name string) (*result.Result, error) {
 		return result.Read(filepath.Join(results, name))
 	})
 	if err != nil {
@@ -233,7 +246,8 @@ func readme(args []string) error {
 	return os.WriteFile(file, document, 0o644)
 }
 
-// newest is the last folder of a set's results by date and number.
+// newest is the last folder of a set's results by date and number, or nothing if
+// there is none.
 func newest(results, set string) (string, error) {
 	entries, err := os.ReadDir(results)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -246,9 +260,6 @@ func newest(results, set string) (string, error) {
 		if e.IsDir() && name.MatchString(e.Name()) {
 			last = e.Name()
 		}
-	}
-	if last == "" {
-		return "", fmt.Errorf("%s: there are no results of the set %s: measure first", results, set)
 	}
 	return last, nil
 }

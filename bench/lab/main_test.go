@@ -15,7 +15,7 @@ func TestRefuses(t *testing.T) {
 		want string
 	}{
 		{"", "usage"}, {"walk", "usage"}, {"worker", "usage"},
-		{"run -set all", "pappus or peers"}, {"run -only latency,nothing", "no such experiment"},
+		{"run -set all", "pappus, peers, k6 or languages"}, {"run -only latency,nothing", "no such experiment"},
 		{"run -functions 0", "must be one"}, {"run -pappus /no/such/program", "make build"}, {"worker nothing /tmp", "no such kind"},
 		{"readme -root /no/such/folder", "measure first"},
 	} {
@@ -39,6 +39,9 @@ func TestNewestAndFree(t *testing.T) {
 		if got, err := newest(folder, set); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", set, got, err, want)
 		}
+	}
+	if got, err := newest(folder, "languages"); got != "" || err != nil {
+		t.Errorf("of languages: got %q, %v", got, err)
 	}
 	if got := filepath.Base(free(filepath.Join(folder, "2026-01-03-pappus"))); got != "2026-01-03-pappus-3" {
 		t.Errorf("got %q", got)

@@ -17,6 +17,7 @@ import (
 // kind is a kind of call whose distribution is measured.
 type kind struct {
 	name   string
+	warmed bool // before it is measured
 	to     *target.Target
 	sorted []time.Duration
 	rounds
@@ -41,7 +42,7 @@ func (l *Lab) cold(ctx context.Context, r *result.Result) (err error) {
 	cold := target.Mix{Cold: l.Plan.Cold}
 	inTurn := func(n int) string { return pappus.Path(pappus.Name(cold.Function(made + n))) }
 	kinds := []*kind{
-		{name: "hot", to: l.product(normal.Addr, hot)},
+		{name: "hot", warmed: true, to: l.product(normal.Addr, hot)},
 		{name: "cold: code from disk", to: l.product(normal.Addr, inTurn)},
 		{name: "compiled first", to: l.product(forgetful.Addr, inTurn)},
 	}
@@ -51,7 +52,15 @@ func (l *Lab) cold(ctx context.Context, r *result.Result) (err error) {
 	}
 	if fork != nil {
 		defer func() { err = errors.Join(err, fork.Stop()) }()
-		kinds = append(kinds, &kind{name: "a process for each call", to: l.product(fork.Addr, func(int) string { return fork.Path(0) })})
+		kinds = append(kinds, &kind{name: "a process for each call", warmed: true, to: fork.Asked(l.Plan.Rows, first)})
+	}
+	for _, k := range kinds {
+		if !k.warmed {
+			continue
+		}
+		if err := l.warm(ctx, 1, k.to); err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
+		}
 	}
 	const turns = 4 // of the plan's, for so few calls
 	for range l.Plan.Rounds {

@@ -102,6 +102,9 @@ func (l *Lab) shards(ctx context.Context, r *result.Result, experiment, x string
 			connections int
 		}{{&alone, 1}, {&many, l.Plan.Connections}} {
 			var all rounds
+			if err := l.warm(ctx, 1, to); err != nil {
+				return fmt.Errorf("%d %s: %w", n, x, err)
+			}
 			for range l.Plan.Rounds {
 				o, err := l.closed(ctx, c.connections, to)
 				if err != nil {

@@ -113,7 +113,6 @@ func (l *Lab) replay(ctx context.Context, s *pappus.Server, day *trace.Day) ([]r
 	var all rounds
 	all.add(o)
 	all.note("mean_mib", sum/float64(len(series.Points)))
-	all.note("calls", float64(len(at)))
 	after, err := s.Metric(ctx, pappus.Loads)
 	if err != nil {
 		return nil, err

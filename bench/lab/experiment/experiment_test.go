@@ -11,9 +11,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"pappus/bench/lab/load"
 	"pappus/bench/lab/peer"
 	"pappus/bench/lab/result"
 	"pappus/bench/lab/worker"
@@ -95,6 +97,9 @@ func TestExperiments(t *testing.T) {
 			xs = append(xs, p.X)
 			for _, name := range strings.Fields(w.values) {
 				v, ok := p.Values[name]
+				if calls, counted := p.Values["calls"]; !ok && name == "p99_us" && counted && calls < fewest {
+					continue
+				}
 				if calls, counted := p.Values["calls_per_s"]; !ok && counted && calls == 0 && strings.HasSuffix(name, "_us") {
 					continue // so short a turn may have no call
 				}
@@ -122,6 +127,42 @@ func TestExperiments(t *testing.T) {
 	cold, okCold := r.Value("throughput", "pappus", 0, "cold_share")
 	if !okHot || !okCold || cold <= hot {
 		t.Errorf("of calls that should be hot %v were cold (%v), of those that should be cold %v (%v)", hot, okHot, cold, okCold)
+	}
+}
+
+// A 99th percentile is that of enough calls, and what was refused is said of a
+// figure, in whichever of its loads.
+func TestRounds(t *testing.T) {
+	outcome := func(calls int) *load.Outcome {
+		o := &load.Outcome{Offered: calls, Done: calls, Elapsed: time.Second}
+		for i := range calls {
+			o.Sorted = append(o.Sorted, time.Duration(i+1)*time.Microsecond)
+		}
+		return o
+	}
+	var few, enough rounds
+	few.add(outcome(fewest - 1))
+	enough.add(outcome(fewest))
+	if v, ok := few.point(1).Values["p99_us"]; ok {
+		t.Errorf("of %d calls the 99th percentile is %v", fewest-1, v)
+	}
+	if v := enough.point(1).Values["p99_us"]; v != 99 {
+		t.Errorf("of %d calls the 99th percentile is %v, want 99", fewest, v)
+	}
+	refused := outcome(10)
+	refused.Refused = 2
+	enough.count(refused)
+	if p := enough.point(1); !strings.Contains(p.Invalid, "2 refused") || p.Values["calls_per_s"] != fewest {
+		t.Errorf("got %+v, want that two were refused", p)
+	}
+}
+
+func TestLength(t *testing.T) {
+	l := &Lab{Plan: Full()}
+	for perSecond, want := range map[float64]time.Duration{10: 4 * time.Second, 100: 3 * time.Second, 300: time.Second, 5000: time.Second} {
+		if got := l.length(perSecond); got != want {
+			t.Errorf("at %v calls/s a turn is %v, want %v", perSecond, got, want)
+		}
 	}
 }
 

@@ -70,6 +70,29 @@ func (l *Lab) open(ctx context.Context, gaps load.Gaps, duration time.Duration, 
 	return o.Run(ctx, to.Dial)
 }
 
+// rated loads a target at a rate for a turn, or for as long as it takes until
+// there are enough calls for a 99th percentile that is none of the longest few, four
+// turns at most.
+func (l *Lab) rated(ctx context.Context, perSecond float64, seed uint64, to *target.Target) (*load.Outcome, error) {
+	return l.open(ctx, load.Poisson(perSecond, seed), l.length(perSecond), to)
+}
+
+func (l *Lab) length(perSecond float64) time.Duration {
+	enough := time.Duration(enoughCalls / perSecond * float64(time.Second))
+	return min(max(l.Plan.Turn, enough), 4*l.Plan.Turn)
+}
+
+// enoughCalls of a turn at a rate have three that are longer than their 99th
+// percentile.
+const enoughCalls = 300
+
+// warm makes what is measured next ready: what is loaded and compiled, how large
+// heaps are, is that of a server which has been called.
+func (l *Lab) warm(ctx context.Context, connections int, to *target.Target) error {
+	_, err := load.Closed{Connections: connections, Duration: l.Plan.Turn / 4}.Run(ctx, to.Dial)
+	return err
+}
+
 // closed loads a target with as much as it answers for a turn.
 func (l *Lab) closed(ctx context.Context, connections int, to *target.Target) (*load.Outcome, error) {
 	return load.Closed{Connections: connections, Duration: l.Plan.Turn}.Run(ctx, to.Dial)

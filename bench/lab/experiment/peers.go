@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"pappus/bench/lab/load"
 	"pappus/bench/lab/peer"
 	"pappus/bench/lab/result"
 	"pappus/bench/lab/target"
@@ -78,18 +77,13 @@ func (l *Lab) peers(ctx context.Context, r *result.Result) (err error) {
 	return nil
 }
 
-// asked is a call of function 0, or of others in turn.
+// asked is a call of function 0.
 func (c *contender) asked(rows int) *target.Target {
-	return c.askedOf(rows, func(int) string { return c.Path(0) })
+	return c.Asked(rows, first)
 }
 
-func (c *contender) askedOf(rows int, path func(int) string) *target.Target {
-	t := &target.Target{Addr: c.Addr, Path: path, Body: target.Size(rows), Want: target.Checksum(rows)}
-	if c.Name() == "echo" {
-		t.Want = t.Body
-	}
-	return t
-}
+// first is the function that all calls are of.
+func first(int) int { return 0 }
 
 // begin starts a peer and measures what its functions cost when they are called
 // first, one after another. Of a peer that has a server for each function that
@@ -120,19 +114,19 @@ func (l *Lab) begin(ctx context.Context, p peer.Peer) (*contender, error) {
 
 func (l *Lab) beginMany(ctx context.Context, c *contender) error {
 	main := &c.sizes[0].rounds
-	first, err := c.asked(1).Dial(ctx) // the server's own first call is no function's
+	own, err := c.asked(1).Dial(ctx) // the server's own first call is no function's
 	if err != nil {
 		return err
 	}
-	err = first.Call(0)
-	if err := errors.Join(err, first.Close()); err != nil {
+	err = own.Call(0)
+	if err := errors.Join(err, own.Close()); err != nil {
 		return err
 	}
 	before, err := usage.Memory(c.PID)
 	if err != nil {
 		return err
 	}
-	calls, err := c.askedOf(l.Plan.Rows, func(n int) string { return c.Path(n) }).Dial(ctx)
+	calls, err := c.Asked(l.Plan.Rows, func(n int) int { return n }).Dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -164,11 +158,11 @@ func (l *Lab) beginOne(ctx context.Context, c *contender, began time.Time) error
 				return err
 			}
 		}
-		first, err := c.asked(l.Plan.Rows).Dial(ctx)
+		call, err := c.asked(l.Plan.Rows).Dial(ctx)
 		if err != nil {
 			return err
 		}
-		err = errors.Join(first.Call(0), first.Close())
+		err = errors.Join(call.Call(0), call.Close())
 		if err != nil {
 			return err
 		}
@@ -197,9 +191,10 @@ func (l *Lab) turn(ctx context.Context, c *contender, s *size) error {
 	if o.Done == 0 {
 		return errors.New("no call was answered")
 	}
+	s.count(o)
 	s.note("most_per_s", o.PerSecond())
 	s.note("cpu_s_per_1000", (after-before).Seconds()*1000/float64(o.Done))
-	half, err := l.open(ctx, load.Poisson(o.PerSecond()/2, l.Plan.Seed), l.Plan.Turn, c.asked(s.rows))
+	half, err := l.rated(ctx, o.PerSecond()/2, l.Plan.Seed, c.asked(s.rows))
 	if err != nil {
 		return err
 	}
@@ -223,11 +218,12 @@ func (l *Lab) running(ctx context.Context, c *contender) error {
 		most, err = usage.Peak(calling, c.PID, 5*time.Millisecond)
 		return err
 	})
-	_, err = l.closed(ctx, atOnce, c.asked(l.Plan.LargeRows))
+	o, err := l.closed(ctx, atOnce, c.asked(l.Plan.LargeRows))
 	stop()
 	if err := errors.Join(err, group.Wait()); err != nil {
 		return err
 	}
+	c.sizes[0].count(o)
 	c.sizes[0].note("running_mib", float64(most-before)/(1<<20)/atOnce)
 	return nil
 }

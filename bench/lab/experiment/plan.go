@@ -35,6 +35,10 @@ type Plan struct {
 
 	PeerFunctions int // of each peer
 	LargeRows     int // of the call during which memory is looked at
+
+	K6        map[string]string // settings of k6's scripts that are not theirs
+	BenchTime string            // of a Go benchmark
+	Languages string            // what is added to the benchmark's name to choose of its parts
 }
 
 // Full is the plan whose results can be published. It takes about ten minutes.
@@ -49,6 +53,7 @@ func Full() Plan {
 		Inputs:     []int{1 << 10, 16 << 10, 256 << 10, 4 << 20, 64 << 20, 256 << 20},
 		Trace:      100, TraceCap: 1000, TraceTime: time.Minute, Seed: 1, Sandbox: 128 << 20,
 		PeerFunctions: 50, LargeRows: 512,
+		BenchTime: "100x",
 	}
 }
 
@@ -61,13 +66,15 @@ func Smoke() Plan {
 	p.Workers, p.Registered, p.Inputs = []int{1}, []int{1, 12}, []int{1 << 10, 64 << 10}
 	p.Trace, p.TraceCap, p.TraceTime = 5, 20, 200*time.Millisecond
 	p.PeerFunctions, p.LargeRows = 3, 64
+	p.K6 = map[string]string{"DURATION": "1s", "RATE": "50", "COLD": "3", "LOGS": "2", "P99": "5000"}
+	p.BenchTime, p.Languages = "1x", "/^c$"
 	return p
 }
 
 // Parameters are the plan for the reader of a result.
 func (p Plan) Parameters() map[string]string {
 	return map[string]string{
-		"rounds": fmt.Sprint(p.Rounds), "turn": p.Turn.String(), "matrix": fmt.Sprintf("%d×%d", p.Rows, p.Rows),
+		"rounds": fmt.Sprint(p.Rounds), "turn": fmt.Sprintf("%v; at a rate until %d calls are due, %v at most", p.Turn, enoughCalls, 4*p.Turn), "matrix": fmt.Sprintf("%d×%d", p.Rows, p.Rows),
 		"connections":      fmt.Sprint(p.Connections),
 		"at a rate":        fmt.Sprintf("%d connections, %d calls may wait, times between calls as of a Poisson process", p.OpenAtOnce, p.OpenWaiting),
 		"cold calls":       fmt.Sprintf("%d functions in turn, %s of code loaded", p.Cold, p.Loaded),

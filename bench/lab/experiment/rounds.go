@@ -20,15 +20,27 @@ type rounds struct {
 // add takes a load's outcome.
 func (r *rounds) add(o *load.Outcome) {
 	r.n++
+	r.count(o)
+	r.note("calls_per_s", o.PerSecond())
+	r.note("calls", float64(o.Done))
+	if o.Done > 0 {
+		r.note("p50_us", micro(stats.Quantile(o.Sorted, 0.5)))
+	}
+	if o.Done >= fewest {
+		r.note("p99_us", micro(stats.Quantile(o.Sorted, 0.99)))
+	}
+}
+
+// fewest calls have a 99th percentile: of fewer it would be the longest.
+const fewest = 100
+
+// count takes of a load's outcome only what was not as it should be. A figure
+// for which calls were refused is not valid, whichever of its loads they were of.
+func (r *rounds) count(o *load.Outcome) {
 	r.offered += o.Offered
 	r.dropped += o.Dropped
 	r.refused += o.Refused
 	r.late += o.Late
-	r.note("calls_per_s", o.PerSecond())
-	if o.Done > 0 {
-		r.note("p50_us", micro(stats.Quantile(o.Sorted, 0.5)))
-		r.note("p99_us", micro(stats.Quantile(o.Sorted, 0.99)))
-	}
 }
 
 // note adds one figure of this round.

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"pappus/bench/lab/load"
 	"pappus/bench/lab/pappus"
 	"pappus/bench/lab/result"
 	"pappus/bench/lab/target"
@@ -33,6 +32,11 @@ func (l *Lab) workers(ctx context.Context, r *result.Result) (err error) {
 		}
 	}
 	points := make([]rounds, len(servers))
+	for _, s := range servers {
+		if err := l.warm(ctx, l.Plan.Connections, l.product(s.Addr, hot)); err != nil {
+			return err
+		}
+	}
 	for range l.Plan.Rounds {
 		for i, s := range servers {
 			o, err := l.closed(ctx, l.Plan.Connections, l.product(s.Addr, hot))
@@ -75,8 +79,11 @@ func (l *Lab) registered(ctx context.Context, r *result.Result) (err error) {
 		there = max(there, n)
 		few := min(there, 10)
 		to := l.product(s.Addr, func(k int) string { return pappus.Path(pappus.Name(k % few)) })
+		if err := l.warm(ctx, 1, to); err != nil {
+			return fmt.Errorf("%d functions: %w", n, err)
+		}
 		for range l.Plan.Rounds {
-			o, err := l.open(ctx, load.Poisson(2*l.Plan.Samples, l.Plan.Seed), l.Plan.Turn, to)
+			o, err := l.rated(ctx, 2*l.Plan.Samples, l.Plan.Seed, to)
 			if err != nil {
 				return fmt.Errorf("%d functions: %w", n, err)
 			}
@@ -113,6 +120,9 @@ func (l *Lab) inputs(ctx context.Context, r *result.Result) (err error) {
 	for _, size := range l.Plan.Inputs {
 		to := row(s.Addr, size/8)
 		var all rounds
+		if err := l.warm(ctx, 1, to); err != nil {
+			return fmt.Errorf("%d bytes: %w", size, err)
+		}
 		for range l.Plan.Rounds {
 			o, err := l.closed(ctx, 1, to)
 			if err != nil {

@@ -86,7 +86,7 @@ func (l *Lab) latency(ctx context.Context, r *result.Result) (err error) {
 			for i, share := range l.Plan.Hot {
 				seed := l.Plan.Seed + uint64(round) // all meet the same times
 				err := m.load(ctx, share, &points[i][j], func(t *target.Target) (*load.Outcome, error) {
-					return l.open(ctx, load.Poisson(part*peak, seed), l.Plan.Turn, t)
+					return l.rated(ctx, part*peak, seed, t)
 				})
 				if err != nil {
 					return fmt.Errorf("%s, %.0f calls/s: %w", percent(share), part*peak, err)
@@ -124,6 +124,14 @@ func (l *Lab) throughput(ctx context.Context, r *result.Result) (err error) {
 	closed := func(t *target.Target) (*load.Outcome, error) { return l.closed(ctx, l.Plan.Connections, t) }
 	points := make([]rounds, len(l.Plan.Hot))
 	var forked rounds
+	if err := m.load(ctx, 1, new(rounds), closed); err != nil { // it warms up
+		return err
+	}
+	if fork != nil {
+		if err := l.warm(ctx, l.Plan.Connections, fork.Asked(l.Plan.Rows, first)); err != nil {
+			return fmt.Errorf("a process for each call: %w", err)
+		}
+	}
 	for range l.Plan.Rounds {
 		for i, share := range l.Plan.Hot {
 			if err := m.load(ctx, share, &points[i], closed); err != nil {
@@ -131,7 +139,7 @@ func (l *Lab) throughput(ctx context.Context, r *result.Result) (err error) {
 			}
 		}
 		if fork != nil {
-			o, err := closed(l.product(fork.Addr, func(int) string { return fork.Path(0) }))
+			o, err := closed(fork.Asked(l.Plan.Rows, first))
 			if err != nil {
 				return fmt.Errorf("a process for each call: %w", err)
 			}

@@ -11,8 +11,7 @@ import (
 // other is a program that the project does not have, given by its path. It is
 // started with the number of its functions as its argument, prints "listening on
 // http://ADDRESS", and answers POST /fN as samples/matmul-size does. What speaks
-// another language, like the prototype of the paper, needs a small program before
-// it that translates.
+// another language needs a small program before it that translates.
 type other struct {
 	Setup
 	name, program string

@@ -57,7 +57,9 @@ func (o *own) Start(ctx context.Context, functions int) (*Running, error) {
 			return nil, err
 		}
 	}
-	return running(p, functions, numbered), nil
+	r := running(p, functions, numbered)
+	r.Echo = o.kind == "echo"
+	return r, nil
 }
 
 // node runs the function in V8.

@@ -13,6 +13,7 @@ import (
 
 	"pappus/bench/lab/native"
 	"pappus/bench/lab/pappus"
+	"pappus/bench/lab/target"
 	"pappus/bench/process"
 )
 
@@ -40,7 +41,33 @@ type Running struct {
 	Path      func(k int) string // at which function k is called
 	PID       int                // of the server
 	Functions int                // how many there are
+	Work      *Work              // nil: that of samples/matmul-size
+	Echo      bool               // it answers what it is sent
 	Stop      func() error
+}
+
+// Work is what a call is, where it is not that of samples/matmul-size: the same
+// product, asked for in another form.
+type Work struct {
+	Body func(k, rows int) []byte // of a call of function k for a matrix of so many rows
+	// Check tells whether an answer is right.
+	Check func(rows int) func(answer []byte) error
+}
+
+// Asked is a call for the product of a matrix of so many rows; call n is that of
+// the function of that number.
+func (r *Running) Asked(rows int, function func(n int) int) *target.Target {
+	t := &target.Target{Addr: r.Addr, Path: func(n int) string { return r.Path(function(n)) }}
+	switch {
+	case r.Work != nil:
+		t.BodyOf = func(n int) []byte { return r.Work.Body(function(n), rows) }
+		t.Check = r.Work.Check(rows)
+	case r.Echo:
+		t.Body, t.Want = target.Size(rows), target.Size(rows)
+	default:
+		t.Body, t.Want = target.Size(rows), target.Checksum(rows)
+	}
+	return t
 }
 
 // Setup is what peers are made of.
@@ -50,7 +77,10 @@ type Setup struct {
 	Pappus   string            // Pappus's program
 	Watchdog string            // of-watchdog's program; empty: the one in the search path
 	Others   map[string]string // programs of other peers by their names (type other)
-	Scratch  string            // an empty folder
+	// Dandelion is the source folder of the paper's prototype; empty: it is not among
+	// the peers.
+	Dandelion string
+	Scratch   string // an empty folder
 }
 
 // All peers, the one that does nothing first.
@@ -58,13 +88,17 @@ func (s Setup) All() []Peer {
 	all := []Peer{
 		&own{setup: s, kind: "echo", gives: "nothing: it answers what it was sent"},
 		&own{setup: s, kind: "native", gives: "a call in the server's process: no isolate"},
-		&platform{s},
+		&platform{Setup: s},
 		&own{setup: s, kind: "wasmtime", gives: "a new store and instance"},
+		&own{setup: s, kind: "wasmtime-pooled", gives: "a new store and instance, in memory from a pool"},
 		&own{setup: s, kind: "wasmtime-reused", gives: "an instance that earlier calls used: their data is there"},
 		&node{s, "isolate", "a new V8 isolate in a thread"},
 		&node{s, "context", "a new context in a V8 isolate that earlier calls used"},
 		&own{setup: s, kind: "exec", gives: "a new process"},
 		&watchdog{s},
+	}
+	if s.Dandelion != "" {
+		all = append(all, &platform{s, true}, &dandelion{s})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Others)) {
 		all = append(all, &other{s, name, s.Others[name]})
@@ -114,14 +148,33 @@ func running(p *process.Server, functions int, path func(int) string) *Running {
 
 func numbered(k int) string { return "/" + pappus.Name(k) }
 
-// platform is Pappus itself.
-type platform struct{ Setup }
+// platform is Pappus itself. With matrices, requests carry the matrix and answers
+// the product (samples/matmul).
+type platform struct {
+	Setup
+	matrices bool
+}
 
-func (*platform) Name() string  { return "pappus" }
-func (*platform) Gives() string { return "a new isolate, metered and limited" }
+func (p *platform) Name() string {
+	if p.matrices {
+		return "pappus-matrices"
+	}
+	return "pappus"
+}
+
+func (p *platform) Gives() string {
+	if p.matrices {
+		return "a new isolate, metered and limited; request and answer carry the matrices"
+	}
+	return "a new isolate, metered and limited"
+}
 
 func (p *platform) Start(ctx context.Context, functions int) (_ *Running, err error) {
-	code, err := p.wasm()
+	sample, work := "matmul-size", (*Work)(nil)
+	if p.matrices {
+		sample, work = "matmul", carried()
+	}
+	code, err := os.ReadFile(filepath.Join(p.Root, "samples", sample, sample+".wasm"))
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +186,7 @@ func (p *platform) Start(ctx context.Context, functions int) (_ *Running, err er
 	if err != nil {
 		return nil, err
 	}
-	err = s.RegisterVariants(ctx, code(0), 0, functions, pappus.Fresh)
+	err = s.RegisterVariants(ctx, code, 0, functions, pappus.Fresh)
 	// It starts again, so that nothing is loaded.
 	if err := errors.Join(err, s.Stop()); err != nil {
 		return nil, err
@@ -141,5 +194,7 @@ func (p *platform) Start(ctx context.Context, functions int) (_ *Running, err er
 	if s, err = pappus.Start(ctx, p.Pappus, folder); err != nil {
 		return nil, err
 	}
-	return running(s.Server, functions, func(k int) string { return pappus.Path(pappus.Name(k)) }), nil
+	r := running(s.Server, functions, func(k int) string { return pappus.Path(pappus.Name(k)) })
+	r.Work = work
+	return r, nil
 }

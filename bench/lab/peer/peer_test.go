@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"errors"
-	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -16,7 +15,6 @@ import (
 	"go.uber.org/goleak"
 
 	"pappus/bench/lab/load"
-	"pappus/bench/lab/target"
 	"pappus/bench/lab/usage"
 	"pappus/bench/lab/worker"
 )
@@ -38,24 +36,14 @@ func TestMain(m *testing.M) {
 		TestMain(m)
 		return
 	}
-	if os.Getenv("fprocess") != "" {
-		standIn()
+	if run, ok := standIns(); ok {
+		if err := run(); err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
 		return
 	}
 	goleak.VerifyTestMain(m)
-}
-
-// standIn does of of-watchdog what its peer relies on: it reads its settings from
-// variables, and starts a process for each request.
-func standIn() {
-	serve := func(w http.ResponseWriter, r *http.Request) {
-		cmd := exec.CommandContext(r.Context(), os.Getenv("fprocess"))
-		cmd.Stdin, cmd.Stdout = r.Body, w
-		if err := cmd.Run(); err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}
-	_ = http.ListenAndServe("127.0.0.1:"+os.Getenv("port"), http.HandlerFunc(serve))
 }
 
 const root = "../../.."
@@ -76,10 +64,12 @@ func setup(t *testing.T) Setup {
 func TestPeers(t *testing.T) {
 	s := setup(t)
 	s.Others = map[string]string{"another": os.Args[0]}
-	peers := s.All()
-	s.Watchdog = os.Args[0]
-	peers = append(peers, &watchdog{s})
-	for _, p := range peers {
+	s.Dandelion = prototype(t)
+	s.Watchdog = filepath.Join(t.TempDir(), "of-watchdog")
+	if err := called(filepath.Dir(s.Watchdog), "of-watchdog"); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.All() {
 		t.Run(p.Name(), func(t *testing.T) {
 			const functions = 3
 			r, err := p.Start(t.Context(), functions)
@@ -90,13 +80,7 @@ func TestPeers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, rows := range []int{1, 128, 400} { // 400 rows do not fit the memory that a call begins with
-				to := &target.Target{
-					Addr: r.Addr, Body: target.Size(rows), Want: target.Checksum(rows),
-					Path: func(n int) string { return r.Path(n % r.Functions) },
-				}
-				if p.Name() == "echo" {
-					to.Want = to.Body
-				}
+				to := r.Asked(rows, func(n int) int { return n % r.Functions })
 				o, err := load.Closed{Connections: 3, Duration: 20 * time.Millisecond}.Run(t.Context(), to.Dial)
 				if err != nil || o.Done == 0 || o.Refused != 0 {
 					t.Errorf("%d rows: %+v, %v", rows, o, err)

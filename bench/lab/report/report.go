@@ -117,8 +117,11 @@ func ratios(b *strings.Builder, base string, series []result.Series) {
 	b.WriteString("\np99 ÷ that of " + base + ":")
 	separator := " "
 	for _, s := range series {
-		if s.Name != base && len(s.Points) > 0 {
-			fmt.Fprintf(b, "%s%s %.2f", separator, s.Name, s.Points[0].Values["p99_us"]/of)
+		if s.Name == base || len(s.Points) == 0 {
+			continue
+		}
+		if v, ok := s.Points[0].Values["p99_us"]; ok {
+			fmt.Fprintf(b, "%s%s %.2f", separator, s.Name, v/of)
 			separator = ", "
 		}
 	}

@@ -48,6 +48,9 @@ func example() *result.Result {
 	add("density", "measured: all of pappus", "h of the day", point(0.1, map[string]float64{"memory_mib": 40}), point(24, map[string]float64{"memory_mib": 60}))
 	add("density", "computed: kept 10 min", "h of the day", point(0.1, map[string]float64{"memory_mib": 4000}), point(24, map[string]float64{"memory_mib": 5000}))
 	add("density summary", "computed: kept 10 min", "functions", point(100, map[string]float64{"mean_mib": 4500, "cold_share": 0.1}))
+	add("k6", "hot, name:invoke", "iterations of the script", point(3000, map[string]float64{"p50_us": 1500, "p95_us": 2500, "p99_us": 4000, "max_us": 9000}))
+	add("languages", "c", "bytes", point(4802, map[string]float64{"call_us": 6, "no_image_us": 17}))
+	add("languages", "cobol", "bytes", point(1<<20, map[string]float64{"call_us": 600, "no_image_us": 1700}))
 	return r
 }
 
@@ -98,37 +101,77 @@ func TestReport(t *testing.T) {
 }
 
 func TestFill(t *testing.T) {
-	document := []byte("# Pappus\n\n<!-- measured:  -->\nold\n<!-- /measured -->\n\nThe end.\n")
+	document := []byte("# Pappus\n\n<!-- languages:  -->\nold\n<!-- /languages -->\n\n<!-- measured:  -->\nold\n<!-- /measured -->\n\nThe end.\n")
 	read := func(name string) (*result.Result, error) {
 		if strings.HasPrefix(name, "2026-01-02-") {
 			return example(), nil
 		}
 		return nil, os.ErrNotExist
 	}
-	filled, err := Fill(document, "2026-01-02-pappus", "2026-01-02-peers", "bench/results", read)
+	names := Names{Platform: "2026-01-02-pappus", Peers: "2026-01-02-peers", Languages: "2026-01-02-languages"}
+	filled, err := Fill(document, names, "bench/results", read)
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "readme.md", filled)
-	platform, peers, err := Names(filled)
-	if err != nil || platform != "2026-01-02-pappus" || peers != "2026-01-02-peers" {
-		t.Errorf("it is of %q and %q, %v", platform, peers, err)
+	if got, err := NamesIn(filled); err != nil || got != names {
+		t.Errorf("it is of %+v, %v", got, err)
 	}
-	if again, err := Fill(filled, platform, peers, "bench/results", read); err != nil || !bytes.Equal(again, filled) {
+	if again, err := Fill(filled, names, "bench/results", read); err != nil || !bytes.Equal(again, filled) {
 		t.Errorf("filled again it is\n%s\n%v", again, err)
 	}
-	if empty, err := Fill(filled, "", "", "bench/results", read); err != nil || bytes.Contains(empty, []byte("pappus |")) {
+	if empty, err := Fill(filled, Names{}, "bench/results", read); err != nil || bytes.Contains(empty, []byte("÷")) || bytes.Contains(empty, []byte("ms |")) {
 		t.Errorf("of nothing it is\n%s\n%v", empty, err)
 	}
-	if _, err := Fill([]byte("# Pappus\n"), "", "", "", read); !errors.Is(err, errPlace) {
-		t.Errorf("got %v, want %v", err, errPlace)
+	some, err := Fill(document, Names{Languages: names.Languages}, "bench/results", read)
+	if err != nil || !bytes.Contains(some, []byte("| C on")) || bytes.Contains(some, []byte("÷")) {
+		t.Errorf("of languages alone it is\n%s\n%v", some, err)
 	}
-	if _, err := Fill(document, "1999-01-02-pappus", "2026-01-02-peers", "", read); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v, want %v", err, os.ErrNotExist)
+	for _, half := range []string{"# Pappus\n", "<!-- measured:  -->\n<!-- /measured -->\n"} {
+		if _, err := Fill([]byte(half), Names{}, "", read); !errors.Is(err, errPlace) {
+			t.Errorf("%q: got %v, want %v", half, err, errPlace)
+		}
+	}
+	for _, missing := range []Names{{Platform: "1999-01-02-pappus", Peers: "2026-01-02-peers"}, {Languages: "1999-01-02-languages"}} {
+		if _, err := Fill(document, missing, "", read); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%+v: got %v, want %v", missing, err, os.ErrNotExist)
+		}
 	}
 	without := func(string) (*result.Result, error) { return &result.Result{}, nil }
-	if _, err := Fill(document, "a", "b", "", without); err == nil {
-		t.Error("results without peers were filled in")
+	for _, names := range []Names{{Platform: "a", Peers: "b"}, {Languages: "c"}} {
+		if _, err := Fill(document, names, "", without); err == nil {
+			t.Errorf("%+v: results without figures were filled in", names)
+		}
+	}
+}
+
+// A peer whose figures are not valid is not shown as if they were.
+func TestInvalidIsSaid(t *testing.T) {
+	r := example()
+	r.Series[1].Points[0].Invalid = "of 100 calls, 3 were dropped and 0 refused"
+	text, err := summary(r, r, "a", "b")
+	if err != nil || !strings.Contains(text, "| pappus | a new isolate; **not valid: of 100 calls, 3 were dropped and 0 refused** |") {
+		t.Errorf("got %v\n%s", err, text)
+	}
+}
+
+// The languages that are named are those of pappus new.
+func TestLanguagesAreNamed(t *testing.T) {
+	var got, want []string
+	for _, l := range named() {
+		got = append(got, l[1])
+	}
+	templates, err := os.ReadDir("../../../sdk/toolchain/templates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, template := range templates {
+		want = append(want, template.Name())
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("named are %v, want %v", got, want)
 	}
 }
 
@@ -139,11 +182,11 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	platform, peers, err := Names(document)
+	names, err := NamesIn(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	filled, err := Fill(document, platform, peers, "bench/results", func(name string) (*result.Result, error) {
+	filled, err := Fill(document, names, "bench/results", func(name string) (*result.Result, error) {
 		return result.Read(filepath.Join(root, "bench", "results", name))
 	})
 	if err != nil {

@@ -6,52 +6,128 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"pappus/bench/lab/result"
 )
 
-// The part of a document that is generated stands between these lines, the first
-// of which names the folders of the results: those of Pappus alone, and those of
-// its peers.
+// Parts of a document that are generated stand between such lines, the first of
+// which names the folders of the results: those of Pappus alone and those of its
+// peers, and those of the languages.
 var (
-	region   = regexp.MustCompile(`(?s)<!-- measured: ?([^ \n]*) ?([^ \n]*) -->\n.*?<!-- /measured -->`)
-	errPlace = errors.New("it has no line <!-- measured: … --> with a line <!-- /measured --> after it")
+	measured  = regexp.MustCompile(`(?s)<!-- measured: ?([^ \n]*) ?([^ \n]*) -->\n.*?<!-- /measured -->`)
+	languages = regexp.MustCompile(`(?s)<!-- languages: ?([^ \n]*) -->\n.*?<!-- /languages -->`)
+	errPlace  = errors.New("it has no line <!-- measured: … --> with a line <!-- /measured --> after it, or none of languages")
 )
 
-// Names are the folders that a document's summary is of, empty if it is of none
-// yet.
-func Names(document []byte) (platform, peers string, err error) {
-	m := region.FindSubmatch(document)
-	if m == nil {
-		return "", "", errPlace
+// Names are the folders that a document's summaries are of, empty where there are
+// none yet.
+type Names struct{ Platform, Peers, Languages string }
+
+// NamesIn are those that a document names.
+func NamesIn(document []byte) (Names, error) {
+	m, l := measured.FindSubmatch(document), languages.FindSubmatch(document)
+	if m == nil || l == nil {
+		return Names{}, errPlace
 	}
-	return string(m[1]), string(m[2]), nil
+	return Names{string(m[1]), string(m[2]), string(l[1])}, nil
 }
 
-// Fill replaces a document's summary. Reading is given the folder's name and
+const none = "No results are published yet.\n"
+
+// Fill replaces a document's summaries. Reading is given the folder's name and
 // returns its results; folder is the path from the document to all of them.
-func Fill(document []byte, platform, peers, folder string, read func(name string) (*result.Result, error)) ([]byte, error) {
-	if !region.Match(document) {
-		return nil, errPlace
+func Fill(document []byte, names Names, folder string, read func(name string) (*result.Result, error)) ([]byte, error) {
+	if _, err := NamesIn(document); err != nil {
+		return nil, err
 	}
-	text := "No results are published yet.\n"
-	if platform != "" && peers != "" {
-		alone, err := read(platform)
+	text := none
+	if names.Platform != "" && names.Peers != "" {
+		alone, err := read(names.Platform)
 		if err != nil {
 			return nil, err
 		}
-		beside, err := read(peers)
+		beside, err := read(names.Peers)
 		if err != nil {
 			return nil, err
 		}
-		if text, err = summary(alone, beside, path.Join(folder, platform), path.Join(folder, peers)); err != nil {
+		if text, err = summary(alone, beside, path.Join(folder, names.Platform), path.Join(folder, names.Peers)); err != nil {
+			return nil, err
+		}
+	} else {
+		names.Platform, names.Peers = "", ""
+	}
+	document = replace(document, measured, fmt.Sprintf("<!-- measured: %s -->\n%s<!-- /measured -->", strings.TrimSpace(names.Platform+" "+names.Peers), text))
+	text = languagesAlone()
+	if names.Languages != "" {
+		r, err := read(names.Languages)
+		if err != nil {
+			return nil, err
+		}
+		if text, err = languageTable(r, path.Join(folder, names.Languages)); err != nil {
 			return nil, err
 		}
 	}
-	filled := fmt.Sprintf("<!-- measured: %s -->\n%s<!-- /measured -->", strings.TrimSpace(platform+" "+peers), text)
+	return replace(document, languages, fmt.Sprintf("<!-- languages: %s -->\n%s<!-- /languages -->", names.Languages, text)), nil
+}
+
+func replace(document []byte, region *regexp.Regexp, text string) []byte {
 	at := region.FindIndex(document)
-	return bytes.Join([][]byte{document[:at[0]], []byte(filled), document[at[1]:]}, nil), nil
+	return bytes.Join([][]byte{document[:at[0]], []byte(text), document[at[1]:]}, nil)
+}
+
+// named are the languages as the README has them, with their names for "pappus
+// new".
+func named() [][2]string {
+	return [][2]string{
+		{"Go, the standard library included", "go"}, {"Rust", "rust"}, {"C on `sdk/c`", "c"}, {"C with a libc", "c-libc"},
+		{"C++ on `sdk/c`", "c++"}, {"C++ with its library", "c++-libc"}, {"AssemblyScript", "assemblyscript"},
+		{"JavaScript (goja)", "javascript"}, {"Lua (gopher-lua)", "lua"}, {"Starlark, Python's dialect", "starlark"},
+	}
+}
+
+func titleOfLanguage(name string) string {
+	for _, l := range named() {
+		if l[1] == name {
+			return l[0]
+		}
+	}
+	return name
+}
+
+// languagesAlone is the table without figures.
+func languagesAlone() string {
+	var b strings.Builder
+	b.WriteString("| language | `pappus new` |\n|---|---|\n")
+	for _, l := range named() {
+		fmt.Fprintf(&b, "| %s | `%s` |\n", l[0], l[1])
+	}
+	return b.String() + "\n" + none
+}
+
+// languageTable is a row for each language.
+func languageTable(r *result.Result, folder string) (string, error) {
+	series := r.Of("languages")
+	if len(series) == 0 {
+		return "", fmt.Errorf("%s: there are no languages in it", folder)
+	}
+	var b strings.Builder
+	b.WriteString("| language | `pappus new` | module, KB | a call, ms | initialised in every call, ms |\n|---|---|--:|--:|--:|\n")
+	for _, s := range series {
+		if len(s.Points) == 0 {
+			return "", fmt.Errorf("%s: %s has no figures", folder, s.Name)
+		}
+		p := s.Points[0]
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", titleOfLanguage(s.Name), s.Name, number(p.X/1000),
+			cell(p, column{"call_us", "", milli}), cell(p, column{"no_image_us", "", milli}))
+	}
+	fmt.Fprintf(&b, "\nMeasured on %s %s, commit %s, by `%s`; [all of it](%s).", r.Began.UTC().Format("2 January 2006"), machine(r), commit(r), r.Command, path.Join(folder, File))
+	for _, s := range r.Skipped {
+		fmt.Fprintf(&b, " Not measured: %s (%s).", s.Name, s.Reason)
+	}
+	b.WriteString("\n")
+	return b.String(), nil
 }
 
 // summary is a table of the peers with the largest matrix that all were asked
@@ -83,15 +159,12 @@ func summary(alone, beside *result.Result, aloneFolder, besideFolder string) (st
 	b.WriteString("\n|---|---|" + strings.Repeat("--:|", len(columns)+1) + "\n")
 	for _, s := range series {
 		p := s.Points[0]
-		fmt.Fprintf(&b, "| %s | %s |", s.Name, beside.Parameters["a call of "+s.Name+" gets"])
+		fmt.Fprintf(&b, "| %s | %s |", s.Name, strings.Join(nonEmpty(beside.Parameters["a call of "+s.Name+" gets"], invalid(p)), "; "))
 		for _, c := range columns {
 			b.WriteString(" " + cell(p, c) + " |")
 			if c.value == "most_per_s" {
 				fmt.Fprintf(&b, " %.2f |", p.Values[c.value]/ours)
 			}
-		}
-		if p.Invalid != "" {
-			b.WriteString(" " + p.Invalid)
 		}
 		b.WriteString("\n")
 	}
@@ -105,6 +178,18 @@ func summary(alone, beside *result.Result, aloneFolder, besideFolder string) (st
 		fmt.Fprintf(&b, "![%s](%s)\n", titleOf(file), path.Join(aloneFolder, file))
 	}
 	return b.String(), nil
+}
+
+// invalid says of a point that it is no measurement of what was asked for.
+func invalid(p result.Point) string {
+	if p.Invalid == "" {
+		return ""
+	}
+	return "**not valid: " + p.Invalid + "**"
+}
+
+func nonEmpty(texts ...string) []string {
+	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
 }
 
 func titleOf(file string) string {

@@ -19,7 +19,11 @@ type Target struct {
 	Path func(n int) string // of call n
 	Kind string             // media type of the body; empty: bytes
 	Body []byte
-	Want []byte // the answer; nil: any
+	// BodyOf is the body of call n, where it depends on the path; nil: Body.
+	BodyOf func(n int) []byte
+	Want   []byte // the answer; nil: any
+	// Check tells whether an answer is right, besides Want; nil: it is not asked.
+	Check func(answer []byte) error
 }
 
 // Dial makes a connection whose calls are those of the target. It is a
@@ -45,8 +49,11 @@ func (c *caller) Call(n int) error {
 	path := c.target.Path(n)
 	request := c.requests[path]
 	if request == nil {
-		kind := cmp.Or(c.target.Kind, "application/octet-stream")
-		request = wire.RequestOf(c.target.Addr, path, kind, c.target.Body)
+		kind, body := cmp.Or(c.target.Kind, "application/octet-stream"), c.target.Body
+		if c.target.BodyOf != nil {
+			body = c.target.BodyOf(n)
+		}
+		request = wire.RequestOf(c.target.Addr, path, kind, body)
 		c.requests[path] = request
 	}
 	answer, err := c.client.Call(request)
@@ -58,6 +65,11 @@ func (c *caller) Call(n int) error {
 	}
 	if c.target.Want != nil && !bytes.Equal(answer, c.target.Want) {
 		return fmt.Errorf("%s: %w: %.100q, want %.100q", path, wire.ErrWrong, answer, c.target.Want)
+	}
+	if c.target.Check != nil {
+		if err := c.target.Check(answer); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	return nil
 }

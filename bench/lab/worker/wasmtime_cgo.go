@@ -49,8 +49,12 @@ type instance struct {
 
 // newWasmtime compiles the folder's functions that are not compiled yet. They
 // are loaded when they are called.
-func newWasmtime(folder string, reuse bool) (runner, error) {
-	c := &compute{folder: folder, engine: wasmtime.NewEngine(), reuse: reuse, permits: make(chan struct{}, runtime.NumCPU())}
+func newWasmtime(folder string, pooled, reuse bool) (runner, error) {
+	engine, err := newEngine(pooled)
+	if err != nil {
+		return nil, err
+	}
+	c := &compute{folder: folder, engine: engine, reuse: reuse, permits: make(chan struct{}, runtime.NumCPU())}
 	c.modules.load = c.load
 	sources, err := filepath.Glob(filepath.Join(folder, "*.wasm"))
 	if err != nil {
@@ -99,20 +103,25 @@ func (c *compute) Run(_ context.Context, function int, in []byte) ([]byte, error
 		return nil, err
 	}
 	c.permits <- struct{}{}
-	defer func() { <-c.permits }()
 	i, err := c.instance(m)
 	if err != nil {
+		<-c.permits
 		return nil, err
 	}
 	answer, err := i.run(in)
 	if err == nil && c.reuse {
 		select {
 		case m.idle <- i:
+			<-c.permits
 			return answer, nil
 		default:
 		}
 	}
-	i.store.Close()
+	// Nobody waits for the end of a store but the next call.
+	go func() {
+		i.store.Close()
+		<-c.permits
+	}()
 	return answer, err
 }
 

@@ -4,4 +4,4 @@ package worker
 
 import "errors"
 
-func newWasmtime(string, bool) (runner, error) { return nil, errors.New("built without cgo") }
+func newWasmtime(string, bool, bool) (runner, error) { return nil, errors.New("built without cgo") }

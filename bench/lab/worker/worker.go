@@ -33,8 +33,9 @@ func kinds() map[string]func(folder string) (runner, error) {
 		"echo":            func(string) (runner, error) { return same{}, nil },
 		"native":          newLinked,
 		"exec":            func(folder string) (runner, error) { return process{folder}, nil },
-		"wasmtime":        func(folder string) (runner, error) { return newWasmtime(folder, false) },
-		"wasmtime-reused": func(folder string) (runner, error) { return newWasmtime(folder, true) },
+		"wasmtime":        func(folder string) (runner, error) { return newWasmtime(folder, false, false) },
+		"wasmtime-pooled": func(folder string) (runner, error) { return newWasmtime(folder, true, false) },
+		"wasmtime-reused": func(folder string) (runner, error) { return newWasmtime(folder, false, true) },
 	}
 }
 

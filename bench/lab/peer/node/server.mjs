@@ -64,23 +64,21 @@ const pool = kind === 'context' ? Array.from({ length: processors }, () => new W
 async function run(name, input) {
   const module = await load(name);
   await permit();
-  try {
-    if (kind === 'context') {
-      const worker = pool.pop();
-      try {
-        return await answerOf(worker, { module, input });
-      } finally {
-        pool.push(worker);
-      }
-    }
-    const worker = new Worker(script, { workerData: { module, input } });
+  if (kind === 'context') {
+    const worker = pool.pop();
     try {
-      return await answerOf(worker);
+      return await answerOf(worker, { module, input });
     } finally {
-      await worker.terminate();
+      pool.push(worker);
+      release();
     }
+  }
+  const worker = new Worker(script, { workerData: { module, input } });
+  try {
+    return await answerOf(worker);
   } finally {
-    release();
+    // Nobody waits for the isolate's end but the next call.
+    worker.terminate().then(release, release);
   }
 }
 

@@ -1,6 +1,6 @@
 // Runs calls in this isolate: one that came with it, or those that it is sent,
 // each in a global environment of its own.
-import { createContext, runInContext } from 'node:vm';
+import { createContext, Script } from 'node:vm';
 import { parentPort, workerData } from 'node:worker_threads';
 
 // What a function leaves and gets in its memory: see sdk/c/include and the package
@@ -45,9 +45,10 @@ function answer(call, { module, input }) {
 if (workerData) {
   parentPort.postMessage(answer((0, eval)(callText), workerData));
 } else {
+  const script = new Script(callText); // compiled once, run in each context
   parentPort.on('message', (message) => {
     // The isolate's instances of these classes are those of another environment.
     const context = createContext({ WebAssembly, Error, DataView, Uint8Array });
-    parentPort.postMessage(answer(runInContext(callText, context), message));
+    parentPort.postMessage(answer(script.runInContext(context), message));
   });
 }
