@@ -96,7 +96,7 @@ var rules = map[string]rule{
 	"client/api": {},
 	"sdk/c":      {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify": {
-		may:   []string{"wasmengine/binary"},
+		may:   []string{"wasmengine/binary", "wasmengine/lines"},
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
 	},
 

@@ -34,7 +34,7 @@ func (m *merger) addProgram() error {
 	m.out.HasCount = p.HasCount
 	m.out.FuncTypes = append(m.out.FuncTypes, p.FuncTypes...)
 	for i := range p.Bodies {
-		m.out.Bodies = append(m.out.Bodies, m.virtual(p.Bodies[i]))
+		m.out.Bodies = append(m.out.Bodies, m.virtual(i))
 	}
 	for i := range p.Data {
 		d := p.Data[i]
@@ -49,7 +49,8 @@ func (m *merger) addProgram() error {
 }
 
 // virtual has a function ask the adapter how large its memory is, and for more.
-func (m *merger) virtual(body binary.Body) binary.Body {
+func (m *merger) virtual(number int) binary.Body {
+	body := &m.program.Bodies[number]
 	code := body.Raw[body.First:]
 	out, done := body.Raw, 0
 	r, in := binary.NewReader(code), binary.Instr{}
@@ -67,6 +68,7 @@ func (m *merger) virtual(body binary.Body) binary.Body {
 		out = append(out, code[done:in.Start]...)
 		out = binary.AppendU32(binary.AppendOp(out, binary.OpCall), m.functions+to)
 		done = in.End
+		m.source.moved(number, move{body.First + uint32(in.End), uint32(len(out))})
 	}
 	if done != 0 {
 		out = append(out, code[done:]...)

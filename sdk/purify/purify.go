@@ -102,6 +102,7 @@ type merger struct {
 	program *binary.Module
 	adapter *adapter
 	out     binary.Module
+	source  source
 
 	pages uint32 // of the function's memory
 	base  uint32 // address at which the adapter lies
@@ -112,7 +113,7 @@ type merger struct {
 }
 
 func (m *merger) merge() error {
-	steps := []func() error{m.check, m.layOut, m.addImports, m.addProgram, m.addAdapter, m.addEntries, m.addManifest, m.addNames}
+	steps := []func() error{m.check, m.layOut, m.readLines, m.addImports, m.addProgram, m.addAdapter, m.addEntries, m.addManifest, m.addNames, m.addLines}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err

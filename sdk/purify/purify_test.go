@@ -340,6 +340,11 @@ func FuzzPurify(f *testing.F) {
 		f.Add(read(f, file), int64(0), "", []byte(nil))
 	}
 	f.Add(program().Encode(), int64(1<<20), "run", []byte(`{"outputs":[]}`))
+	b := program()
+	b.ExportFunc("run", b.Type(nil, nil), nil, binary.OpMemorySize, byte(0), binary.OpDrop, binary.OpMemorySize, byte(0), binary.OpDrop)
+	for _, code := range [][]byte{b.Encode(), spread(b.Encode())} {
+		f.Add(tabled(code, []byte{0, 5, 2, 3, 0, 0, 0, 1, 2, 2, 3, 1, 1, 2, 2, 3, 1, 1, 2, 4, 0, 1, 1}), int64(0), "", []byte(nil))
+	}
 	e, err := wasmengine.New(wasmengine.Config{})
 	if err != nil {
 		f.Fatal(err)
@@ -363,6 +368,9 @@ func FuzzPurify(f *testing.F) {
 			t.Errorf("the second time %d bytes, %v", len(again), err)
 		}
 		m := decode(t, out)
+		if program, err := binary.Decode(code, binary.DefaultCaps()); err == nil {
+			sameLines(t, program, m)
+		}
 		if len(m.Imports) != 0 || m.Memory.Min != m.Memory.Max {
 			t.Errorf("imports %v, memory %+v", m.Imports, m.Memory)
 		}
