@@ -61,6 +61,17 @@ func TestRefused(t *testing.T) {
 		{"an older WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi_unstable", "fd_write", b.Type(nil, nil)) }, purify.Options{}, "wasi_unstable.fd_write", "toolchain"},
 		{"a component's WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi:cli/environment@0.2.0", "get", b.Type(nil, nil)) }, purify.Options{}, "wasi:cli", "wasip1"},
 		{"threads", func(b *binarytest.Builder) { b.ImportFunc("wasi", "thread-spawn", b.Type(nil, nil)) }, purify.Options{}, "wasi.thread-spawn", "without threads"},
+		{"what only the adapter's own code may call", func(b *binarytest.Builder) { b.ImportFunc("pappus", "begin", b.Type(nil, nil)) }, purify.Options{}, "imports pappus.begin", "wasi_snapshot_preview1 and dandelion only"},
+		{"a memory's size as a function", func(b *binarytest.Builder) {
+			b.ImportFunc("memory", "size", b.Type(nil, binarytest.Types(binary.I32)))
+		}, purify.Options{}, "imports memory.size", "only"},
+		{"another split of a name", func(b *binarytest.Builder) {
+			b.ImportFunc("", "wasi_snapshot_preview1.sched_yield", b.Type(nil, binarytest.Types(binary.I32)))
+		}, purify.Options{}, "imports .wasi_snapshot_preview1.sched_yield", "only"},
+		{"a name for a terminal", func(b *binarytest.Builder) {
+			b.ImportFunc("env", "\x1b[2J\n"+strings.Repeat("x", 300), b.Type(nil, nil))
+		}, purify.Options{}, "imports env.?[2J?xxx", "find ?[2J?xxx"},
+		{"exports for a terminal", func(b *binarytest.Builder) { b.ExportFunc("\x1b[2J\n", b.Type(nil, nil), nil) }, purify.Options{}, "neither _start nor run", "one of: ?[2J?"},
 		{"another type", func(b *binarytest.Builder) { b.ImportFunc("wasi_snapshot_preview1", "fd_close", b.Type(nil, nil)) }, purify.Options{}, "as () -> (), and its type is (i32) -> (i32)", "toolchain"},
 		{"a table", func(b *binarytest.Builder) {
 			b.Imports = append(b.Imports, binary.Import{Module: "env", Name: "table", Kind: binary.ExternTable, Table: binary.Table{Type: binary.FuncRef, Min: 1}})
@@ -90,6 +101,17 @@ func TestRefused(t *testing.T) {
 		}, purify.Options{}, "yet imports wasi_snapshot_preview1.sched_yield", "libc layer"},
 		{"too small a memory", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Memory: 100_000}, "has no room", "at least"},
 		{"too large a memory", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Memory: 1 << 40}, "a memory of 1099511627776 bytes", "less"},
+		{"all of a memory", func(b *binarytest.Builder) {
+			b.ExportFunc("_start", b.Type(nil, nil), nil)
+			b.Memory.Min = 1 << 16
+		}, purify.Options{}, "has no room", "smaller initial memory"},
+		{"a manifest's memory", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Manifest: []byte(`{"limits":{"memory":"64KiB"}}`)}, "has no room", "at least"},
+		{"a manifest's memory that is none", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Manifest: []byte(`{"limits":{"memory":"much"}}`)}, "manifest: limits: memory: ", "64MiB"},
+		{"a manifest that is too long", func(b *binarytest.Builder) {
+			b.ExportFunc("_start", b.Type(nil, nil), nil)
+			b.Customs = append(b.Customs, binary.Custom{Name: "pappus", Payload: []byte(`{"name":"` + strings.Repeat("x", 64<<10) + `"}`)})
+		}, purify.Options{}, "manifest: it has 65547 bytes", "JSON object"},
+		{"a manifest that becomes too long", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Manifest: []byte(`{"name":"` + strings.Repeat("x", 64<<10-11) + `"}`)}, "the manifest has 65", "shorten"},
 		{"a negative memory", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Memory: -1}, "a memory of -1 bytes", "less"},
 		{"data outside", func(b *binarytest.Builder) {
 			b.ExportFunc("_start", b.Type(nil, nil), nil)
@@ -116,6 +138,9 @@ func TestRefused(t *testing.T) {
 			var refused *purify.Error
 			if !errors.As(err, &refused) || out != nil {
 				t.Fatalf("%d bytes, %v", len(out), err)
+			}
+			if strings.ContainsFunc(refused.Reason+refused.Hint, func(r rune) bool { return r < ' ' }) || len(refused.Reason)+len(refused.Hint) > 1000 {
+				t.Errorf("%q, hint %q", refused.Reason, refused.Hint)
 			}
 			if !strings.Contains(refused.Reason, c.reason) || !strings.Contains(refused.Hint, c.hint) {
 				t.Errorf("%q, hint %q", refused.Reason, refused.Hint)
@@ -219,6 +244,9 @@ func TestManifest(t *testing.T) {
 		{"", purify.Options{}, `{"inputs":["stdio","input"],"layout":"fixed","limits":{"memory":67108864},"outputs":["stdio","output"]}`},
 		{`{"name":"x","layout":"grow","limits":{"timeout":"3s"}}`, purify.Options{Memory: 1<<20 + 1}, `{"layout":"fixed","limits":{"memory":1114112,"timeout":"3s"},"name":"x"}`},
 		{`{"name":"x","outputs":["a"]}`, purify.Options{Manifest: []byte(`{"outputs":["b"],"limits":{"memory":"100MiB","stack":"1MiB"}}`)}, `{"layout":"fixed","limits":{"memory":"100MiB","stack":"1MiB"},"name":"x","outputs":["b"]}`},
+		// A limit below what the function has would refuse it.
+		{`{"limits":{"memory":"1MiB"}}`, purify.Options{Memory: 2 << 20}, `{"layout":"fixed","limits":{"memory":2097152}}`},
+		{`{"limits":{"memory":1000000}}`, purify.Options{}, `{"layout":"fixed","limits":{"memory":1048576}}`},
 	} {
 		b := program()
 		b.ExportFunc("_start", b.Type(nil, nil), nil)
@@ -229,12 +257,17 @@ func TestManifest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		payload, _ := decode(t, code).Custom("pappus")
+		after := decode(t, code)
+		payload, _ := after.Custom("pappus")
 		if string(payload) != c.want {
 			t.Errorf("manifest %s, want %s", payload, c.want)
 		}
-		if _, err := engine.ParseManifest(payload); err != nil {
-			t.Error(err)
+		manifest, err := engine.ParseManifest(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := int64(after.Memory.Min) * purify.PageSize; size != int64(manifest.Limits.Memory) {
+			t.Errorf("%s: a memory of %d bytes", payload, size)
 		}
 	}
 	// Go's code gets a smaller stack.
@@ -279,6 +312,33 @@ func TestShapes(t *testing.T) {
 		if !asFault(err, &fault) || fault.ExitCode != 45 {
 			t.Errorf("%s: %v, want exit code 45", name, err)
 		}
+	}
+}
+
+// Code may refer to functions that nothing names but exports, which don't stay.
+func TestReferences(t *testing.T) {
+	const trap = binary.Op(0x00)
+	b := program()
+	number := b.Type(nil, binarytest.Types(binary.I32))
+	// They are in no table either; what they refer to is called by way of one.
+	b.Table(binary.FuncRef, 1, 1)
+	f := b.ImportFunc("wasi_snapshot_preview1", "sched_yield", number)
+	g := b.ExportFunc("seven", number, nil, binary.OpI32Const, binarytest.S(7))
+	b.ExportAs("yield", binary.ExternFunc, f)
+	const tableSet = binary.Op(0x26)
+	call := func(f int) []any {
+		return []any{binary.OpI32Const, binarytest.S(0), binary.OpRefFunc, f, tableSet, 0, binary.OpI32Const, binarytest.S(0), binary.OpCallIndirect, number, 0}
+	}
+	b.ExportFunc("run", number, nil, append(append(call(f), call(g)...), binary.OpI32Add)...)
+	b.Func(b.Type(nil, nil), nil, trap)
+	code, err := purify.Purify(b.Encode(), purify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = prepare(t, code, wasmengine.Config{}).run()
+	var fault *engine.Fault
+	if !asFault(err, &fault) || fault.ExitCode != 7 {
+		t.Errorf("%v, want exit code 7", err)
 	}
 }
 
