@@ -273,3 +273,54 @@ func TestLinesOfC(t *testing.T) {
 		}
 	}
 }
+
+const panicSource = `use std::io::Read;
+
+#[inline(never)]
+fn middle(text: &str) -> usize {
+    if text.len() > 2 {
+        std::process::abort();
+    }
+    text.len()
+}
+
+fn main() {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).unwrap();
+    println!("{}", middle(&text));
+}
+`
+
+// So does one in Rust.
+func TestLinesOfRust(t *testing.T) {
+	const rustc, library = "/usr/bin/rustc", "/usr/lib/rustlib/wasm32-wasi"
+	for _, file := range []string{rustc, library} {
+		if _, err := os.Stat(file); err != nil {
+			t.Skipf("needs %s: apt-get install -y --no-install-recommends rustc libstd-rust-dev-wasm32 lld", file)
+		}
+	}
+	dir := t.TempDir()
+	source, out := filepath.Join(dir, "panic.rs"), filepath.Join(dir, "panic.wasm")
+	if err := os.WriteFile(source, []byte(panicSource), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	command(t, nil, rustc, "--edition=2021", "-O", "-g", "--target=wasm32-wasi", "-Clinker=wasm-ld", "--remap-path-prefix="+dir+"=src", source, "-o", out)
+	program := read(t, out)
+	code, err := purify.Purify(program, purify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := sameLines(t, decode(t, program), decode(t, code)); n < 1000 {
+		t.Errorf("%d instructions with lines", n)
+	}
+	_, err = prepare(t, code, wasmengine.Config{Interpreter: true}).run(set("stdio", "stdin", "abc"))
+	var fault *engine.Fault
+	if !asFault(err, &fault) || fault.Kind != engine.FaultTrap {
+		t.Fatalf("%v", err)
+	}
+	for want, line := range map[string]string{"middle": "src/panic.rs:6:", "main": "src/panic.rs:14:"} {
+		if !slices.ContainsFunc(fault.Stack, func(call string) bool { return strings.Contains(call, want) && strings.Contains(call, line) }) {
+			t.Errorf("%s is not at %s: %q", want, line, fault.Stack)
+		}
+	}
+}
