@@ -155,6 +155,65 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// What WebAssembly 2.0 does not have is refused as such.
+func TestUnsupported(t *testing.T) {
+	for name, section := range map[string][]byte{
+		"tags":            {13, 3, 1, 0, 0},
+		"a 64-bit memory": {5, 3, 1, 4, 1},
+		"a shared memory": {5, 4, 1, 3, 1, 1},
+		"two memories":    {5, 5, 2, 0, 1, 0, 1},
+	} {
+		var refused *purify.Error
+		_, err := purify.Purify(append([]byte("\x00asm\x01\x00\x00\x00"), section...), purify.Options{})
+		if !errors.As(err, &refused) || !errors.Is(err, binary.ErrUnsupported) || !strings.Contains(refused.Hint, "without that feature") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Segments and tables keep their numbers, whatever they are for, and the program's
+// exports don't get in the way of those that a function has.
+func TestSegmentsAndTables(t *testing.T) {
+	const load8, tableInit, elemDrop = binary.Op(0x2d), binary.OpTableInit, binary.Op(0xfc0d)
+	b := program()
+	number := b.Type(nil, binarytest.Types(binary.I32))
+	b.Table(binary.FuncRef, 1, 1)
+	b.Table(binary.ExternRef, 1, 1)
+	b.Table(binary.FuncRef, 2, 2)
+	two := b.Func(number, nil, binary.OpI32Const, binarytest.S(2))
+	thirty := b.Func(number, nil, binary.OpI32Const, binarytest.S(30))
+	b.Funcs(0, two)
+	passive := b.PassiveFuncs(two, thirty)
+	b.Bytes(16, []byte{1})
+	bytes := b.PassiveBytes([]byte{0, 100})
+	zero := binarytest.Code(binary.OpI32Const, binarytest.S(0))
+	b.Exports = nil
+	b.ExportFunc("run", number, nil,
+		// The second table gets both functions, byte 17 what is passive.
+		zero, zero, binary.OpI32Const, binarytest.S(2), tableInit, passive, 2, elemDrop, passive,
+		binary.OpI32Const, binarytest.S(17), binary.OpI32Const, binarytest.S(1), binary.OpI32Const, binarytest.S(1), binary.OpMemoryInit, bytes, 0, binary.OpDataDrop, bytes,
+		zero, load8, 0, 16, zero, load8, 0, 17, binary.OpI32Add,
+		zero, binary.OpCallIndirect, number, 0, binary.OpI32Add,
+		binary.OpI32Const, binarytest.S(1), binary.OpCallIndirect, number, 2, binary.OpI32Add)
+	global := b.Global(binary.I32, true, binary.OpI32Const, binarytest.S(-1))
+	for _, name := range []string{"__heap_base", "__heap_end", "__pappus_program"} {
+		b.ExportAs(name, binary.ExternGlobal, global)
+	}
+	for _, name := range []string{"memory.grow", "pappus.begin", "pappus.start", "wasi_snapshot_preview1.fd_write"} {
+		b.ExportAs(name, binary.ExternFunc, two)
+	}
+	b.ExportAs("memory", binary.ExternTable, 1)
+	code, err := purify.Purify(b.Encode(), purify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = prepare(t, code, wasmengine.Config{}).run()
+	var fault *engine.Fault
+	if !asFault(err, &fault) || fault.ExitCode != 1+100+2+30 {
+		t.Errorf("%v, want exit code 133", err)
+	}
+}
+
 func TestPureAlready(t *testing.T) {
 	_, err := purify.Purify(purified(t, "testdata/upper.wasm", purify.Options{}), purify.Options{})
 	if !errors.Is(err, purify.ErrPure) {
