@@ -15,14 +15,8 @@ import (
 	"pappus/wasmengine/meter"
 )
 
-// The section of a module from which stack traces have the lines of source code.
-const sectionLines = ".debug_line"
-
-// Bounds of modules whose lines are looked for.
-const (
-	maxLinedCode = 16 << 20
-	maxLineTable = 8 << 20
-)
+// maxLinedCode is the largest module whose lines are looked for, in bytes.
+const maxLinedCode = 16 << 20
 
 // positions are the custom sections because of which wazero keeps for each call
 // and each instruction that can trap where it is in the code, and tells of each
@@ -40,7 +34,7 @@ func positions() []binary.Custom {
 			20, 0, 0, 0, 3, 0, 0, 0, 0, 0, 4, // length, version, abbreviations, size of addresses
 			1, 0, 0, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f,
 		}},
-		{Name: sectionLines, Payload: []byte{
+		{Name: lines.SectionLine, Payload: []byte{
 			44, 0, 0, 0, 2, 0, 21, 0, 0, 0, // length, version, length of the header
 			1, 1, 0, 1, 10, 0, 1, 1, 1, 1, 0, 0, 0, 1, // line programs as usual
 			0, 'p', 0, 0, 0, 0, 0, // no directories, one file
@@ -54,8 +48,8 @@ func positions() []binary.Custom {
 
 // hasLines reports whether a module has lines of source code for traces.
 func hasLines(m *binary.Module) bool {
-	section, ok := m.Custom(sectionLines)
-	return ok && len(section) > 0 && len(section) <= maxLineTable
+	_, ok := lines.Find(m.Custom)
+	return ok
 }
 
 // sources finds the source lines of a program's calls. What that takes is made
@@ -67,7 +61,7 @@ type sources struct {
 	made     sync.Once
 	table    *lines.Table
 	bodies   []body
-	original uint32 // where the original's code section begins
+	original uint32 // where the content of the original's code section begins
 }
 
 // body is where one function's code is in the metered code section, and where
@@ -84,7 +78,7 @@ func (e *Engine) sourcesOf(code []byte) *sources {
 		return nil
 	}
 	for s := range sections(code) {
-		if name, _, ok := customSection(s); ok && name == sectionLines && len(s.content) <= maxLineTable {
+		if name, _, ok := customSection(s); ok && name == lines.SectionLine && len(s.content) <= lines.MaxSize {
 			return &sources{engine: e, code: code}
 		}
 	}
@@ -158,16 +152,11 @@ func (s *sources) make() {
 	if err != nil || len(metered.Origins) > math.MaxInt32 {
 		return
 	}
-	original, ok := codeSection(s.code)
+	s.original = m.decoded.Code
+	rest, ok := codeSection(metered.Code)
 	if !ok {
 		return
 	}
-	s.original = uint32(original.start)
-	rewritten, ok := codeSection(metered.Code)
-	if !ok {
-		return
-	}
-	rest := rewritten.content
 	count, n := encoding.Uvarint(rest)
 	if n <= 0 || count < uint64(len(metered.Origins)) {
 		return
@@ -182,21 +171,16 @@ func (s *sources) make() {
 		s.bodies = append(s.bodies, body{uint32(at), uint32(at + int(size)), m.decoded.Bodies[i].Offset, slices.Clip(origins)})
 		at += int(size)
 	}
-	var found lines.Sections
-	for name, section := range map[string]*[]byte{sectionLines: &found.Line, ".debug_line_str": &found.LineStr, ".debug_str": &found.Str} {
-		*section, _ = m.decoded.Custom(name)
+	found, ok := lines.Find(m.decoded.Custom)
+	if n := len(m.decoded.Bodies); ok && n > 0 {
+		last := &m.decoded.Bodies[n-1]
+		s.table = lines.Read(found, m.decoded.Bodies[0].Offset-s.original, last.Offset+uint32(len(last.Raw))-s.original)
 	}
-	first := uint32(1)
-	if len(m.decoded.Bodies) > 0 {
-		first = m.decoded.Bodies[0].Offset - s.original
-	}
-	s.table = lines.Read(found, first, uint32(len(original.content)))
 }
 
 // section is a section of a module.
 type section struct {
 	id      byte
-	start   int // of the content, in the module
 	content []byte
 }
 
@@ -211,7 +195,7 @@ func sections(code []byte) func(yield func(section) bool) {
 				return
 			}
 			end := start + int(size)
-			if !yield(section{code[at], start, code[start:end]}) {
+			if !yield(section{code[at], code[start:end]}) {
 				return
 			}
 			at = end
@@ -219,14 +203,14 @@ func sections(code []byte) func(yield func(section) bool) {
 	}
 }
 
-func codeSection(code []byte) (section, bool) {
+func codeSection(code []byte) (content []byte, ok bool) {
 	const id = 10
 	for s := range sections(code) {
 		if s.id == id {
-			return s, true
+			return s.content, true
 		}
 	}
-	return section{}, false
+	return nil, false
 }
 
 // customSection is the name and content of a custom section.

@@ -73,7 +73,7 @@ type purifying struct {
 }
 
 func (p *purifying) bind(flags *pflag.FlagSet) {
-	flags.Var(&limitFlag{limits: &p.memory, name: "memory", typ: "SIZE"}, "memory", "size of its memory: program, inputs and outputs together (default: 64MiB, or twice what it begins with)")
+	flags.Var(&limitFlag{limits: &p.memory, name: "memory", typ: "SIZE"}, "memory", "size of its memory: program, inputs and outputs together (default: the manifest's memory limit, or 64MiB, or twice what it begins with)")
 	flags.StringVar(&p.entry, "entry", "", "`NAME` of the export that a call runs (default: _start, or run)")
 	flags.StringVar(&p.manifest, "manifest", "", "`FILE` with a manifest, whose members take the place of the program's own")
 	p.signature.bind(flags)

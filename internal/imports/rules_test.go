@@ -96,8 +96,8 @@ var rules = map[string]rule{
 	"client/api": {},
 	"sdk/c":      {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify": {
-		may:   []string{"wasmengine/binary"},
-		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "engine", "data"},
+		may:   []string{"wasmengine/binary", "wasmengine/lines", "engine"},
+		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "data"},
 	},
 
 	"sdk":                {tests: []string{"sdk/purify", "sdk/toolchain", "wasmengine", "engine", "data"}},

@@ -11,6 +11,7 @@
 // The program's function indices, types, globals, tables and data segments stay
 // what they are; everything of the adapter comes behind them.
 //
-// It knows the WebAssembly format (wasmengine/binary) and the names that the
+// It knows the WebAssembly format (wasmengine/binary), line tables
+// (wasmengine/lines), how manifests spell limits (engine) and the names that the
 // binary interface exports, and nothing else of the project.
 package purify

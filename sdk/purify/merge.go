@@ -30,12 +30,12 @@ func (m *merger) addProgram() error {
 	m.out.Memory = &binary.Memory{Min: m.pages, Max: m.pages, HasMax: true}
 	m.out.Globals = slices.Clone(p.Globals)
 	m.out.Start = p.Start
-	m.out.Elements = p.Elements
 	m.out.HasCount = p.HasCount
 	m.out.FuncTypes = append(m.out.FuncTypes, p.FuncTypes...)
 	for i := range p.Bodies {
-		m.out.Bodies = append(m.out.Bodies, m.virtual(p.Bodies[i]))
+		m.out.Bodies = append(m.out.Bodies, m.virtual(i))
 	}
+	m.out.Elements = append(slices.Clip(p.Elements), m.declare()...)
 	for i := range p.Data {
 		d := p.Data[i]
 		if d.Mode == binary.Active && d.Known {
@@ -48,13 +48,36 @@ func (m *merger) addProgram() error {
 	return nil
 }
 
+// declare gives an element segment that does nothing but name functions that code
+// refers to. They may be named by exports alone, which don't stay.
+func (m *merger) declare() []binary.Element {
+	e := binary.Element{Mode: binary.Declarative, Type: binary.FuncRef}
+	for _, x := range m.program.Exports {
+		if m.referred[x.Index] && x.Kind == binary.ExternFunc {
+			delete(m.referred, x.Index)
+			e.Init = binary.AppendU32(e.Init, x.Index)
+			e.Count++
+		}
+	}
+	if e.Count == 0 {
+		return nil
+	}
+	return []binary.Element{e}
+}
+
 // virtual has a function ask the adapter how large its memory is, and for more.
-func (m *merger) virtual(body binary.Body) binary.Body {
+func (m *merger) virtual(number int) binary.Body {
+	body := &m.program.Bodies[number]
 	code := body.Raw[body.First:]
 	out, done := body.Raw, 0
 	r, in := binary.NewReader(code), binary.Instr{}
 	for r.Next(&in) {
-		if in.Op != binary.OpMemorySize && in.Op != binary.OpMemoryGrow {
+		switch in.Op {
+		case binary.OpMemorySize, binary.OpMemoryGrow:
+		case binary.OpRefFunc:
+			m.referred[in.Index] = true
+			continue
+		default:
 			continue
 		}
 		if done == 0 {
@@ -67,6 +90,7 @@ func (m *merger) virtual(body binary.Body) binary.Body {
 		out = append(out, code[done:in.Start]...)
 		out = binary.AppendU32(binary.AppendOp(out, binary.OpCall), m.functions+to)
 		done = in.End
+		m.source.moved(number, move{body.First + uint32(in.End), uint32(len(out))})
 	}
 	if done != 0 {
 		out = append(out, code[done:]...)
@@ -197,7 +221,7 @@ func (m *merger) choices() string {
 	var names []string
 	for _, x := range m.program.Exports {
 		if _, ok := m.callable(x); ok && x.Name != exportInitialize {
-			names = append(names, x.Name)
+			names = append(names, shown(x.Name))
 		}
 	}
 	const most = 10

@@ -12,8 +12,7 @@ const (
 	sectionManifest = "pappus"
 )
 
-// kept are the custom sections that say the same of the pure function. Others
-// would not: DWARF, for one, speaks of places in code that has moved.
+// kept are the custom sections that say the same of the pure function.
 var kept = []string{"producers", "target_features", sectionGo}
 
 // addNames names all functions for the stacks of traps: as the program does,

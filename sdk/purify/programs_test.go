@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"pappus/engine"
 	"pappus/sdk/purify"
 	"pappus/wasmengine"
+	"pappus/wasmengine/binary"
 )
 
 // command runs a tool of the build.
@@ -183,6 +185,31 @@ func TestGoLibrary(t *testing.T) {
 	}
 	if fuel["image"] != fuel["no image"] {
 		t.Errorf("fuel %v", fuel)
+	}
+}
+
+// Go has a network within the program, and what linking it imports is there: a
+// program reaches itself and nothing else.
+func TestGoNetwork(t *testing.T) {
+	program := goProgram(t, "gonet", "-ldflags=-s")
+	if m := decode(t, program); !slices.ContainsFunc(m.Imports, func(im binary.Import) bool { return im.Name == "sock_accept" }) {
+		t.Error("it does not import sock_accept")
+	}
+	code, err := purify.Purify(program, purify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := prepare(t, code, wasmengine.Config{Interpreter: true})
+	for range 2 {
+		out, err := f.run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const want = "said: <nil> <nil>\nto itself: hello <nil> <nil> <nil>\n" +
+			"to others: dial tcp 192.0.2.1:80: address 192.0.2.1:80: connect: Connection refused\nnames: true\nthe system's: Not implemented on wasip1\n"
+		if out["stdio/stdout"] != want {
+			t.Errorf("%s", out["stdio/stdout"])
+		}
 	}
 }
 

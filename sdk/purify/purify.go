@@ -1,10 +1,14 @@
 package purify
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"pappus/wasmengine/binary"
 )
@@ -28,8 +32,9 @@ const (
 // Options say what becomes of a program.
 type Options struct {
 	// Memory is the size of the function's memory in bytes, rounded up to whole
-	// pages: all that program, inputs and outputs can have together. 0 is
-	// DefaultMemory, or twice what the program begins with.
+	// pages: all that program, inputs and outputs can have together. 0 is the
+	// manifest's memory limit, or without one DefaultMemory or twice what the
+	// program begins with.
 	Memory int64
 
 	// Entry is the export that a call runs, of type () -> () or () -> (i32), the
@@ -37,8 +42,8 @@ type Options struct {
 	Entry string
 
 	// Manifest is a JSON object whose members take the place of those of the
-	// program's own manifest. Its layout, and its memory limit if it has none,
-	// are filled in. nil changes nothing.
+	// program's own manifest. Its layout, and a memory limit that is not below what
+	// the function has, are filled in. nil changes nothing.
 	Manifest []byte
 }
 
@@ -55,8 +60,27 @@ type Error struct {
 func (e *Error) Error() string { return e.Reason }
 func (e *Error) Unwrap() error { return e.Err }
 
+// refuse makes an error, whose cause is what the format's %w stands for. Names of
+// the module have to be shown.
 func refuse(hint, format string, args ...any) *Error {
-	return &Error{Reason: fmt.Sprintf(format, args...), Hint: hint}
+	err := fmt.Errorf(format, args...)
+	return &Error{Reason: err.Error(), Hint: hint, Err: errors.Unwrap(err)}
+}
+
+// maxShown is how many bytes of a name are told.
+const maxShown = 200
+
+// shown is a name that the module has, bounded and printable.
+func shown(name string) string {
+	if len(name) > maxShown {
+		name = name[:maxShown] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, name)
 }
 
 // Purify makes a pure function of a program. The result depends on nothing but
@@ -72,7 +96,7 @@ func Purify(code []byte, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &merger{options: o, program: program, adapter: adapter}
+	m := &merger{options: o, program: program, adapter: adapter, referred: map[uint32]bool{}}
 	if err := m.merge(); err != nil {
 		return nil, err
 	}
@@ -102,6 +126,12 @@ type merger struct {
 	program *binary.Module
 	adapter *adapter
 	out     binary.Module
+	source  source
+
+	referred map[uint32]bool // functions that the program's code has references to
+
+	manifest, limits map[string]json.RawMessage
+	memoryLimit      int64 // that the manifest has, bytes; 0 if it has none
 
 	pages uint32 // of the function's memory
 	base  uint32 // address at which the adapter lies
@@ -112,7 +142,7 @@ type merger struct {
 }
 
 func (m *merger) merge() error {
-	steps := []func() error{m.check, m.layOut, m.addImports, m.addProgram, m.addAdapter, m.addEntries, m.addManifest, m.addNames}
+	steps := []func() error{m.check, m.readManifest, m.layOut, m.readLines, m.addImports, m.addProgram, m.addAdapter, m.addEntries, m.addManifest, m.addNames, m.addLines}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
@@ -125,14 +155,14 @@ func (m *merger) merge() error {
 func (m *merger) check() error {
 	p := m.program
 	if _, ok := p.Export(exportSystem); ok && p.ImportedFuncs > 0 {
-		return refuse("link the libc layer of sdk/c into it", "the module exports %s: it has a runtime of its own, and yet imports %s.%s", exportSystem, p.Imports[0].Module, p.Imports[0].Name)
+		return refuse("link the libc layer of sdk/c into it", "the module exports %s: it has a runtime of its own, and yet imports %s", exportSystem, importName(p.Imports[0]))
 	} else if ok {
 		return &Error{Reason: fmt.Sprintf("%v: it exports %s", ErrPure, exportSystem), Hint: "register it as it is", Err: ErrPure}
 	}
 	for _, im := range p.Imports {
 		switch im.Kind {
 		case binary.ExternTable, binary.ExternGlobal:
-			return refuse("link it statically, as a whole program", "the module imports the %v %s.%s, and only functions can be given to it", im.Kind, im.Module, im.Name)
+			return refuse("link it statically, as a whole program", "the module imports the %v %s, and only functions can be given to it", im.Kind, importName(im))
 		}
 	}
 	if p.Memory == nil {
@@ -144,21 +174,22 @@ func (m *merger) check() error {
 
 // layOut decides where things lie.
 func (m *merger) layOut() error {
+	const most = maxPages * PageSize
 	first := int64(m.program.Memory.Min) * PageSize
-	size := m.options.Memory
-	if size == 0 {
-		size = max(DefaultMemory, 2*first)
-	}
-	if size < 0 || size > maxPages*PageSize {
-		return refuse("ask for less", "a memory of %d bytes: the most is %d", size, int64(maxPages)*PageSize)
+	size := cmp.Or(m.options.Memory, m.memoryLimit, min(max(DefaultMemory, 2*first), most))
+	if size < 0 || size > most {
+		return refuse("ask for less", "a memory of %d bytes: the most is %d", size, int64(most))
 	}
 	size = (size + PageSize - 1) / PageSize * PageSize
 	// The adapter's end is the memory's. Whole pages of the machine's keep the two apart.
 	const align = 4096
 	base := size - (int64(m.adapter.size)+align-1)/align*align
-	if base < first+PageSize {
-		return refuse(fmt.Sprintf("give it a memory of at least %d bytes", first+PageSize+size-base),
-			"a memory of %d bytes has no room: the program begins with %d, and the adapter takes %d", size, first, size-base)
+	if least := first + PageSize; base < least {
+		hint := fmt.Sprintf("give it a memory of at least %d bytes", least+size-base)
+		if least+size-base > most {
+			hint = "build it with a smaller initial memory"
+		}
+		return refuse(hint, "a memory of %d bytes has no room: the program begins with %d, and the adapter takes %d", size, first, size-base)
 	}
 	m.pages, m.base = uint32(size/PageSize), uint32(base)
 	return nil
@@ -173,11 +204,11 @@ func (m *merger) addImports() error {
 			continue
 		}
 		to, ok := m.adapter.functions[im.Module+"."+im.Name]
-		if !ok {
+		if !ok || im.Module != moduleWASI && im.Module != moduleDirect { // the adapter has others, which are for what is made here
 			return m.unknown(i, im)
 		}
 		if have, want := p.Types[im.Type], m.adapter.typeOf(to); string(have.Params) != string(want.Params) || string(have.Results) != string(want.Results) {
-			return refuse("build it with a current toolchain for wasip1", "the module imports %s.%s as %s, and its type is %s", im.Module, im.Name, typeText(have), typeText(want))
+			return refuse("build it with a current toolchain for wasip1", "the module imports %s as %s, and its type is %s", importName(im), typeText(have), typeText(want))
 		}
 		body := []byte{0} // no locals
 		for i := range p.Types[im.Type].Params {
@@ -200,7 +231,7 @@ func (m *merger) unknown(at int, im binary.Import) error {
 	}
 	who := ""
 	if caller, ok := m.callerOf(index); ok {
-		who = ", which " + caller + " calls"
+		who = ", which " + shown(caller) + " calls"
 	}
 	hint := "leave out what uses it; a pure function has the functions of " + moduleWASI + " and " + moduleDirect + " only"
 	switch {
@@ -213,12 +244,14 @@ func (m *merger) unknown(at int, im binary.Import) error {
 	case im.Module == "env" && (strings.HasPrefix(im.Name, "emscripten_") || strings.HasPrefix(im.Name, "__syscall_")):
 		hint = "build it with Emscripten's -sSTANDALONE_WASM, or with wasi-libc, which has files too"
 	case im.Module == "env":
-		hint = "the linker did not find " + im.Name + ": link the library that has it, and don't allow undefined symbols"
+		hint = "the linker did not find " + shown(im.Name) + ": link the library that has it, and don't allow undefined symbols"
 	case strings.HasPrefix(im.Module, "wasi:"):
 		hint = "build it for wasip1; this is a part of a component"
 	}
-	return refuse(hint, "the module imports %s.%s%s, and there is no such function", im.Module, im.Name, who)
+	return refuse(hint, "the module imports %s%s, and there is no such function", importName(im), who)
 }
+
+func importName(im binary.Import) string { return shown(im.Module) + "." + shown(im.Name) }
 
 // callerOf finds a function that calls another one.
 func (m *merger) callerOf(index uint32) (name string, ok bool) {

@@ -61,6 +61,17 @@ func TestRefused(t *testing.T) {
 		{"an older WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi_unstable", "fd_write", b.Type(nil, nil)) }, purify.Options{}, "wasi_unstable.fd_write", "toolchain"},
 		{"a component's WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi:cli/environment@0.2.0", "get", b.Type(nil, nil)) }, purify.Options{}, "wasi:cli", "wasip1"},
 		{"threads", func(b *binarytest.Builder) { b.ImportFunc("wasi", "thread-spawn", b.Type(nil, nil)) }, purify.Options{}, "wasi.thread-spawn", "without threads"},
+		{"what only the adapter's own code may call", func(b *binarytest.Builder) { b.ImportFunc("pappus", "begin", b.Type(nil, nil)) }, purify.Options{}, "imports pappus.begin", "wasi_snapshot_preview1 and dandelion only"},
+		{"a memory's size as a function", func(b *binarytest.Builder) {
+			b.ImportFunc("memory", "size", b.Type(nil, binarytest.Types(binary.I32)))
+		}, purify.Options{}, "imports memory.size", "only"},
+		{"another split of a name", func(b *binarytest.Builder) {
+			b.ImportFunc("", "wasi_snapshot_preview1.sched_yield", b.Type(nil, binarytest.Types(binary.I32)))
+		}, purify.Options{}, "imports .wasi_snapshot_preview1.sched_yield", "only"},
+		{"a name for a terminal", func(b *binarytest.Builder) {
+			b.ImportFunc("env", "\x1b[2J\n"+strings.Repeat("x", 300), b.Type(nil, nil))
+		}, purify.Options{}, "imports env.?[2J?xxx", "find ?[2J?xxx"},
+		{"exports for a terminal", func(b *binarytest.Builder) { b.ExportFunc("\x1b[2J\n", b.Type(nil, nil), nil) }, purify.Options{}, "neither _start nor run", "one of: ?[2J?"},
 		{"another type", func(b *binarytest.Builder) { b.ImportFunc("wasi_snapshot_preview1", "fd_close", b.Type(nil, nil)) }, purify.Options{}, "as () -> (), and its type is (i32) -> (i32)", "toolchain"},
 		{"a table", func(b *binarytest.Builder) {
 			b.Imports = append(b.Imports, binary.Import{Module: "env", Name: "table", Kind: binary.ExternTable, Table: binary.Table{Type: binary.FuncRef, Min: 1}})
@@ -90,6 +101,17 @@ func TestRefused(t *testing.T) {
 		}, purify.Options{}, "yet imports wasi_snapshot_preview1.sched_yield", "libc layer"},
 		{"too small a memory", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Memory: 100_000}, "has no room", "at least"},
 		{"too large a memory", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Memory: 1 << 40}, "a memory of 1099511627776 bytes", "less"},
+		{"all of a memory", func(b *binarytest.Builder) {
+			b.ExportFunc("_start", b.Type(nil, nil), nil)
+			b.Memory.Min = 1 << 16
+		}, purify.Options{}, "has no room", "smaller initial memory"},
+		{"a manifest's memory", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Manifest: []byte(`{"limits":{"memory":"64KiB"}}`)}, "has no room", "at least"},
+		{"a manifest's memory that is none", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Manifest: []byte(`{"limits":{"memory":"much"}}`)}, "manifest: limits: memory: ", "64MiB"},
+		{"a manifest that is too long", func(b *binarytest.Builder) {
+			b.ExportFunc("_start", b.Type(nil, nil), nil)
+			b.Customs = append(b.Customs, binary.Custom{Name: "pappus", Payload: []byte(`{"name":"` + strings.Repeat("x", 64<<10) + `"}`)})
+		}, purify.Options{}, "manifest: it has 65547 bytes", "JSON object"},
+		{"a manifest that becomes too long", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Manifest: []byte(`{"name":"` + strings.Repeat("x", 64<<10-11) + `"}`)}, "the manifest has 65", "shorten"},
 		{"a negative memory", func(b *binarytest.Builder) { b.ExportFunc("_start", b.Type(nil, nil), nil) }, purify.Options{Memory: -1}, "a memory of -1 bytes", "less"},
 		{"data outside", func(b *binarytest.Builder) {
 			b.ExportFunc("_start", b.Type(nil, nil), nil)
@@ -117,6 +139,9 @@ func TestRefused(t *testing.T) {
 			if !errors.As(err, &refused) || out != nil {
 				t.Fatalf("%d bytes, %v", len(out), err)
 			}
+			if strings.ContainsFunc(refused.Reason+refused.Hint, func(r rune) bool { return r < ' ' }) || len(refused.Reason)+len(refused.Hint) > 1000 {
+				t.Errorf("%q, hint %q", refused.Reason, refused.Hint)
+			}
 			if !strings.Contains(refused.Reason, c.reason) || !strings.Contains(refused.Hint, c.hint) {
 				t.Errorf("%q, hint %q", refused.Reason, refused.Hint)
 			}
@@ -127,6 +152,65 @@ func TestRefused(t *testing.T) {
 		if _, err := purify.Purify(code, purify.Options{}); !errors.As(err, &refused) || refused.Hint == "" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What WebAssembly 2.0 does not have is refused as such.
+func TestUnsupported(t *testing.T) {
+	for name, section := range map[string][]byte{
+		"tags":            {13, 3, 1, 0, 0},
+		"a 64-bit memory": {5, 3, 1, 4, 1},
+		"a shared memory": {5, 4, 1, 3, 1, 1},
+		"two memories":    {5, 5, 2, 0, 1, 0, 1},
+	} {
+		var refused *purify.Error
+		_, err := purify.Purify(append([]byte("\x00asm\x01\x00\x00\x00"), section...), purify.Options{})
+		if !errors.As(err, &refused) || !errors.Is(err, binary.ErrUnsupported) || !strings.Contains(refused.Hint, "without that feature") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Segments and tables keep their numbers, whatever they are for, and the program's
+// exports don't get in the way of those that a function has.
+func TestSegmentsAndTables(t *testing.T) {
+	const load8, tableInit, elemDrop = binary.Op(0x2d), binary.OpTableInit, binary.Op(0xfc0d)
+	b := program()
+	number := b.Type(nil, binarytest.Types(binary.I32))
+	b.Table(binary.FuncRef, 1, 1)
+	b.Table(binary.ExternRef, 1, 1)
+	b.Table(binary.FuncRef, 2, 2)
+	two := b.Func(number, nil, binary.OpI32Const, binarytest.S(2))
+	thirty := b.Func(number, nil, binary.OpI32Const, binarytest.S(30))
+	b.Funcs(0, two)
+	passive := b.PassiveFuncs(two, thirty)
+	b.Bytes(16, []byte{1})
+	bytes := b.PassiveBytes([]byte{0, 100})
+	zero := binarytest.Code(binary.OpI32Const, binarytest.S(0))
+	b.Exports = nil
+	b.ExportFunc("run", number, nil,
+		// The second table gets both functions, byte 17 what is passive.
+		zero, zero, binary.OpI32Const, binarytest.S(2), tableInit, passive, 2, elemDrop, passive,
+		binary.OpI32Const, binarytest.S(17), binary.OpI32Const, binarytest.S(1), binary.OpI32Const, binarytest.S(1), binary.OpMemoryInit, bytes, 0, binary.OpDataDrop, bytes,
+		zero, load8, 0, 16, zero, load8, 0, 17, binary.OpI32Add,
+		zero, binary.OpCallIndirect, number, 0, binary.OpI32Add,
+		binary.OpI32Const, binarytest.S(1), binary.OpCallIndirect, number, 2, binary.OpI32Add)
+	global := b.Global(binary.I32, true, binary.OpI32Const, binarytest.S(-1))
+	for _, name := range []string{"__heap_base", "__heap_end", "__pappus_program"} {
+		b.ExportAs(name, binary.ExternGlobal, global)
+	}
+	for _, name := range []string{"memory.grow", "pappus.begin", "pappus.start", "wasi_snapshot_preview1.fd_write"} {
+		b.ExportAs(name, binary.ExternFunc, two)
+	}
+	b.ExportAs("memory", binary.ExternTable, 1)
+	code, err := purify.Purify(b.Encode(), purify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = prepare(t, code, wasmengine.Config{}).run()
+	var fault *engine.Fault
+	if !asFault(err, &fault) || fault.ExitCode != 1+100+2+30 {
+		t.Errorf("%v, want exit code 133", err)
 	}
 }
 
@@ -219,6 +303,9 @@ func TestManifest(t *testing.T) {
 		{"", purify.Options{}, `{"inputs":["stdio","input"],"layout":"fixed","limits":{"memory":67108864},"outputs":["stdio","output"]}`},
 		{`{"name":"x","layout":"grow","limits":{"timeout":"3s"}}`, purify.Options{Memory: 1<<20 + 1}, `{"layout":"fixed","limits":{"memory":1114112,"timeout":"3s"},"name":"x"}`},
 		{`{"name":"x","outputs":["a"]}`, purify.Options{Manifest: []byte(`{"outputs":["b"],"limits":{"memory":"100MiB","stack":"1MiB"}}`)}, `{"layout":"fixed","limits":{"memory":"100MiB","stack":"1MiB"},"name":"x","outputs":["b"]}`},
+		// A limit below what the function has would refuse it.
+		{`{"limits":{"memory":"1MiB"}}`, purify.Options{Memory: 2 << 20}, `{"layout":"fixed","limits":{"memory":2097152}}`},
+		{`{"limits":{"memory":1000000}}`, purify.Options{}, `{"layout":"fixed","limits":{"memory":1048576}}`},
 	} {
 		b := program()
 		b.ExportFunc("_start", b.Type(nil, nil), nil)
@@ -229,12 +316,17 @@ func TestManifest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		payload, _ := decode(t, code).Custom("pappus")
+		after := decode(t, code)
+		payload, _ := after.Custom("pappus")
 		if string(payload) != c.want {
 			t.Errorf("manifest %s, want %s", payload, c.want)
 		}
-		if _, err := engine.ParseManifest(payload); err != nil {
-			t.Error(err)
+		manifest, err := engine.ParseManifest(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := int64(after.Memory.Min) * purify.PageSize; size != int64(manifest.Limits.Memory) {
+			t.Errorf("%s: a memory of %d bytes", payload, size)
 		}
 	}
 	// Go's code gets a smaller stack.
@@ -279,6 +371,33 @@ func TestShapes(t *testing.T) {
 		if !asFault(err, &fault) || fault.ExitCode != 45 {
 			t.Errorf("%s: %v, want exit code 45", name, err)
 		}
+	}
+}
+
+// Code may refer to functions that nothing names but exports, which don't stay.
+func TestReferences(t *testing.T) {
+	const trap = binary.Op(0x00)
+	b := program()
+	number := b.Type(nil, binarytest.Types(binary.I32))
+	// They are in no table either; what they refer to is called by way of one.
+	b.Table(binary.FuncRef, 1, 1)
+	f := b.ImportFunc("wasi_snapshot_preview1", "sched_yield", number)
+	g := b.ExportFunc("seven", number, nil, binary.OpI32Const, binarytest.S(7))
+	b.ExportAs("yield", binary.ExternFunc, f)
+	const tableSet = binary.Op(0x26)
+	call := func(f int) []any {
+		return []any{binary.OpI32Const, binarytest.S(0), binary.OpRefFunc, f, tableSet, 0, binary.OpI32Const, binarytest.S(0), binary.OpCallIndirect, number, 0}
+	}
+	b.ExportFunc("run", number, nil, append(append(call(f), call(g)...), binary.OpI32Add)...)
+	b.Func(b.Type(nil, nil), nil, trap)
+	code, err := purify.Purify(b.Encode(), purify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = prepare(t, code, wasmengine.Config{}).run()
+	var fault *engine.Fault
+	if !asFault(err, &fault) || fault.ExitCode != 7 {
+		t.Errorf("%v, want exit code 7", err)
 	}
 }
 
@@ -340,6 +459,11 @@ func FuzzPurify(f *testing.F) {
 		f.Add(read(f, file), int64(0), "", []byte(nil))
 	}
 	f.Add(program().Encode(), int64(1<<20), "run", []byte(`{"outputs":[]}`))
+	b := program()
+	b.ExportFunc("run", b.Type(nil, nil), nil, binary.OpMemorySize, byte(0), binary.OpDrop, binary.OpMemorySize, byte(0), binary.OpDrop)
+	for _, code := range [][]byte{b.Encode(), spread(b.Encode())} {
+		f.Add(tabled(code, []byte{0, 5, 2, 3, 0, 0, 0, 1, 2, 2, 3, 1, 1, 2, 2, 3, 1, 1, 2, 4, 0, 1, 1}), int64(0), "", []byte(nil))
+	}
 	e, err := wasmengine.New(wasmengine.Config{})
 	if err != nil {
 		f.Fatal(err)
@@ -363,6 +487,9 @@ func FuzzPurify(f *testing.F) {
 			t.Errorf("the second time %d bytes, %v", len(again), err)
 		}
 		m := decode(t, out)
+		if program, err := binary.Decode(code, binary.DefaultCaps()); err == nil {
+			sameLines(t, program, m)
+		}
 		if len(m.Imports) != 0 || m.Memory.Min != m.Memory.Max {
 			t.Errorf("imports %v, memory %+v", m.Imports, m.Memory)
 		}

@@ -8,6 +8,7 @@ type label struct {
 
 func (d *decoder) codeSection() {
 	at := d.pos
+	d.m.Code = uint32(at)
 	n := d.count("functions", "bodies", 3, max(d.caps.Functions, len(d.m.FuncTypes))) // a survey has told it of the functions
 	if d.err == nil && n != len(d.m.FuncTypes) {
 		d.malformed(at, "%d functions declared, %d have code", len(d.m.FuncTypes), n)

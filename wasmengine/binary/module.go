@@ -187,6 +187,7 @@ type Module struct {
 	Data      []Data
 	HasCount  bool // there is a data count section
 	Bodies    []Body
+	Code      uint32 // offset of the content of the code section in the module: places in line tables count from it
 	Customs   []Custom
 	Counts    Counts
 

@@ -16,6 +16,7 @@ import (
 func same(a, b *wasm.Module) bool {
 	strip := func(m *wasm.Module) wasm.Module {
 		c := *m
+		c.Code = 0
 		c.Bodies = append([]wasm.Body(nil), m.Bodies...)
 		for i := range c.Bodies {
 			c.Bodies[i].Offset = 0

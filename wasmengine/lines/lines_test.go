@@ -157,7 +157,46 @@ func TestLargeTables(t *testing.T) {
 	}
 }
 
-// FuzzRead reads tables that may hold anything.
+// What is written of a table says the same of every address, there or elsewhere.
+func TestEncode(t *testing.T) {
+	if b := new(lines.Table).Encode(); b != nil {
+		t.Errorf("of nothing %d bytes", len(b))
+	}
+	for _, version := range []string{"v4", "v5"} {
+		s, all, m := compiled(t, version)
+		last := m.Bodies[len(m.Bodies)-1]
+		end := last.Offset + uint32(len(last.Raw))
+		table := lines.Read(s, 1, end)
+		section := table.Encode()
+		if len(section) == 0 || len(section) > len(all[".debug_line"]) {
+			t.Errorf("%s: %d bytes of %d", version, len(section), len(all[".debug_line"]))
+		}
+		again := lines.Read(lines.Sections{Line: section}, 1, end)
+		// Every address is twice as far, and there is more in front.
+		to := func(a uint32) uint32 { return 2*a + 1000 }
+		moved := lines.Read(lines.Sections{Line: table.Move(to).Encode()}, to(1), to(end))
+		found := 0
+		for a := range end + 10 {
+			want, known := table.At(a)
+			for _, other := range []struct {
+				table *lines.Table
+				at    uint32
+			}{{again, a}, {moved, to(a)}, {moved, to(a) + 1}} {
+				if got, ok := other.table.At(other.at); got != want || ok != known {
+					t.Fatalf("%s: %d is at %+v (%t), want %+v (%t)", version, a, got, ok, want, known)
+				}
+			}
+			if known {
+				found++
+			}
+		}
+		if found < 100 {
+			t.Errorf("%s: only %d addresses have a line", version, found)
+		}
+	}
+}
+
+// FuzzRead reads tables that may hold anything, and writes what it found.
 func FuzzRead(f *testing.F) {
 	for _, version := range []string{"v4", "v5"} {
 		s, _, _ := compiled(f, version)
@@ -166,8 +205,12 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("\xff\xff\xff\xff"), []byte{}, []byte{}, uint32(0), uint32(0))
 	f.Fuzz(func(t *testing.T, line, lineStr, str []byte, first, end uint32) {
 		table := lines.Read(lines.Sections{Line: line, LineStr: lineStr, Str: str}, first, end)
+		again := lines.Read(lines.Sections{Line: table.Encode()}, first, end)
 		for _, address := range []uint32{0, first, first + 1, (first + end) / 2, end - 1, end, end + 1, 1<<32 - 1} {
 			p, ok := table.At(address)
+			if q, also := again.At(address); ok != also || p.Line != q.Line || p.Column != q.Column || len(p.File) <= 256 && p.File != q.File {
+				t.Errorf("%d is at %+v, and written and read at %+v", address, p, q)
+			}
 			if ok && (p.Line < 1 || p.Column < 0) {
 				t.Errorf("%d is at %+v", address, p)
 			}

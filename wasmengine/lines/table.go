@@ -18,11 +18,29 @@ type Position struct {
 	Line, Column int    // from 1 on; Column 0: it is not known
 }
 
-// Sections are the contents of the sections of that name.
+// SectionLine is the section whose content says where code comes from.
+const SectionLine = ".debug_line"
+
+// MaxSize is the longest one that is worth reading, in bytes.
+const MaxSize = 8 << 20
+
+// Sections are the contents of the sections that tables are in.
 type Sections struct {
 	Line    []byte // .debug_line
 	LineStr []byte // .debug_line_str
 	Str     []byte // .debug_str
+}
+
+// Find finds them by their names. There is no table if a module has none, or too
+// long a one.
+func Find(custom func(name string) (content []byte, ok bool)) (s Sections, ok bool) {
+	s.Line, _ = custom(SectionLine)
+	if len(s.Line) == 0 || len(s.Line) > MaxSize {
+		return Sections{}, false
+	}
+	s.LineStr, _ = custom(".debug_line_str")
+	s.Str, _ = custom(".debug_str")
+	return s, true
 }
 
 // Table maps addresses to positions. It may be used from many goroutines.

@@ -74,6 +74,55 @@ func ReadCase(dir string) (*Case, error) {
 	return c, nil
 }
 
+// manifestFile is a project's manifest, in the folder of its source. Tests and
+// go run . run there.
+const manifestFile = "pappus.json"
+
+// ReadManifest adds the input sets that a manifest names and the case has no
+// items of: a function gets them without items, and no file says so.
+func (c *Case) ReadManifest(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read the manifest: %w", err)
+	}
+	var manifest struct {
+		Inputs []json.RawMessage `json:"inputs"` // names, or objects with a name
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	for _, input := range manifest.Inputs {
+		var set struct {
+			Name string `json:"name"`
+		}
+		if json.Unmarshal(input, &set.Name) != nil {
+			if err := json.Unmarshal(input, &set); err != nil {
+				return fmt.Errorf("%s: inputs: %w", file, err)
+			}
+		}
+		if set.Name == "" {
+			return fmt.Errorf("%s: inputs: %.40q has no name", file, input)
+		}
+		if _, ok := c.Inputs[set.Name]; !ok {
+			c.Inputs[set.Name] = nil
+		}
+	}
+	return nil
+}
+
+// readProjectCase reads a case folder of the project in the working directory,
+// which has a manifest or not.
+func readProjectCase(dir string) (*Case, error) {
+	c, err := ReadCase(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.ReadManifest(manifestFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return c, nil
+}
+
 // readSets reads SET/ITEM below a folder, which may be missing.
 func readSets(folder fs.FS, dir string, keys map[string]uint32) (map[string][]Item, error) {
 	sets := map[string][]Item{}
@@ -167,7 +216,8 @@ type T interface {
 
 // Test runs a function on all cases in a folder, and fails if it does not do
 // what they say. Cases that must end with a fault of the platform are left out,
-// for there is none.
+// for there is none. If the working directory, which is that of the test's source,
+// has a pappus.json, its input sets are there in every case.
 func Test(t T, folder string, f Function) {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -178,7 +228,7 @@ func Test(t T, folder string, f Function) {
 		t.Fatal("there are no cases in " + folder)
 	}
 	for _, e := range entries {
-		c, err := ReadCase(filepath.Join(folder, e.Name()))
+		c, err := readProjectCase(filepath.Join(folder, e.Name()))
 		switch {
 		case err != nil:
 			t.Fatal(err)

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -88,6 +90,48 @@ func TestReadCaseRefuses(t *testing.T) {
 	}
 	if _, err := ReadCase(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("there is no folder, and no error")
+	}
+}
+
+// Input sets that a manifest names are there without items, as in the engine.
+func TestSetsWithoutItems(t *testing.T) {
+	project := folderOf(t, map[string]string{
+		"pappus.json":          `{"name": "x", "inputs": ["text", {"name": "pattern", "type": "item"}, "more"], "outputs": ["sets"]}`,
+		"cases/a/in/text/a":    "be",
+		"cases/a/out/sets/all": "more 0, pattern 0, text 1",
+	})
+	sets := func(in Inputs) (Outputs, error) {
+		var all []string
+		for _, name := range slices.Sorted(maps.Keys(in)) {
+			all = append(all, fmt.Sprintf("%s %d", name, len(in[name])))
+		}
+		out := Outputs{}
+		out.Add("sets", "all", []byte(strings.Join(all, ", ")))
+		return out, nil
+	}
+	t.Chdir(project)
+	Test(t, "cases", sets)
+	if code, says := runCase(sets, []string{"x", "cases/a"}); code != 0 {
+		t.Errorf("%d %s", code, says)
+	}
+	// Without a manifest there is what the folder has.
+	t.Chdir(t.TempDir())
+	var f failures
+	Test(&f, filepath.Join(project, "cases"), sets)
+	if len(f) != 1 || !strings.Contains(f[0], `"text 1" instead of "more 0, pattern 0, text 1"`) {
+		t.Errorf("%q", f)
+	}
+	for text, want := range map[string]string{
+		`{`:                        "unexpected end",
+		`{"inputs": [3]}`:          "cannot unmarshal",
+		`{"inputs": [{"a": "x"}]}`: "has no name",
+	} {
+		if err := os.WriteFile("pappus.json", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if code, says := runCase(sets, []string{"x", filepath.Join(project, "cases/a")}); code != 2 || !strings.Contains(says, "pappus.json: ") || !strings.Contains(says, want) {
+			t.Errorf("%s: %d %s", text, code, says)
+		}
 	}
 }
 

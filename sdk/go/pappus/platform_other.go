@@ -27,7 +27,7 @@ func runCase(f Function, args []string) (code int, says string) {
 	if len(args) < 2 || len(args) > 3 {
 		return 2, fmt.Sprintf(usage, filepath.Base(args[0]))
 	}
-	c, err := ReadCase(args[1])
+	c, err := readProjectCase(args[1])
 	if err != nil {
 		return 2, err.Error()
 	}
