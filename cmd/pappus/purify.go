@@ -73,7 +73,7 @@ type purifying struct {
 }
 
 func (p *purifying) bind(flags *pflag.FlagSet) {
-	flags.Var(&limitFlag{limits: &p.memory, name: "memory", typ: "SIZE"}, "memory", "size of its memory: program, inputs and outputs together (default: 64MiB, or twice what it begins with)")
+	flags.Var(&limitFlag{limits: &p.memory, name: "memory", typ: "SIZE"}, "memory", "size of its memory: program, inputs and outputs together (default: the limit in --manifest, else 64MiB, or twice what it begins with)")
 	flags.StringVar(&p.entry, "entry", "", "`NAME` of the export that a call runs (default: _start, or run)")
 	flags.StringVar(&p.manifest, "manifest", "", "`FILE` with a manifest, whose members take the place of the program's own")
 	p.signature.bind(flags)
@@ -87,8 +87,12 @@ func (p *purifying) purify(code []byte) ([]byte, error) {
 		if o.Manifest, err = os.ReadFile(p.manifest); err != nil {
 			return nil, err
 		}
-		if _, err := engine.ParseManifest(o.Manifest); err != nil {
+		manifest, err := engine.ParseManifest(o.Manifest)
+		if err != nil {
 			return nil, fail(exitFile, err, "correct the JSON in "+p.manifest)
+		}
+		if o.Memory == 0 {
+			o.Memory = int64(manifest.Limits.Memory)
 		}
 	}
 	if p.signature.given() {

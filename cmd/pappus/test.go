@@ -28,8 +28,8 @@ func (c *commandLine) testCommand() *cobra.Command {
 		Short: "Build a function and run its cases",
 		Long: `Builds the function whose source code is in FOLDER (default: this one), or in
 FILE, and runs its cases here, under the rules and limits of a server that has the
-defaults. FILE can be a module, which is taken as it is; so is the only module of
-a folder without source code.
+defaults. FILE can be a module, WebAssembly or native (ELF), which is taken as it
+is; so is the only module of a folder without source code.
 
 A case is a folder cases/NAME with inputs in/SET/ITEM, outputs out/SET/ITEM, and
 case.json if it must fail or has keys or limits of its own. What a case gives and
@@ -38,7 +38,8 @@ should not is shown as differences: lines with - should be there, those with + a
 
 "pappus verify" runs cases on a second engine too.`,
 		Example: `  pappus test hello
-  pappus test samples/wordcount/wordcount.wasm`,
+  pappus test samples/wordcount/wordcount.wasm
+  pappus test samples/wordcount/wordcount.elf`,
 		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := folderOf(args)
@@ -82,7 +83,7 @@ type tested struct {
 
 // openTested builds what a path names, or reads it if it is a module.
 func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Writer) (*tested, error) {
-	if strings.HasSuffix(path, ".wasm") {
+	if isModule(path) {
 		return readTested(path)
 	}
 	p, err := openProject(path)
@@ -91,8 +92,10 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 	}
 	var unknown *toolchain.UnknownError
 	if _, err := toolchain.LanguageOf(p); errors.As(err, &unknown) && len(unknown.Languages) == 0 {
-		if modules := slices.DeleteFunc(p.With(".wasm"), func(f string) bool { return strings.Contains(f, "/") }); len(modules) == 1 {
-			return readTested(filepath.Join(path, modules[0]))
+		for _, suffix := range []string{".wasm", ".elf"} {
+			if modules := slices.DeleteFunc(p.With(suffix), func(f string) bool { return strings.Contains(f, "/") }); len(modules) == 1 {
+				return readTested(filepath.Join(path, modules[0]))
+			}
 		}
 	}
 	b, err := c.newBuilder()
@@ -104,6 +107,19 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 		return nil, err
 	}
 	return &tested{p.Dir, path, built.Module}, nil
+}
+
+// isModule tells, by name or beginning, of files that are no source code.
+func isModule(path string) bool {
+	if strings.HasSuffix(path, ".wasm") || strings.HasSuffix(path, ".elf") {
+		return true
+	}
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	_, begins, err := peek(func() (io.ReadCloser, error) { return os.Open(path) })
+	return err == nil && engineOf(begins) != ""
 }
 
 func readTested(path string) (*tested, error) {

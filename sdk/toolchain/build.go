@@ -106,7 +106,11 @@ func (e *MissingError) Error() string {
 	for _, t := range e.Tools {
 		names = append(names, t.Name)
 	}
-	return fmt.Sprintf("functions in %s need %s, which is not here", e.Language, strings.Join(names, " and "))
+	are := "is"
+	if len(names) > 1 {
+		are = "are"
+	}
+	return fmt.Sprintf("functions in %s need %s, which %s not here", e.Language, strings.Join(names, " and "), are)
 }
 
 // Install says what to do.

@@ -11,6 +11,9 @@ type Language struct {
 	Name  string // as "pappus new" takes it
 	About string // one line
 
+	// Aliases are other names that people give it.
+	Aliases []string
+
 	// Owns reports whether a project is of this language.
 	Owns func(*Project) bool
 

@@ -15,25 +15,26 @@ import (
 
 // javaScriptLanguage is JavaScript in an interpreter.
 func javaScriptLanguage() *Language {
-	return scriptLanguage("javascript", ".js", "JavaScript (ES6 and more, one file) in an interpreter: 20 MB, and seconds to register")
+	return scriptLanguage("javascript", []string{"js"}, ".js", "JavaScript (ES6 and more, one file) in an interpreter: 20 MB, and seconds to register")
 }
 
 // luaLanguage is Lua in an interpreter.
 func luaLanguage() *Language {
-	return scriptLanguage("lua", ".lua", "Lua 5.1 in an interpreter")
+	return scriptLanguage("lua", nil, ".lua", "Lua 5.1 in an interpreter")
 }
 
 // starlarkLanguage is Starlark in an interpreter.
 func starlarkLanguage() *Language {
-	return scriptLanguage("starlark", ".star", "Starlark, Python's dialect, in an interpreter")
+	return scriptLanguage("starlark", []string{"star"}, ".star", "Starlark, Python's dialect, in an interpreter")
 }
 
 // scriptLanguage is a language whose functions are an interpreter in Go with one
 // file, main with that suffix, in it.
-func scriptLanguage(name, suffix, about string) *Language {
+func scriptLanguage(name string, aliases []string, suffix, about string) *Language {
 	return &Language{
 		Name:     name,
 		About:    about,
+		Aliases:  aliases,
 		Owns:     func(p *Project) bool { return p.Has("main"+suffix) || p.File != "" && len(p.With(suffix)) > 0 },
 		Tools:    []Tool{{Name: "go", Programs: []string{"go"}, Install: "Go 1.25 or newer, from go.dev/dl"}},
 		SDK:      together(Part{"go", gosdk.Files}, Part{"script", script.Files}),

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"pappus/wasmengine/binary"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -231,7 +233,7 @@ func TestMissingTools(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err = (&Builder{Cache: t.TempDir(), LookupEnv: func(string) (string, bool) { return "", false }}).Build(t.Context(), p, Options{})
 	var missing *MissingError
-	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "clang and wasm-ld") || missing.Install() != clangInstall {
+	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "need clang and wasm-ld, which are not here") || missing.Install() != clangInstall {
 		t.Errorf("%v", err)
 	}
 	named := &Builder{Cache: t.TempDir(), LookupEnv: func(name string) (string, bool) { return "/nowhere/cc", name == "CC" }}
@@ -355,6 +357,79 @@ func TestUnpack(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(b.Cache); err != nil || len(entries) != 2 {
 		t.Errorf("left over: %v, %v", entries, err)
+	}
+}
+
+// A pipe in the place of a file is refused instead of waited for.
+func TestPipesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"main.c", manifestFile} {
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(filepath.Join(dir, "main.c")); !errors.Is(err, ErrNoFile) {
+		t.Errorf("source: %v", err)
+	}
+	b := &Build{Project: &Project{Dir: dir}}
+	if _, err := finishPure(nil, b); !errors.Is(err, ErrNoFile) {
+		t.Errorf("manifest: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, manifestFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", filepath.Join(dir, manifestFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := finishPure(nil, b); !errors.Is(err, ErrNoFile) {
+		t.Errorf("device: %v", err)
+	}
+}
+
+// The limit of memory in pappus.json is the size of the memory.
+func TestManifestSizesMemory(t *testing.T) {
+	program, err := os.ReadFile("../purify/testdata/upper.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for limits, want := range map[string]uint32{
+		"": 1024, `,"limits":{"timeout":"1s"}`: 1024, `,"limits":{"memory":"96MiB"}`: 1536, `,"limits":{"memory":2097152}`: 32,
+	} {
+		dir := t.TempDir()
+		write(t, dir, manifestFile, `{"inputs":["stdio"],"outputs":["stdio"]`+limits+`}`)
+		module, err := finishPure(program, &Build{Project: &Project{Dir: dir}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := binary.Decode(module, binary.DefaultCaps())
+		if err != nil || m.Memory.Min != want {
+			t.Errorf("%s: %+v, %v", limits, m.Memory, err)
+		}
+	}
+	for limits, want := range map[string]string{`"100KiB"`: "no room", `"1024GiB"`: "the most is", `"-1"`: manifestFile + ": ", `{}`: manifestFile + ": "} {
+		dir := t.TempDir()
+		write(t, dir, manifestFile, `{"limits":{"memory":`+limits+`}}`)
+		if _, err := finishPure(program, &Build{Project: &Project{Dir: dir}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", limits, err)
+		}
+	}
+}
+
+// Every language has its own names.
+func TestNames(t *testing.T) {
+	seen := map[string]string{}
+	for _, l := range Languages() {
+		for _, name := range append([]string{l.Name}, l.Aliases...) {
+			if other, twice := seen[name]; twice || Named(name) == nil || Named(name).Name != l.Name {
+				t.Errorf("%s is %s and %s", name, other, l.Name)
+			}
+			seen[name] = l.Name
+		}
+	}
+	for alias, want := range map[string]string{"js": "javascript", "cpp": "c++", "as": "assemblyscript", "golang": "go"} {
+		if seen[alias] != want {
+			t.Errorf("%s is %q, want %s", alias, seen[alias], want)
+		}
 	}
 }
 
