@@ -217,24 +217,16 @@ func updateCase(folder, name string, o *cases.Outcome) error {
 // caseRunner runs cases of one module, which it compiles once for all that have
 // the same limits.
 type caseRunner struct {
-	engine   engine.Engine
-	module   []byte
 	known    engine.Inspection
-	programs map[engine.Limits]engine.Program
+	programs *programs
 }
 
 func newCaseRunner(eng engine.Engine, module []byte) (*caseRunner, error) {
 	known, err := eng.Inspect(module)
-	return &caseRunner{engine: eng, module: module, known: known, programs: map[engine.Limits]engine.Program{}}, err
+	return &caseRunner{known, newPrograms(eng, module, known.Manifest.Signature())}, err
 }
 
-func (r *caseRunner) close() error {
-	var errs []error
-	for _, p := range r.programs {
-		errs = append(errs, p.Close())
-	}
-	return errors.Join(errs...)
-}
+func (r *caseRunner) close() error { return r.programs.close() }
 
 // run runs one case. There is no outcome if it does not fit the function. Errors
 // are those that keep it from being run at all.
@@ -250,13 +242,9 @@ func (r *caseRunner) run(ctx context.Context, c *cases.Case) (testedCase, *cases
 	if err := lim.Check(engine.MaxLimits()); err != nil {
 		return result, nil, usage("ask for less, in case.json or in the function's manifest", "case %s: %w", c.Name, err)
 	}
-	p, ok := r.programs[lim]
-	if !ok {
-		var err error
-		if p, err = r.engine.Prepare(ctx, r.module, sig, lim); err != nil {
-			return result, nil, err
-		}
-		r.programs[lim] = p
+	p, err := r.programs.with(ctx, lim)
+	if err != nil {
+		return result, nil, err
 	}
 	o, err := c.Run(ctx, p, lim)
 	switch {
