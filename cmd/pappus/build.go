@@ -160,6 +160,8 @@ func buildFailure(err error, p *toolchain.Project, stderr io.Writer) error {
 		other   *toolchain.NotNativeError
 	)
 	switch {
+	case errors.Is(err, toolchain.ErrForeignCache):
+		return fail(exitFile, err, "remove it, or name another folder with XDG_CACHE_HOME")
 	case errors.Is(err, toolchain.ErrNoFile):
 		return fail(exitFile, err, "put a file in its place, or remove it")
 	case errors.As(err, &impure):

@@ -20,6 +20,7 @@ import (
 	"pappus/client"
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/internal/scratch"
 	"pappus/registry"
 	"pappus/sdk/toolchain"
 	"pappus/server"
@@ -109,13 +110,13 @@ const devShutdown = time.Second
 
 // serve runs a server of its own beside the loop, in a folder that is removed.
 func (d *development) serve(ctx context.Context, listen string, w *watcher) (err error) {
-	data, err := os.MkdirTemp("", "pappus-dev-")
+	temp, err := scratch.New("", "pappus-dev-")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
+	defer func() { err = errors.Join(err, temp.Remove()) }()
 	s := newServing()
-	s.listen, s.data, s.server.Shutdown = listen, data, devShutdown
+	s.listen, s.data, s.server.Shutdown = listen, filepath.Join(temp.Path, "data"), devShutdown
 	s.findOut()
 	if err := checkAddress(listen); err != nil {
 		return usage(listenHint, "--listen: %w", err)

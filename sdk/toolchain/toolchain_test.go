@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -335,28 +334,6 @@ func TestOutputIsBounded(t *testing.T) {
 	}
 	if text := said.String(); len(text) > maxOutput+100 || !strings.Contains(text, "… and 737856 bytes more") {
 		t.Errorf("%d bytes, %q", len(text), text[len(text)-50:])
-	}
-}
-
-func TestUnpack(t *testing.T) {
-	b := &Builder{Cache: filepath.Join(t.TempDir(), "deep", "cache")}
-	l := &Language{Name: "x", SDK: fstest.MapFS{"a/b": {Data: []byte("1")}}}
-	first, err := b.unpack(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := b.unpack(l); err != nil || again != first {
-		t.Errorf("%s, %v", again, err)
-	}
-	if text, err := os.ReadFile(filepath.Join(first, "a/b")); err != nil || string(text) != "1" {
-		t.Errorf("%q, %v", text, err)
-	}
-	l.SDK = fstest.MapFS{"a/b": {Data: []byte("2")}}
-	if other, err := b.unpack(l); err != nil || other == first {
-		t.Errorf("another SDK is in the same folder: %v", err)
-	}
-	if entries, err := os.ReadDir(b.Cache); err != nil || len(entries) != 2 {
-		t.Errorf("left over: %v, %v", entries, err)
 	}
 }
 
