@@ -55,7 +55,7 @@ var errSwept = errors.New("the folder was swept")
 func hold(path string) (*os.File, error) {
 	dir, err := os.OpenRoot(path)
 	if err == nil {
-		defer dir.Close() //nolint:errcheck // it was only used to open
+		defer dir.Close() // it was only used to open
 		var lock *os.File
 		if lock, err = dir.OpenFile(lockFile, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err == nil {
 			if !take(lock) {
@@ -91,7 +91,7 @@ func sweep(parent, prefix string) {
 	if err != nil {
 		return
 	}
-	defer root.Close() //nolint:errcheck // it was only looked at
+	defer root.Close() // it was only looked at
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return
@@ -117,7 +117,7 @@ func sweepOne(root *os.Root, name string) {
 	if err != nil {
 		return
 	}
-	defer dir.Close() //nolint:errcheck // it was only looked at, or is gone
+	defer dir.Close() // it was only looked at, or is gone
 	// What has that name now may be another one, reached by a link.
 	if opened, err := dir.Stat("."); err != nil || !os.SameFile(seen, opened) {
 		return
@@ -136,7 +136,7 @@ func sweepOne(root *os.Root, name string) {
 	if err != nil {
 		return
 	}
-	defer lock.Close() //nolint:errcheck // nothing was written
+	defer lock.Close() // nothing was written
 	if is, err := lock.Stat(); err != nil || !os.SameFile(what, is) || !take(lock) {
 		return
 	}

@@ -299,7 +299,11 @@ func (b *Build) run(ctx context.Context, s Step, output *transcript) (err error)
 			}
 		}
 	}
-	cmd := exec.CommandContext(ctx, b.tools[s.Tool], args...)
+	program, name := b.tools[s.Tool], filepath.Base(b.tools[s.Tool])
+	if s.Program != "" {
+		program, name = s.Program, s.Tool
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = b.Dir
 	cmd.Env = append(os.Environ(), s.Env...)
 	said := new(bounded)
@@ -311,7 +315,7 @@ func (b *Build) run(ctx context.Context, s Step, output *transcript) (err error)
 	err = cmd.Run()
 	output.add(said)
 	if err != nil {
-		return &ToolError{Tool: filepath.Base(b.tools[s.Tool]), Err: err}
+		return &ToolError{Tool: name, Err: err}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 
 	gosdk "pappus/sdk/go"
 	"pappus/sdk/script"
@@ -44,8 +45,8 @@ func scriptLanguage(name string, aliases []string, suffix, about string) *Langua
 	}
 }
 
-// planScript builds the interpreter with the project's file in the place of the
-// empty one that it has.
+// planScript checks the project's file, and builds the interpreter with it in the
+// place of the empty one that it has.
 func planScript(b *Build, name, file string) ([]Stage, error) {
 	source := file
 	if b.File != "" {
@@ -60,7 +61,20 @@ func planScript(b *Build, name, file string) ([]Stage, error) {
 	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
 		return nil, err
 	}
+	// The same program for this machine, which tells mistakes in a script: in the
+	// function each call would. It is built once, and takes milliseconds.
+	here := []string{"build", "-C", module, "-trimpath", "-ldflags=-s -w", "-o"}
+	checker := b.Cached("go", append(here, name), "")
 	return []Stage{{{
+		Tool:  "go",
+		Args:  append(here, MakesHere, "./"+name),
+		Env:   []string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH, "GOWORK=off", "CGO_ENABLED=0"},
+		Makes: checker,
+	}}, {{
+		Tool:    name,
+		Program: checker,
+		Args:    []string{"-check", source},
+	}}, {{
 		Tool: "go",
 		Args: []string{"build", "-C", module, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-overlay=" + overlay, "-o", b.Out, "./" + name},
 		Env:  []string{"GOOS=wasip1", "GOARCH=wasm", "GOWORK=off"},

@@ -151,7 +151,7 @@ func holds(dir string, files fs.FS) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer root.Close() //nolint:errcheck // it was only read
+	defer root.Close() // it was only read
 	found := 0
 	err = fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil {

@@ -269,6 +269,34 @@ func TestCompilersSayWhatIsWrong(t *testing.T) {
 	}
 }
 
+// So do interpreters, of scripts: before there is a function.
+func TestScriptsAreChecked(t *testing.T) {
+	if raceEnabled {
+		t.Skip("tools don't race, and these take long")
+	}
+	b := &Builder{Cache: t.TempDir()}
+	for name, c := range map[string]struct{ file, source, want string }{
+		"javascript": {"main.js", "var a = 1;\nfunction run( {\n", "main.js:"},
+		"lua":        {"main.lua", "x = 1\ny = = 2\n", "main.lua:2:5: syntax error near =\ny = = 2\n    ^\n"},
+		"starlark":   {"main.star", "def run(inputs):\n    miss()\n", "main.star:2:5: undefined: miss\n    miss()\n    ^\n"},
+	} {
+		need(t, b, name)
+		dir := t.TempDir()
+		write(t, dir, c.file, c.source)
+		for _, path := range []string{dir, filepath.Join(dir, c.file)} {
+			p, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = b.Build(t.Context(), p, Options{})
+			var refused *ToolError
+			if !errors.As(err, &refused) || !strings.HasPrefix(refused.Output, c.want) || refused.Tool != name {
+				t.Errorf("%s: %v: %+v", path, err, refused)
+			}
+		}
+	}
+}
+
 // fake is a build whose only tool is a shell.
 func fake(t *testing.T) *Build {
 	t.Helper()
