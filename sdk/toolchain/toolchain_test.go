@@ -269,6 +269,36 @@ func TestCompilersSayWhatIsWrong(t *testing.T) {
 	}
 }
 
+// LDFLAGS size the stack in memory, at whose end its pointer begins.
+func TestStackSize(t *testing.T) {
+	for language, c := range map[string]struct {
+		source string
+		usual  uint64
+	}{
+		"c":      {"#include <pappus.h>\nstatic int run(void) { volatile char a[64]; a[0] = 1; return a[0] - 1; }\nPAPPUS_FUNCTION(run)\n", 32 << 10},
+		"c-libc": {"#include <stdio.h>\nint main(void) { return puts(\"x\") < 0; }\n", 256 << 10},
+	} {
+		for flags, want := range map[string]uint64{"": c.usual, "-z stack-size=1048576": 1 << 20} {
+			b := &Builder{Cache: t.TempDir(), LookupEnv: func(name string) (string, bool) { return flags, name == "LDFLAGS" }}
+			need(t, b, language)
+			dir := t.TempDir()
+			write(t, dir, "main.c", c.source)
+			p, err := Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := b.Build(t.Context(), p, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := binary.Decode(r.Module, binary.DefaultCaps())
+			if err != nil || len(m.Globals) == 0 || m.Globals[0].Value != want {
+				t.Errorf("%s, %q: %+v, %v", language, flags, m.Globals, err)
+			}
+		}
+	}
+}
+
 // So do interpreters, of scripts: before there is a function.
 func TestScriptsAreChecked(t *testing.T) {
 	if raceEnabled {
