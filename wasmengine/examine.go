@@ -3,6 +3,7 @@ package wasmengine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pappus/engine"
@@ -160,9 +161,10 @@ func (m *module) checkImports(refuse refuser) bool {
 	case wasi:
 		hint = "it is a program for WASI: make a pure function of it with \"pappus purify\", or with \"pappus push --purify\" in one step"
 	}
+	const most = 20
 	shown := refused
-	if len(shown) > 20 {
-		shown = shown[:20]
+	if len(shown) > most {
+		shown = append(slices.Clone(shown[:most]), "…")
 	}
 	return refuse(&engine.RejectedError{
 		Reason:  fmt.Sprintf("the module has imports, and a pure function imports nothing (at most its memory): %d refused (%s)", len(refused), strings.Join(shown, ", ")),

@@ -84,7 +84,11 @@ func causeOfTrap(f *engine.Fault, sig engine.Signature) string {
 		if hint := causeOfPanic(f, sig); hint != "" {
 			return hint
 		}
-		return "the code gave up: abort, a failed assertion, a panic, or a way that its compiler took for impossible; the stack says where"
+		hint := "the code gave up: abort, a failed assertion, a panic, or a way that its compiler took for impossible"
+		if len(f.Stack) > 0 {
+			hint += "; the stack says where"
+		}
+		return hint
 	case trapMemory:
 		return "a pointer is wrong, or in C local variables took more than the stack that the linker gave them: make large arrays static or allocate them, or link with a larger stack-size"
 	case trapDivision:

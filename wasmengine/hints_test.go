@@ -26,6 +26,7 @@ func TestHints(t *testing.T) {
 		want  string // in the hint; "": there is none
 	}{
 		"unreachable":     {trap("unreachable", "f()"), given, sig, "a failed assertion, a panic"},
+		"no stack":        {trap("unreachable"), given, sig, "took for impossible"},
 		"memory":          {trap("out of bounds memory access"), given, sig, "stack-size"},
 		"division":        {trap("integer divide by zero"), given, sig, "divisor"},
 		"function":        {trap("indirect call type mismatch"), given, sig, "function pointer"},
@@ -58,5 +59,15 @@ func TestFaultsHaveHints(t *testing.T) {
 	e := newEngine(t, Config{})
 	if f := faultOf(t, e, lined(t, "v5"), "aaaaabb", enginetest.Limits()); !strings.Contains(f.Hint, "the stack says where") {
 		t.Errorf("hint %q", f.Hint)
+	}
+}
+
+// A hint sends nobody to a stack that is not there.
+func TestHintsKnowWhetherThereIsAStack(t *testing.T) {
+	for _, stack := range [][]string{nil, {"f()"}} {
+		f := &engine.Fault{Kind: engine.FaultTrap, Detail: trapUnreachable, Stack: stack}
+		if got := hintFor(f, nil, engine.Signature{}); strings.Contains(got, "stack") != (stack != nil) {
+			t.Errorf("with the stack %q: %q", stack, got)
+		}
 	}
 }

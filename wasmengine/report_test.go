@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +216,22 @@ func TestReportTellsAllReasons(t *testing.T) {
 	// A module that ends early shows what came before.
 	if r = agree(t, t, e, b.Encode()[:60], engine.Limits{}); !r.Broken || len(r.Refusals) != 2 || len(r.Imports) != 2 {
 		t.Errorf("broken: %v", r.Refusals)
+	}
+}
+
+// A text names so many imports, and says if there are more; the list has them all.
+func TestManyImportsAreCut(t *testing.T) {
+	e := newEngine(t, Config{})
+	for _, n := range []int{20, 21} {
+		b := binarytest.New()
+		for i := range n {
+			b.ImportFunc("env", fmt.Sprintf("f%d", i), b.Type(nil, nil))
+		}
+		_, err := e.Inspect(b.Encode())
+		var refused *engine.RejectedError
+		if !errors.As(err, &refused) || len(refused.Imports) != n || slices.Contains(refused.Imports, "…") || strings.HasSuffix(refused.Reason, "env.f19, …)") != (n > 20) {
+			t.Errorf("%d imports: %v", n, err)
+		}
 	}
 }
 

@@ -103,6 +103,8 @@ func folderOf(args []string) string {
 func openProject(path string) (*toolchain.Project, error) {
 	p, err := toolchain.Open(path)
 	switch {
+	case errors.Is(err, toolchain.ErrNoFile):
+		return nil, fail(exitFile, err, "name a folder of source code, or a file of it")
 	case errors.Is(err, toolchain.ErrTooManyFiles):
 		return nil, fail(exitFile, err, "name the folder of the function, or its file")
 	case err != nil:
@@ -133,7 +135,7 @@ func (c *commandLine) build(ctx context.Context, b *toolchain.Builder, p *toolch
 	r, err := b.Build(ctx, p, opts)
 	telling.Stop()
 	if err != nil {
-		return nil, buildFailure(err, stderr)
+		return nil, buildFailure(err, p, stderr)
 	}
 	_, _ = io.WriteString(stderr, r.Output) // warnings; nobody is left to tell
 	name := wasmengine.Name
@@ -149,7 +151,7 @@ func (c *commandLine) build(ctx context.Context, b *toolchain.Builder, p *toolch
 }
 
 // buildFailure says what an error of building means.
-func buildFailure(err error, stderr io.Writer) error {
+func buildFailure(err error, p *toolchain.Project, stderr io.Writer) error {
 	var (
 		missing *toolchain.MissingError
 		refused *toolchain.ToolError
@@ -158,6 +160,10 @@ func buildFailure(err error, stderr io.Writer) error {
 		other   *toolchain.NotNativeError
 	)
 	switch {
+	case errors.Is(err, toolchain.ErrForeignCache):
+		return fail(exitFile, err, "remove it, or name another folder with XDG_CACHE_HOME")
+	case errors.Is(err, toolchain.ErrNoFile):
+		return fail(exitFile, err, "put a file in its place, or remove it")
 	case errors.As(err, &impure):
 		return impureFailure(impure)
 	case errors.As(err, &other):
@@ -166,13 +172,30 @@ func buildFailure(err error, stderr io.Writer) error {
 		return &failure{Exit: exitRejected, Message: err.Error(), Hint: "install it: " + missing.Install(), err: err}
 	case errors.As(err, &refused):
 		_, _ = io.WriteString(stderr, refused.Output) // nobody is left to tell
-		return &failure{Exit: exitRejected, Message: "it does not build: " + err.Error(), Hint: "correct what is said above", err: err}
+		return &failure{Exit: exitRejected, Message: "it does not build: " + err.Error(), Hint: "correct what is said above" + makefileHint(p), err: err}
 	case errors.As(err, &unknown) && len(unknown.Languages) > 0:
 		return fail(exitFile, err, "keep one language in a folder, or name the file to be built")
 	case errors.As(err, &unknown):
 		return fail(exitFile, err, "name the folder of the source code; begin one with: pappus new c NAME; what there is: pappus new --help")
 	}
 	return err
+}
+
+// makefileHint says what to do with sources that are perhaps not built by this:
+// a Makefile with them, or in the folder above, may know more.
+func makefileHint(p *toolchain.Project) string {
+	for _, dir := range []string{p.Dir, filepath.Dir(p.Dir)} {
+		if info, err := os.Stat(filepath.Join(dir, "Makefile")); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if here, err := os.Getwd(); err == nil {
+			if rel, err := filepath.Rel(here, dir); err == nil && filepath.IsLocal(rel) {
+				dir = rel
+			}
+		}
+		return fmt.Sprintf("; if its Makefile builds it: make -C %s, and then pappus test with the .wasm file", shellWord(dir))
+	}
+	return ""
 }
 
 // builtFile is what build says of a module.

@@ -20,6 +20,7 @@ import (
 	"pappus/client"
 	"pappus/dispatcher"
 	"pappus/engine"
+	"pappus/internal/scratch"
 	"pappus/registry"
 	"pappus/sdk/toolchain"
 	"pappus/server"
@@ -109,13 +110,13 @@ const devShutdown = time.Second
 
 // serve runs a server of its own beside the loop, in a folder that is removed.
 func (d *development) serve(ctx context.Context, listen string, w *watcher) (err error) {
-	data, err := os.MkdirTemp("", "pappus-dev-")
+	temp, err := scratch.New("", "pappus-dev-")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
+	defer func() { err = errors.Join(err, temp.Remove()) }()
 	s := newServing()
-	s.listen, s.data, s.server.Shutdown = listen, data, devShutdown
+	s.listen, s.data, s.server.Shutdown = listen, filepath.Join(temp.Path, "data"), devShutdown
 	s.findOut()
 	if err := checkAddress(listen); err != nil {
 		return usage(listenHint, "--listen: %w", err)
@@ -214,7 +215,9 @@ func (d *development) round(ctx context.Context, changed []string) *devRound {
 	// What testing compiles, the server of this process finds compiled.
 	var tested error
 	r.Test, tested = d.test(engine.WithTenant(ctx, registry.DefaultTenant))
+	telling := d.command.startProgress("registering " + d.project.Name)
 	f, _, registered := d.client.PutFunction(ctx, d.project.Name, client.BytesBody(d.module, "application/wasm"), client.PutOptions{})
+	telling.Stop()
 	if registered == nil {
 		r.Function, r.URL = fmt.Sprintf("%s@%d", f.Name, f.Version), d.client.Address()+"/v1/invoke/"+f.Name
 	}
@@ -246,7 +249,14 @@ func (d *development) test(ctx context.Context) (report *testedFile, err error) 
 	}
 	defer func() { err = errors.Join(err, runner.close()) }()
 	report = &testedFile{File: d.project.Name, Cases: []testedCase{}}
-	for _, one := range list {
+	telling := d.command.startProgress("testing " + d.project.Name)
+	defer telling.Stop()
+	for i, one := range list {
+		note := "compiling, for the first case"
+		if i > 0 {
+			note = harmless(fmt.Sprintf("case %d of %d, %s", i+1, len(list), one.Name))
+		}
+		telling.Say(note)
 		result, _, err := runner.run(ctx, one)
 		if err != nil {
 			return nil, err

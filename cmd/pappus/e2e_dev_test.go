@@ -39,6 +39,7 @@ type devRound struct {
 type developer struct {
 	t     *testing.T
 	dir   string
+	env   []string
 	cmd   *exec.Cmd
 	lines *bufio.Reader
 	log   *output
@@ -53,20 +54,36 @@ func develop(t *testing.T, flags ...string) *developer {
 	if out, err := exec.CommandContext(t.Context(), program, "new", "c", d.dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a change that is missed would be waited for
-	t.Cleanup(cancel)
-	d.cmd = exec.CommandContext(ctx, program, append([]string{"dev", d.dir, "--json"}, flags...)...)
-	d.cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "XDG_CACHE_HOME="+t.TempDir())
-	d.cmd.Stderr = d.log
+	d.env = append(os.Environ(), "TMPDIR="+t.TempDir(), "XDG_CACHE_HOME="+t.TempDir())
+	d.start(append([]string{"dev", d.dir, "--json"}, flags...)...)
+	return d
+}
+
+// start starts the program.
+func (d *developer) start(args ...string) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute) // a change that is missed would be waited for
+	d.t.Cleanup(cancel)
+	d.cmd = exec.CommandContext(ctx, program, args...)
+	d.cmd.Env, d.cmd.Stderr = d.env, d.log
 	stdout, err := d.cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	d.lines = bufio.NewReader(stdout)
 	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	return d
+}
+
+// temp is the folder of its temporary files.
+func (d *developer) temp() (dir string) {
+	for _, variable := range d.env {
+		if value, ok := strings.CutPrefix(variable, "TMPDIR="); ok {
+			dir = value
+		}
+	}
+	return dir
 }
 
 // next is the next round.
@@ -112,12 +129,8 @@ func (d *developer) stop() {
 	if err := d.cmd.Wait(); err != nil {
 		d.t.Errorf("%v\n%s", err, d.log)
 	}
-	for _, variable := range d.cmd.Env {
-		if dir, ok := strings.CutPrefix(variable, "TMPDIR="); ok && strings.HasPrefix(dir, filepath.Dir(filepath.Dir(d.dir))) {
-			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-				d.t.Errorf("left over: %v (%v)", left, err)
-			}
-		}
+	if left, err := os.ReadDir(d.temp()); err != nil || len(left) > 0 {
+		d.t.Errorf("left over: %v (%v)", left, err)
 	}
 }
 
@@ -224,6 +237,34 @@ func TestDevOnAServer(t *testing.T) {
 		t.Error(err)
 	}
 	server.stop()
+}
+
+// What it leaves when it is killed, the next one removes.
+func TestDevSweeps(t *testing.T) {
+	d := develop(t, "--listen", "127.0.0.1:0")
+	d.next()
+	if err := d.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = d.cmd.Wait() // it was killed
+	left := func() []string {
+		t.Helper()
+		dirs, err := filepath.Glob(filepath.Join(d.temp(), "pappus-dev-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dirs
+	}
+	before := left()
+	if len(before) != 1 {
+		t.Fatalf("it left %v", before)
+	}
+	d.start(d.cmd.Args[1:]...)
+	d.next()
+	if now := left(); len(now) != 1 || now[0] == before[0] {
+		t.Errorf("there is %v; before it was %v", now, before)
+	}
+	d.stop()
 }
 
 // It can be ended while it builds, and takes the compiler with it.

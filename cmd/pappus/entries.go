@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -213,7 +215,7 @@ func versionView() *view[entry] {
 				return string(v.Kind)
 			}},
 			{title: "TAGS", value: func(v entry) string { return tagsOf(v.Tags, v.Version) }},
-			{title: "ENGINE", value: func(v entry) string { return v.Engine }},
+			{title: "ENGINE", value: func(v entry) string { return enginesOf(&v.Function) }},
 			{title: "SIZE", value: func(v entry) string {
 				if v.composition != nil {
 					return ""
@@ -228,6 +230,17 @@ func versionView() *view[entry] {
 			{title: "OUTPUTS", only: formWide, value: func(v entry) string { return paramList(v.Outputs, v.Open) }},
 		},
 	}
+}
+
+// enginesOf lists the engines that a version has code for, its own first.
+func enginesOf(f *client.Function) string {
+	list := []string{f.Engine}
+	for _, name := range slices.Sorted(maps.Keys(f.Code)) {
+		if name != f.Engine {
+			list = append(list, name)
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 // tagsOf lists the tags that name a version.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -268,7 +269,9 @@ func (f *failure) print(w *escaper, asJSON bool) {
 		}
 		b.WriteString(where + "\n")
 	}
-	list("imports", f.Imports)
+	if slices.ContainsFunc(f.Imports, func(name string) bool { return !strings.Contains(f.Message, name) }) {
+		list("imports", f.Imports) // which the message has not all
+	}
 	list("declared", f.Declared)
 	list("stack", f.Stack)
 	if f.Stderr != "" {

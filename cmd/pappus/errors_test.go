@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -112,5 +113,27 @@ hint: do this
 	var back failure
 	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back.Message != f.Message || *back.ExitCode != 7 || strings.Count(b.String(), "\n") != 1 {
 		t.Errorf("%s: %v", b.String(), err)
+	}
+}
+
+// Imports that the message names are not listed again.
+func TestImportsAreNamedOnce(t *testing.T) {
+	for message, want := range map[string]int{"2 refused (a.b, a.c)": 0, "2 refused (a.b, …)": 1} {
+		f := &failure{Message: message, Imports: []string{"a.b", "a.c"}}
+		var b bytes.Buffer
+		f.print(newEscaper(&b), false)
+		if got := strings.Count(b.String(), "imports:\n  a.b\n  a.c\n"); got != want {
+			t.Errorf("%s", b.String())
+		}
+	}
+}
+
+// What is printed for a shell is one word there.
+func TestShellWord(t *testing.T) {
+	for _, word := range []string{"a/b-1.c", "", "my work", "it's", "$HOME`x`", "a;b", "-rf", "*", "naïve", `a\b"`} {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shellWord(word)).Output()
+		if want := strings.TrimPrefix(word, "./"); err != nil || strings.TrimPrefix(string(out), "./") != want {
+			t.Errorf("%q is %s, which is %q: %v", word, shellWord(word), out, err)
+		}
 	}
 }

@@ -378,7 +378,7 @@ func recognise(path string, code []byte) error {
 	if path == sourceStdin {
 		path, file = "standard input", "FILE"
 	}
-	what, hint := "it is none that one knows", "build the program for WebAssembly (wasm32), and give the .wasm file"
+	what, hint := "it does not begin like one", "build the program for WebAssembly (wasm32), and give the .wasm file"
 	text := bytes.TrimLeft(code[:min(len(code), 1<<10)], " \t\r\n")
 	switch {
 	case bytes.HasPrefix(code, []byte(wasmMagic)):

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,11 +33,7 @@ README. NAME can be a path; its last part is the function's name.
 		RunE: func(_ *cobra.Command, args []string) error {
 			l := toolchain.Named(args[0])
 			if l == nil {
-				hint := "there are " + strings.Join(languageNames(), ", ")
-				if like, ok := suggest.Closest(args[0], languageNames()); ok {
-					hint = didYouMean(like, hint)
-				}
-				return usage(hint, "there is no language %q", args[0])
+				return usage(languageHint(args[0]), "there is no language %q", args[0])
 			}
 			dir := filepath.Clean(args[1])
 			name := filepath.Base(dir)
@@ -59,7 +56,7 @@ README. NAME can be a path; its last part is the function's name.
 					return err
 				}
 			}
-			_, err = fmt.Fprintf(c.stdout, "next: cd %s && pappus dev\n", oneLine(dir))
+			_, err = fmt.Fprintf(c.stdout, "next: cd %s && pappus dev\n", shellWord(oneLine(dir)))
 			return err
 		},
 	}
@@ -78,4 +75,30 @@ func languageNames() (names []string) {
 		names = append(names, l.Name)
 	}
 	return names
+}
+
+// languageHint says what to take in place of a language that there is not.
+func languageHint(name string) string {
+	hint := "there are " + strings.Join(languageNames(), ", ")
+	switch strings.ToLower(name) {
+	case "python", "python3", "py", "cpython":
+		return "starlark is its dialect, with def, for and lists, without classes and imports: pappus new starlark NAME; " + hint
+	case "typescript", "ts":
+		return "assemblyscript has its syntax: pappus new assemblyscript NAME; " + hint
+	}
+	if like, ok := suggest.Closest(name, languageNames()); ok {
+		return didYouMean(like, hint)
+	}
+	return hint
+}
+
+// shellWord is text as one word of a shell's command line.
+func shellWord(text string) string {
+	if regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`).MatchString(text) && !strings.HasPrefix(text, "-") {
+		return text
+	}
+	if strings.HasPrefix(text, "-") {
+		text = "./" + text // no option
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

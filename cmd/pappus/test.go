@@ -28,8 +28,8 @@ func (c *commandLine) testCommand() *cobra.Command {
 		Short: "Build a function and run its cases",
 		Long: `Builds the function whose source code is in FOLDER (default: this one), or in
 FILE, and runs its cases here, under the rules and limits of a server that has the
-defaults. FILE can be a module, which is taken as it is; so is the only module of
-a folder without source code.
+defaults. FILE can be a module, WebAssembly or native (ELF), which is taken as it
+is; so is the only module of a folder without source code.
 
 A case is a folder cases/NAME with inputs in/SET/ITEM, outputs out/SET/ITEM, and
 case.json if it must fail or has keys or limits of its own. What a case gives and
@@ -38,7 +38,8 @@ should not is shown as differences: lines with - should be there, those with + a
 
 "pappus verify" runs cases on a second engine too.`,
 		Example: `  pappus test hello
-  pappus test samples/wordcount/wordcount.wasm`,
+  pappus test samples/wordcount/wordcount.wasm
+  pappus test samples/wordcount/wordcount.elf`,
 		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := folderOf(args)
@@ -82,7 +83,7 @@ type tested struct {
 
 // openTested builds what a path names, or reads it if it is a module.
 func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Writer) (*tested, error) {
-	if strings.HasSuffix(path, ".wasm") {
+	if isModule(path) {
 		return readTested(path)
 	}
 	p, err := openProject(path)
@@ -91,8 +92,10 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 	}
 	var unknown *toolchain.UnknownError
 	if _, err := toolchain.LanguageOf(p); errors.As(err, &unknown) && len(unknown.Languages) == 0 {
-		if modules := slices.DeleteFunc(p.With(".wasm"), func(f string) bool { return strings.Contains(f, "/") }); len(modules) == 1 {
-			return readTested(filepath.Join(path, modules[0]))
+		for _, suffix := range []string{".wasm", ".elf"} {
+			if modules := slices.DeleteFunc(p.With(suffix), func(f string) bool { return strings.Contains(f, "/") }); len(modules) == 1 {
+				return readTested(filepath.Join(path, modules[0]))
+			}
 		}
 	}
 	b, err := c.newBuilder()
@@ -104,6 +107,19 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 		return nil, err
 	}
 	return &tested{p.Dir, path, built.Module}, nil
+}
+
+// isModule tells, by name or beginning, of files that are no source code.
+func isModule(path string) bool {
+	if strings.HasSuffix(path, ".wasm") || strings.HasSuffix(path, ".elf") {
+		return true
+	}
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	_, begins, err := peek(func() (io.ReadCloser, error) { return os.Open(path) })
+	return err == nil && engineOf(begins) != ""
 }
 
 func readTested(path string) (*tested, error) {
@@ -201,24 +217,16 @@ func updateCase(folder, name string, o *cases.Outcome) error {
 // caseRunner runs cases of one module, which it compiles once for all that have
 // the same limits.
 type caseRunner struct {
-	engine   engine.Engine
-	module   []byte
 	known    engine.Inspection
-	programs map[engine.Limits]engine.Program
+	programs *programs
 }
 
 func newCaseRunner(eng engine.Engine, module []byte) (*caseRunner, error) {
 	known, err := eng.Inspect(module)
-	return &caseRunner{engine: eng, module: module, known: known, programs: map[engine.Limits]engine.Program{}}, err
+	return &caseRunner{known, newPrograms(eng, module, known.Manifest.Signature())}, err
 }
 
-func (r *caseRunner) close() error {
-	var errs []error
-	for _, p := range r.programs {
-		errs = append(errs, p.Close())
-	}
-	return errors.Join(errs...)
-}
+func (r *caseRunner) close() error { return r.programs.close() }
 
 // run runs one case. There is no outcome if it does not fit the function. Errors
 // are those that keep it from being run at all.
@@ -234,13 +242,9 @@ func (r *caseRunner) run(ctx context.Context, c *cases.Case) (testedCase, *cases
 	if err := lim.Check(engine.MaxLimits()); err != nil {
 		return result, nil, usage("ask for less, in case.json or in the function's manifest", "case %s: %w", c.Name, err)
 	}
-	p, ok := r.programs[lim]
-	if !ok {
-		var err error
-		if p, err = r.engine.Prepare(ctx, r.module, sig, lim); err != nil {
-			return result, nil, err
-		}
-		r.programs[lim] = p
+	p, err := r.programs.with(ctx, lim)
+	if err != nil {
+		return result, nil, err
 	}
 	o, err := c.Run(ctx, p, lim)
 	switch {

@@ -255,10 +255,46 @@ type verification struct {
 	interpreter engine.Engine
 	elf         []byte // nil: there is none
 	native      engine.Engine
+	programs    map[engine.Engine]*programs // one for each engine
+}
+
+// programs are one code on one engine, prepared once for all cases that have the
+// same limits.
+type programs struct {
+	engine    engine.Engine
+	code      []byte
+	signature engine.Signature
+	made      map[engine.Limits]engine.Program
+}
+
+func newPrograms(eng engine.Engine, code []byte, sig engine.Signature) *programs {
+	return &programs{eng, code, sig, map[engine.Limits]engine.Program{}}
+}
+
+// with is the program that has those limits. What it returns must not be closed.
+func (p *programs) with(ctx context.Context, lim engine.Limits) (engine.Program, error) {
+	if made, ok := p.made[lim]; ok {
+		return made, nil
+	}
+	made, err := p.engine.Prepare(ctx, p.code, p.signature, lim)
+	if err != nil {
+		return nil, err
+	}
+	p.made[lim] = made
+	return made, nil
+}
+
+// close closes all of them.
+func (p *programs) close() error {
+	var errs []error
+	for _, made := range p.made {
+		errs = append(errs, made.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func newVerification(code map[string][]byte, first string) (v *verification, err error) {
-	v = &verification{wasm: code[wasmengine.Name], elf: code[chericapengine.Name], first: code[first]}
+	v = &verification{programs: map[engine.Engine]*programs{}, wasm: code[wasmengine.Name], elf: code[chericapengine.Name], first: code[first]}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, v.close())
@@ -291,11 +327,22 @@ func newVerification(code map[string][]byte, first string) (v *verification, err
 		}
 	}
 	v.sig = v.known.Manifest.Signature()
+	for _, e := range []engine.Engine{v.compiler, v.interpreter} {
+		if e != nil {
+			v.programs[e] = newPrograms(e, v.wasm, v.sig)
+		}
+	}
+	if v.native != nil {
+		v.programs[v.native] = newPrograms(v.native, v.elf, v.sig)
+	}
 	return v, nil
 }
 
 func (v *verification) close() error {
 	var errs []error
+	for _, p := range v.programs {
+		errs = append(errs, p.close())
+	}
 	for _, e := range []engine.Engine{v.compiler, v.interpreter, v.native} {
 		if e != nil {
 			errs = append(errs, e.Close())
@@ -350,7 +397,7 @@ func (v *verification) run(ctx context.Context, c *cases.Case) (verified, error)
 
 // runWasm runs a case as compiled code and in the interpreter.
 func (v *verification) runWasm(ctx context.Context, c *cases.Case, lim engine.Limits, result *verified) (*cases.Outcome, error) {
-	compiled, err := v.runOn(ctx, v.compiler, v.wasm, c, lim)
+	compiled, err := v.runOn(ctx, v.compiler, c, lim)
 	if err != nil {
 		return nil, err
 	}
@@ -365,7 +412,7 @@ func (v *verification) runWasm(ctx context.Context, c *cases.Case, lim engine.Li
 	}
 	// It is much slower; a limit of fuel ends it where it ended the other.
 	lim.Timeout = engine.MaxLimits().Timeout
-	interpreted, err := v.runOn(ctx, v.interpreter, v.wasm, c, lim)
+	interpreted, err := v.runOn(ctx, v.interpreter, c, lim)
 	switch {
 	case errors.Is(err, wasmengine.ErrTooDeep):
 		result.skip(wasmengine.ErrTooDeep.Error())
@@ -387,7 +434,7 @@ func (v *verification) runWasm(ctx context.Context, c *cases.Case, lim engine.Li
 // runNative runs a case as native code. Compiled is how it ended as WebAssembly;
 // nil if it was not run as that.
 func (v *verification) runNative(ctx context.Context, c *cases.Case, lim engine.Limits, compiled *cases.Outcome, result *verified) error {
-	native, err := v.runOn(ctx, v.native, v.elf, c, lim)
+	native, err := v.runOn(ctx, v.native, c, lim)
 	if err != nil {
 		return err
 	}
@@ -417,13 +464,12 @@ func atLimit(k engine.FaultKind) bool {
 func ranAs(o *cases.Outcome) *ranOn { return &ranOn{o.End(), o.Usage.Fuel, o.Usage.MemoryPages} }
 
 // runOn runs a case on one engine.
-func (v *verification) runOn(ctx context.Context, e engine.Engine, code []byte, c *cases.Case, lim engine.Limits) (o *cases.Outcome, err error) {
-	p, err := e.Prepare(ctx, code, v.sig, lim)
+func (v *verification) runOn(ctx context.Context, e engine.Engine, c *cases.Case, lim engine.Limits) (*cases.Outcome, error) {
+	p, err := v.programs[e].with(ctx, lim)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	o, err = c.Run(ctx, p, lim)
+	o, err := c.Run(ctx, p, lim)
 	if err == nil && o.Fault != nil && o.Fault.Kind == engine.FaultCanceled {
 		return nil, cmp.Or(ctx.Err(), error(o.Fault))
 	}

@@ -102,7 +102,7 @@ var rules = map[string]rule{
 
 	"sdk":                {tests: []string{"sdk/purify", "sdk/toolchain", "wasmengine", "engine", "data"}},
 	"sdk/rust":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
-	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary"}},
+	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary", "engine", "internal/scratch"}},
 	"sdk/assemblyscript": {},
 
 	"samples":             {tests: []string{"cases", "chericapengine", "sdk/purify", "sdk/toolchain", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
@@ -116,6 +116,7 @@ var rules = map[string]rule{
 	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/progress":   {},
+	"internal/scratch":    {},
 	"internal/suggest":    {},
 	"internal/testreport": {},
 }

@@ -234,7 +234,10 @@ func (m *merger) unknown(at int, im binary.Import) error {
 		who = ", which " + shown(caller) + " calls"
 	}
 	hint := "leave out what uses it; a pure function has the functions of " + moduleWASI + " and " + moduleDirect + " only"
+	_, isGo := m.program.Custom(sectionGo)
 	switch {
+	case isGo && im.Module != moduleWASI && im.Module != moduleDirect:
+		hint = "leave out the //go:wasmimport of it: there is no host that has it; a pure function can import from " + moduleWASI + " and " + moduleDirect + " only"
 	case im.Module == "wasi_unstable":
 		hint = "build it with a toolchain that links against " + moduleWASI
 	case im.Module == "wasi" && im.Name == "thread-spawn":

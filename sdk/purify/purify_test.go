@@ -56,6 +56,10 @@ func TestRefused(t *testing.T) {
 		hint    string
 	}{
 		{"an unknown function", func(b *binarytest.Builder) { b.ImportFunc("env", "system", b.Type(nil, nil)) }, purify.Options{}, "the module imports env.system", "did not find system"},
+		{"an unknown function in Go", func(b *binarytest.Builder) {
+			b.ImportFunc("env", "now", b.Type(nil, nil))
+			b.Customs = append(b.Customs, binary.Custom{Name: "go:buildid", Payload: []byte("x")})
+		}, purify.Options{}, "the module imports env.now", "leave out the //go:wasmimport"},
 		{"AssemblyScript's own", func(b *binarytest.Builder) { b.ImportFunc("env", "abort", b.Type(nil, nil)) }, purify.Options{}, "env.abort", "--use abort="},
 		{"Emscripten's own", func(b *binarytest.Builder) { b.ImportFunc("env", "__syscall_open", b.Type(nil, nil)) }, purify.Options{}, "env.__syscall_open", "STANDALONE_WASM"},
 		{"an older WASI", func(b *binarytest.Builder) { b.ImportFunc("wasi_unstable", "fd_write", b.Type(nil, nil)) }, purify.Options{}, "wasi_unstable.fd_write", "toolchain"},

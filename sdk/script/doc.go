@@ -7,5 +7,5 @@ import "embed"
 
 // Files are all that the programs are built with, but package pappus.
 //
-//go:embed go.mod go.sum run/*.go javascript/main.go javascript/main.js lua/main.go lua/main.lua starlark/main.go starlark/main.star
+//go:embed go.mod go.sum run/run.go run/check.go javascript/main.go javascript/main.js lua/main.go lua/main.lua starlark/main.go starlark/main.star
 var Files embed.FS

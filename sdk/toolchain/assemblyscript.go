@@ -15,9 +15,10 @@ const nodeInstall = "Node.js 18 or newer with npm: apt-get install -y --no-insta
 // the project.
 func assemblyScriptLanguage() *Language {
 	return &Language{
-		Name:  "assemblyscript",
-		About: "AssemblyScript 0.28: TypeScript's syntax, compiled; small and fast",
-		Owns:  func(p *Project) bool { return p.Has("main.ts") },
+		Name:    "assemblyscript",
+		About:   "AssemblyScript 0.28: TypeScript's syntax, compiled; small and fast",
+		Aliases: []string{"as", "asc"},
+		Owns:    func(p *Project) bool { return p.Has("main.ts") },
 		Tools: []Tool{
 			{Name: "node", Programs: []string{"node", "nodejs"}, Install: nodeInstall},
 			{Name: "npm", Programs: []string{"npm"}, Install: nodeInstall},

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,12 +19,15 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"pappus/internal/scratch"
 )
 
 // Builder builds projects. It is safe for concurrent use.
 type Builder struct {
 	// Cache is the folder where SDKs are unpacked, and what is made of them alone
-	// is kept; made if it is not there. Whatever is in it can be removed when
+	// is kept; made if it is not there. It must be this user's, and is closed to
+	// others. Whatever is in it can be removed when
 	// nothing is built.
 	Cache string
 
@@ -55,6 +57,7 @@ type Build struct {
 	Out string // where the tools are to leave the module
 
 	builder *Builder
+	made    string // folder for what is made of the SDK
 	temp    string
 	tools   map[string]string
 	names   int
@@ -70,7 +73,7 @@ func (b *Build) Cached(tool string, args []string, ext string) string {
 			_, _ = fmt.Fprintf(h, "%s %d %d", path, info.Size(), info.ModTime().UnixNano())
 		}
 	}
-	return filepath.Join(b.SDK, "made-"+hex.EncodeToString(h.Sum(nil)[:12])+ext)
+	return filepath.Join(b.made, hex.EncodeToString(h.Sum(nil)[:12])+ext)
 }
 
 // Temp is a new file that is removed after the build.
@@ -106,7 +109,11 @@ func (e *MissingError) Error() string {
 	for _, t := range e.Tools {
 		names = append(names, t.Name)
 	}
-	return fmt.Sprintf("functions in %s need %s, which is not here", e.Language, strings.Join(names, " and "))
+	are := "is"
+	if len(names) > 1 {
+		are = "are"
+	}
+	return fmt.Sprintf("functions in %s need %s, which %s not here", e.Language, strings.Join(names, " and "), are)
 }
 
 // Install says what to do.
@@ -150,14 +157,16 @@ func (b *Builder) build(ctx context.Context, p *Project, l *Language, opts Optio
 	}
 	one := &Build{Project: p, Options: opts, builder: b, tools: tools}
 	if l.SDK != nil {
-		if one.SDK, err = b.unpack(l); err != nil {
+		if one.SDK, one.made, err = b.unpack(ctx, l); err != nil {
 			return nil, fmt.Errorf("unpack the SDK of %s: %w", l.Name, err)
 		}
 	}
-	if one.temp, err = os.MkdirTemp("", "pappus-build-"); err != nil {
+	temp, err := scratch.New("", "pappus-build-")
+	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(one.temp)) }()
+	defer func() { err = errors.Join(err, temp.Remove()) }()
+	one.temp = temp.Path
 	one.Out = filepath.Join(one.temp, "function")
 	stages, err := l.Plan(one)
 	if err != nil {
@@ -266,50 +275,6 @@ func (*Builder) candidates(names []string) (paths []string) {
 	return paths
 }
 
-// unpack gives the folder of a language's SDK in the cache. It has its digest in
-// its name, so that another version of this program has another one.
-func (b *Builder) unpack(l *Language) (dir string, err error) {
-	digest, err := digestOf(l.SDK)
-	if err != nil {
-		return "", err
-	}
-	dir = filepath.Join(b.Cache, l.Name+"-"+digest)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
-		return "", err
-	}
-	temp, err := os.MkdirTemp(b.Cache, ".unpacking-")
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	whole := filepath.Join(temp, "sdk")
-	if err := os.CopyFS(whole, l.SDK); err != nil {
-		return "", err
-	}
-	err = os.Rename(whole, dir)
-	if _, statErr := os.Stat(dir); err != nil && statErr == nil {
-		return dir, nil // another process was faster
-	}
-	return dir, err
-}
-
-// digestOf is a digest of names and contents.
-func digestOf(files fs.FS) (string, error) {
-	h := sha256.New()
-	err := fs.WalkDir(files, ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		content, err := fs.ReadFile(files, name)
-		_, _ = fmt.Fprintf(h, "%q %d\n%s", name, len(content), content) // a hash takes everything
-		return err
-	})
-	return hex.EncodeToString(h.Sum(nil)[:6]), err
-}
-
 // run runs a step, unless what it makes is there.
 func (b *Build) run(ctx context.Context, s Step, output *transcript) (err error) {
 	args := s.Args
@@ -334,7 +299,11 @@ func (b *Build) run(ctx context.Context, s Step, output *transcript) (err error)
 			}
 		}
 	}
-	cmd := exec.CommandContext(ctx, b.tools[s.Tool], args...)
+	program, name := b.tools[s.Tool], filepath.Base(b.tools[s.Tool])
+	if s.Program != "" {
+		program, name = s.Program, s.Tool
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = b.Dir
 	cmd.Env = append(os.Environ(), s.Env...)
 	said := new(bounded)
@@ -346,7 +315,7 @@ func (b *Build) run(ctx context.Context, s Step, output *transcript) (err error)
 	err = cmd.Run()
 	output.add(said)
 	if err != nil {
-		return &ToolError{Tool: filepath.Base(b.tools[s.Tool]), Err: err}
+		return &ToolError{Tool: name, Err: err}
 	}
 	return nil
 }

@@ -57,9 +57,10 @@ func cLanguage() *Language {
 // cppLanguage is C++ on sdk/c, without exceptions and standard library.
 func cppLanguage() *Language {
 	return &Language{
-		Name:  "c++",
-		About: "C++ on sdk/c, without exceptions, run-time types and the standard library",
-		Owns:  func(p *Project) bool { return len(cppSources(p)) > 0 && !usesLibc(p) },
+		Name:    "c++",
+		About:   "C++ on sdk/c, without exceptions, run-time types and the standard library",
+		Aliases: []string{"cpp", "cxx", "cc"},
+		Owns:    func(p *Project) bool { return len(cppSources(p)) > 0 && !usesLibc(p) },
 		Tools: []Tool{
 			{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: clangInstall},
 			{Name: clangxxName, Programs: newest("clang++"), Variable: "CXX", Install: clangInstall},

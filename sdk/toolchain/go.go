@@ -13,6 +13,7 @@ func goLanguage() *Language {
 	return &Language{
 		Name:     "go",
 		About:    "standard Go 1.24 or newer, with its whole library, on sdk/go or by files",
+		Aliases:  []string{"golang"},
 		Owns:     func(p *Project) bool { return p.Has("go.mod") || len(p.With(".go")) > 0 },
 		Tools:    []Tool{{Name: "go", Programs: []string{"go"}, Install: "Go 1.24 or newer, from go.dev/dl"}},
 		Plan:     planGo,

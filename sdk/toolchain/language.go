@@ -11,6 +11,9 @@ type Language struct {
 	Name  string // as "pappus new" takes it
 	About string // one line
 
+	// Aliases are other names that people give it.
+	Aliases []string
+
 	// Owns reports whether a project is of this language.
 	Owns func(*Project) bool
 
@@ -57,10 +60,11 @@ type Stage []Step
 
 // Step runs a tool once.
 type Step struct {
-	Tool  string   // name of a Tool of the language
-	Args  []string // without the tool itself
-	Env   []string // besides the environment of this process
-	Makes string   // a file in the cache that the step makes from nothing of the project: if it is there the step is left out; Args name it as MakesHere
+	Tool    string   // name of a Tool of the language, or of Program
+	Program string   // a file that a step before it makes, to be run in place of a tool
+	Args    []string // without the tool itself
+	Env     []string // besides the environment of this process
+	Makes   string   // a file in the cache that the step makes from nothing of the project: if it is there the step is left out; Args name it as MakesHere
 }
 
 // MakesHere stands for Step.Makes in Step.Args: a file that gets that name once

@@ -24,10 +24,11 @@ func libcTools(install string) []Tool {
 // cLibcLanguage is C on wasi-libc, with the libc layer of sdk/c below it.
 func cLibcLanguage() *Language {
 	return &Language{
-		Name:  "c-libc",
-		About: "C with a libc: files, stdin and stdout are items; for programs that there are",
-		Owns:  func(p *Project) bool { return len(cSources(p)) > 0 && len(cppSources(p)) == 0 && usesLibc(p) },
-		Tools: append([]Tool{{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: libcInstall}}, libcTools(libcInstall)...),
+		Name:    "c-libc",
+		About:   "C with a libc: files, stdin and stdout are items; for programs that there are",
+		Aliases: []string{"clibc", "libc"},
+		Owns:    func(p *Project) bool { return len(cSources(p)) > 0 && len(cppSources(p)) == 0 && usesLibc(p) },
+		Tools:   append([]Tool{{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: libcInstall}}, libcTools(libcInstall)...),
 
 		SDK:      sdkC(),
 		Plan:     func(b *Build) ([]Stage, error) { return planLibc(b, clangName) },
@@ -40,9 +41,10 @@ func cLibcLanguage() *Language {
 func cppLibcLanguage() *Language {
 	const install = libcInstall + " libc++-14-dev-wasm32 libc++abi-14-dev-wasm32"
 	return &Language{
-		Name:  "c++-libc",
-		About: "C++ with its standard library, without exceptions and run-time types",
-		Owns:  func(p *Project) bool { return len(cppSources(p)) > 0 && usesLibc(p) },
+		Name:    "c++-libc",
+		About:   "C++ with its standard library, without exceptions and run-time types",
+		Aliases: []string{"cpp-libc", "cxx-libc"},
+		Owns:    func(p *Project) bool { return len(cppSources(p)) > 0 && usesLibc(p) },
 		Tools: append([]Tool{
 			{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: install},
 			{Name: clangxxName, Programs: newest("clang++"), Variable: "CXX", Install: install},

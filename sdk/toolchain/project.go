@@ -3,11 +3,13 @@ package toolchain
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Bounds of a project's folder.
@@ -18,6 +20,35 @@ const (
 
 // ErrTooManyFiles says that a folder is hardly the project of one function.
 var ErrTooManyFiles = errors.New("more files than the project of one function has")
+
+// ErrNoFile says that something is not a regular file, but a device or a pipe: to
+// read it could take for ever.
+var ErrNoFile = errors.New("it is not a regular file")
+
+// maxManifest is the most that a manifest may have, in bytes.
+const maxManifest = 1 << 20
+
+// readManifest reads the manifest that lies beside the sources. If there is none,
+// the error is fs.ErrNotExist.
+func readManifest(dir string) (text []byte, err error) {
+	path := filepath.Join(dir, manifestFile)
+	// Opening a pipe would wait for somebody who writes.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: %w", path, ErrNoFile)
+	case info.Size() > maxManifest:
+		return nil, fmt.Errorf("%s: it has %d bytes, and the most is %d", path, info.Size(), maxManifest)
+	}
+	return io.ReadAll(io.LimitReader(f, maxManifest))
+}
 
 // Open looks at a project: a folder, or one file of source code.
 func Open(path string) (*Project, error) {
@@ -30,6 +61,9 @@ func Open(path string) (*Project, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s: %w", abs, ErrNoFile)
+		}
 		file := filepath.Base(abs)
 		if err := checkName(file); err != nil {
 			return nil, err
@@ -103,10 +137,11 @@ func LanguageOf(p *Project) (*Language, error) {
 	return owners[0], nil
 }
 
-// Named finds a language by its name, nil if there is none.
+// Named finds a language by its name, or by another that people give it; nil if
+// there is none.
 func Named(name string) *Language {
 	for _, l := range Languages() {
-		if l.Name == name {
+		if l.Name == name || slices.Contains(l.Aliases, name) {
 			return l
 		}
 	}

@@ -4,9 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 
+	"pappus/engine"
 	"pappus/sdk/purify"
 	"pappus/wasmengine/binary"
 )
@@ -30,7 +29,7 @@ func finishLinked(module []byte, b *Build) ([]byte, error) {
 	if _, ok := m.Custom(manifestSection); ok {
 		return module, nil
 	}
-	text, err := os.ReadFile(filepath.Join(b.Dir, manifestFile))
+	text, err := readManifest(b.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !usesLibc(b.Project) {
 			return module, nil
@@ -58,10 +57,13 @@ const manifestSection = "pappus"
 // finishPure makes a pure function of a program that was built for WASI.
 func finishPure(module []byte, b *Build) ([]byte, error) {
 	var o purify.Options
-	manifest, err := os.ReadFile(filepath.Join(b.Dir, manifestFile))
+	text, err := readManifest(b.Dir)
 	switch {
 	case err == nil:
-		o.Manifest = manifest
+		if _, err := engine.ParseManifest(text); err != nil {
+			return nil, &purify.Error{Reason: manifestFile + ": " + err.Error(), Hint: `it looks like {"inputs": ["text"], "outputs": ["counts"], "limits": {"memory": "128MiB"}}`, Err: err}
+		}
+		o.Manifest = text
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}

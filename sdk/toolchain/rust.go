@@ -22,9 +22,10 @@ const (
 // rustLanguage is Rust on sdk/rust.
 func rustLanguage() *Language {
 	return &Language{
-		Name:  "rust",
-		About: "Rust 1.63 or newer on sdk/rust, with the standard library but for what asks a system",
-		Owns:  func(p *Project) bool { return p.Has("Cargo.toml") || p.File != "" && len(p.With(".rs")) > 0 },
+		Name:    "rust",
+		About:   "Rust 1.63 or newer on sdk/rust, with the standard library but for what asks a system",
+		Aliases: []string{"rs"},
+		Owns:    func(p *Project) bool { return p.Has("Cargo.toml") || p.File != "" && len(p.With(".rs")) > 0 },
 		Tools: []Tool{
 			{Name: rustcName, Programs: []string{"rustc"}, Variable: "RUSTC", Usable: hasRustTarget, Install: rustInstall},
 			{Name: linkName, Programs: newest("wasm-ld"), Install: rustInstall},
@@ -87,8 +88,11 @@ func planRust(b *Build) ([]Stage, error) {
 
 // onlyPappus refuses what takes cargo to build.
 func onlyPappus(p *Project) error {
+	if p.File != "" {
+		return nil
+	}
 	text, err := os.ReadFile(filepath.Join(p.Dir, "Cargo.toml"))
-	if errors.Is(err, fs.ErrNotExist) || p.File != "" {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	dependencies := false

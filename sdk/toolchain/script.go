@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 
 	gosdk "pappus/sdk/go"
 	"pappus/sdk/script"
@@ -15,25 +16,26 @@ import (
 
 // javaScriptLanguage is JavaScript in an interpreter.
 func javaScriptLanguage() *Language {
-	return scriptLanguage("javascript", ".js", "JavaScript (ES6 and more, one file) in an interpreter: 20 MB, and seconds to register")
+	return scriptLanguage("javascript", []string{"js"}, ".js", "JavaScript (ES6 and more, one file) in an interpreter: 20 MB, and seconds to register")
 }
 
 // luaLanguage is Lua in an interpreter.
 func luaLanguage() *Language {
-	return scriptLanguage("lua", ".lua", "Lua 5.1 in an interpreter")
+	return scriptLanguage("lua", nil, ".lua", "Lua 5.1 in an interpreter")
 }
 
 // starlarkLanguage is Starlark in an interpreter.
 func starlarkLanguage() *Language {
-	return scriptLanguage("starlark", ".star", "Starlark, Python's dialect, in an interpreter")
+	return scriptLanguage("starlark", []string{"star"}, ".star", "Starlark, Python's dialect, in an interpreter")
 }
 
 // scriptLanguage is a language whose functions are an interpreter in Go with one
 // file, main with that suffix, in it.
-func scriptLanguage(name, suffix, about string) *Language {
+func scriptLanguage(name string, aliases []string, suffix, about string) *Language {
 	return &Language{
 		Name:     name,
 		About:    about,
+		Aliases:  aliases,
 		Owns:     func(p *Project) bool { return p.Has("main"+suffix) || p.File != "" && len(p.With(suffix)) > 0 },
 		Tools:    []Tool{{Name: "go", Programs: []string{"go"}, Install: "Go 1.25 or newer, from go.dev/dl"}},
 		SDK:      together(Part{"go", gosdk.Files}, Part{"script", script.Files}),
@@ -43,8 +45,8 @@ func scriptLanguage(name, suffix, about string) *Language {
 	}
 }
 
-// planScript builds the interpreter with the project's file in the place of the
-// empty one that it has.
+// planScript checks the project's file, and builds the interpreter with it in the
+// place of the empty one that it has.
 func planScript(b *Build, name, file string) ([]Stage, error) {
 	source := file
 	if b.File != "" {
@@ -59,7 +61,20 @@ func planScript(b *Build, name, file string) ([]Stage, error) {
 	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
 		return nil, err
 	}
+	// The same program for this machine, which tells mistakes in a script: in the
+	// function each call would. It is built once, and takes milliseconds.
+	here := []string{"build", "-C", module, "-trimpath", "-ldflags=-s -w", "-o"}
+	checker := b.Cached("go", append(here, name), "")
 	return []Stage{{{
+		Tool:  "go",
+		Args:  append(here, MakesHere, "./"+name),
+		Env:   []string{"GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH, "GOWORK=off", "CGO_ENABLED=0"},
+		Makes: checker,
+	}}, {{
+		Tool:    name,
+		Program: checker,
+		Args:    []string{"-check", source},
+	}}, {{
 		Tool: "go",
 		Args: []string{"build", "-C", module, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-overlay=" + overlay, "-o", b.Out, "./" + name},
 		Env:  []string{"GOOS=wasip1", "GOARCH=wasm", "GOWORK=off"},

@@ -12,10 +12,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"pappus/wasmengine/binary"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -231,7 +232,7 @@ func TestMissingTools(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err = (&Builder{Cache: t.TempDir(), LookupEnv: func(string) (string, bool) { return "", false }}).Build(t.Context(), p, Options{})
 	var missing *MissingError
-	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "clang and wasm-ld") || missing.Install() != clangInstall {
+	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "need clang and wasm-ld, which are not here") || missing.Install() != clangInstall {
 		t.Errorf("%v", err)
 	}
 	named := &Builder{Cache: t.TempDir(), LookupEnv: func(name string) (string, bool) { return "/nowhere/cc", name == "CC" }}
@@ -265,6 +266,64 @@ func TestCompilersSayWhatIsWrong(t *testing.T) {
 	r, err := b.Build(t.Context(), p, Options{})
 	if err != nil || !strings.Contains(r.Output, "unused") {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// LDFLAGS size the stack in memory, at whose end its pointer begins.
+func TestStackSize(t *testing.T) {
+	for language, c := range map[string]struct {
+		source string
+		usual  uint64
+	}{
+		"c":      {"#include <pappus.h>\nstatic int run(void) { volatile char a[64]; a[0] = 1; return a[0] - 1; }\nPAPPUS_FUNCTION(run)\n", 32 << 10},
+		"c-libc": {"#include <stdio.h>\nint main(void) { return puts(\"x\") < 0; }\n", 256 << 10},
+	} {
+		for flags, want := range map[string]uint64{"": c.usual, "-z stack-size=1048576": 1 << 20} {
+			b := &Builder{Cache: t.TempDir(), LookupEnv: func(name string) (string, bool) { return flags, name == "LDFLAGS" }}
+			need(t, b, language)
+			dir := t.TempDir()
+			write(t, dir, "main.c", c.source)
+			p, err := Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := b.Build(t.Context(), p, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := binary.Decode(r.Module, binary.DefaultCaps())
+			if err != nil || len(m.Globals) == 0 || m.Globals[0].Value != want {
+				t.Errorf("%s, %q: %+v, %v", language, flags, m.Globals, err)
+			}
+		}
+	}
+}
+
+// So do interpreters, of scripts: before there is a function.
+func TestScriptsAreChecked(t *testing.T) {
+	if raceEnabled {
+		t.Skip("tools don't race, and these take long")
+	}
+	b := &Builder{Cache: t.TempDir()}
+	for name, c := range map[string]struct{ file, source, want string }{
+		"javascript": {"main.js", "var a = 1;\nfunction run( {\n", "main.js:"},
+		"lua":        {"main.lua", "x = 1\ny = = 2\n", "main.lua:2:5: syntax error near =\ny = = 2\n    ^\n"},
+		"starlark":   {"main.star", "def run(inputs):\n    miss()\n", "main.star:2:5: undefined: miss\n    miss()\n    ^\n"},
+	} {
+		need(t, b, name)
+		dir := t.TempDir()
+		write(t, dir, c.file, c.source)
+		for _, path := range []string{dir, filepath.Join(dir, c.file)} {
+			p, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = b.Build(t.Context(), p, Options{})
+			var refused *ToolError
+			if !errors.As(err, &refused) || !strings.HasPrefix(refused.Output, c.want) || refused.Tool != name {
+				t.Errorf("%s: %v: %+v", path, err, refused)
+			}
+		}
 	}
 }
 
@@ -336,25 +395,76 @@ func TestOutputIsBounded(t *testing.T) {
 	}
 }
 
-func TestUnpack(t *testing.T) {
-	b := &Builder{Cache: filepath.Join(t.TempDir(), "deep", "cache")}
-	l := &Language{Name: "x", SDK: fstest.MapFS{"a/b": {Data: []byte("1")}}}
-	first, err := b.unpack(l)
+// A pipe in the place of a file is refused instead of waited for.
+func TestPipesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"main.c", manifestFile} {
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(filepath.Join(dir, "main.c")); !errors.Is(err, ErrNoFile) {
+		t.Errorf("source: %v", err)
+	}
+	b := &Build{Project: &Project{Dir: dir}}
+	if _, err := finishPure(nil, b); !errors.Is(err, ErrNoFile) {
+		t.Errorf("manifest: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, manifestFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", filepath.Join(dir, manifestFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := finishPure(nil, b); !errors.Is(err, ErrNoFile) {
+		t.Errorf("device: %v", err)
+	}
+}
+
+// The limit of memory in pappus.json is the size of the memory.
+func TestManifestSizesMemory(t *testing.T) {
+	program, err := os.ReadFile("../purify/testdata/upper.wasm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := b.unpack(l); err != nil || again != first {
-		t.Errorf("%s, %v", again, err)
+	for limits, want := range map[string]uint32{
+		"": 1024, `,"limits":{"timeout":"1s"}`: 1024, `,"limits":{"memory":"96MiB"}`: 1536, `,"limits":{"memory":2097152}`: 32,
+	} {
+		dir := t.TempDir()
+		write(t, dir, manifestFile, `{"inputs":["stdio"],"outputs":["stdio"]`+limits+`}`)
+		module, err := finishPure(program, &Build{Project: &Project{Dir: dir}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := binary.Decode(module, binary.DefaultCaps())
+		if err != nil || m.Memory.Min != want {
+			t.Errorf("%s: %+v, %v", limits, m.Memory, err)
+		}
 	}
-	if text, err := os.ReadFile(filepath.Join(first, "a/b")); err != nil || string(text) != "1" {
-		t.Errorf("%q, %v", text, err)
+	for limits, want := range map[string]string{`"100KiB"`: "no room", `"1024GiB"`: "the most is", `"-1"`: manifestFile + ": ", `{}`: manifestFile + ": "} {
+		dir := t.TempDir()
+		write(t, dir, manifestFile, `{"limits":{"memory":`+limits+`}}`)
+		if _, err := finishPure(program, &Build{Project: &Project{Dir: dir}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", limits, err)
+		}
 	}
-	l.SDK = fstest.MapFS{"a/b": {Data: []byte("2")}}
-	if other, err := b.unpack(l); err != nil || other == first {
-		t.Errorf("another SDK is in the same folder: %v", err)
+}
+
+// Every language has its own names.
+func TestNames(t *testing.T) {
+	seen := map[string]string{}
+	for _, l := range Languages() {
+		for _, name := range append([]string{l.Name}, l.Aliases...) {
+			if other, twice := seen[name]; twice || Named(name) == nil || Named(name).Name != l.Name {
+				t.Errorf("%s is %s and %s", name, other, l.Name)
+			}
+			seen[name] = l.Name
+		}
 	}
-	if entries, err := os.ReadDir(b.Cache); err != nil || len(entries) != 2 {
-		t.Errorf("left over: %v, %v", entries, err)
+	for alias, want := range map[string]string{"js": "javascript", "cpp": "c++", "as": "assemblyscript", "golang": "go"} {
+		if seen[alias] != want {
+			t.Errorf("%s is %q, want %s", alias, seen[alias], want)
+		}
 	}
 }
 

@@ -175,10 +175,10 @@ var requestEntries = []Entry{
 // How functions fail.
 var faultEntries = []Entry{
 	{Code(engine.FaultTrap), http.StatusUnprocessableEntity, "The function trapped",
-		"Look at the stack, and at the function's own checks of its input.",
+		"Look at the function's own checks of its input, and at the stack, where one is shown.",
 		"The code did something that WebAssembly forbids: an access outside its memory, a division by zero, unreachable code. The member stack has the function's own calls, innermost first."},
 	{Code(engine.FaultExit), http.StatusUnprocessableEntity, "The function gave an exit code",
-		"Look at the exit code, and at what the function wrote to stderr.",
+		"Look at the exit code; and at what the function wrote to stderr, which is kept if it has an output set stdio.",
 		"The function ended by itself with an exit code other than 0."},
 	{Code(engine.FaultOutOfMemory), http.StatusUnprocessableEntity, "The function ran out of memory",
 		"Raise its memory limit, or give it smaller inputs.",

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/dop251/goja"
+	"github.com/dop251/goja/parser"
 
 	"pappus/sdk/go/pappus"
 	"pappus/sdk/script/run"
@@ -24,7 +25,7 @@ var script string
 // function is ready before the first call.
 var function = run.Function(newInterpreter(), "main.js", script) //nolint:gochecknoglobals // made before any call, for all of them
 
-func main() { pappus.Main(function) }
+func main() { run.Main(function, newInterpreter) }
 
 type interpreter struct {
 	vm         *goja.Runtime
@@ -36,6 +37,7 @@ var _ run.Interpreter = (*interpreter)(nil)
 
 func newInterpreter() *interpreter {
 	i := &interpreter{vm: goja.New(), put: func(string, pappus.Item) {}}
+	i.vm.SetParserOptions(parser.WithDisableSourceMaps) // which would be other files
 	i.uint8Array = i.vm.Get("Uint8Array")
 	console := i.vm.NewObject()
 	for name, to := range map[string]*os.File{
@@ -82,6 +84,32 @@ func (i *interpreter) Load(file, source string) error {
 	return told(err)
 }
 
+func (*interpreter) Check(file, source string) (mistakes []run.Mistake) {
+	script, err := parser.ParseFile(nil, file, source, 0, parser.WithDisableSourceMaps)
+	if err == nil {
+		_, err = goja.CompileAST(script, false)
+	}
+	var (
+		parsing   parser.ErrorList
+		compiling *goja.CompilerSyntaxError
+	)
+	switch {
+	case errors.As(err, &parsing):
+		for _, e := range parsing {
+			mistakes = append(mistakes, run.Mistake{Line: e.Position.Line, Column: e.Position.Column, Text: syntaxError + e.Message})
+		}
+	case errors.As(err, &compiling) && compiling.File != nil:
+		at := compiling.File.Position(compiling.Offset)
+		mistakes = append(mistakes, run.Mistake{Line: at.Line, Column: at.Column, Text: syntaxError + compiling.Message})
+	case err != nil:
+		mistakes = append(mistakes, run.Mistake{Text: err.Error()})
+	}
+	return mistakes
+}
+
+// syntaxError begins what is said of errors of syntax.
+const syntaxError = "SyntaxError: "
+
 func (i *interpreter) Call(in pappus.Inputs, put run.Put) error {
 	f, ok := goja.AssertFunction(i.vm.Get("run"))
 	if !ok {
@@ -96,7 +124,8 @@ func (i *interpreter) Call(in pappus.Inputs, put run.Put) error {
 func told(err error) error {
 	var thrown *goja.Exception
 	if errors.As(err, &thrown) {
-		return errors.New(thrown.String())
+		// Of what is no syntax it says so itself, and the interpreter again.
+		return errors.New(strings.Replace(thrown.String(), syntaxError+syntaxError, syntaxError, 1))
 	}
 	return err
 }

@@ -3,11 +3,13 @@ package main
 
 import (
 	_ "embed"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/parse"
 
 	"pappus/sdk/go/pappus"
 	"pappus/sdk/script/run"
@@ -21,7 +23,7 @@ var script string
 // function is ready before the first call.
 var function = run.Function(newInterpreter(), "main.lua", script) //nolint:gochecknoglobals // made before any call, for all of them
 
-func main() { pappus.Main(function) }
+func main() { run.Main(function, newInterpreter) }
 
 type interpreter struct {
 	state *lua.LState
@@ -42,6 +44,28 @@ func (i *interpreter) Load(file, source string) error {
 		return err
 	}
 	return i.state.CallByParam(lua.P{Fn: f, Protect: true})
+}
+
+func (*interpreter) Check(file, source string) []run.Mistake {
+	chunk, err := parse.Parse(strings.NewReader(source), file)
+	if err == nil {
+		_, err = lua.Compile(chunk, file)
+	}
+	var (
+		parsing   *parse.Error
+		compiling *lua.CompileError
+	)
+	switch {
+	case errors.As(err, &parsing) && parsing.Pos.Line == parse.EOF:
+		return []run.Mistake{{Line: 1 + strings.Count(strings.TrimRight(source, "\n"), "\n"), Text: parsing.Message + " at the end"}}
+	case errors.As(err, &parsing):
+		return []run.Mistake{{Line: parsing.Pos.Line, Column: parsing.Pos.Column, Text: parsing.Message + " near " + parsing.Token}}
+	case errors.As(err, &compiling):
+		return []run.Mistake{{Line: compiling.Line, Text: compiling.Message}}
+	case err != nil:
+		return []run.Mistake{{Text: err.Error()}}
+	}
+	return nil
 }
 
 func (i *interpreter) Call(in pappus.Inputs, put run.Put) error {

@@ -17,6 +17,10 @@ type Interpreter interface {
 	// Load runs the script's top level, which defines its function run.
 	Load(file, source string) error
 
+	// Check looks for what keeps a script from being loaded at all, without running
+	// any of it.
+	Check(file, source string) []Mistake
+
 	// Call calls run. What the script puts out is given to put.
 	Call(in pappus.Inputs, put Put) error
 }

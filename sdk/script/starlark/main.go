@@ -12,6 +12,7 @@ import (
 
 	"go.starlark.net/lib/json"
 	"go.starlark.net/lib/math"
+	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
@@ -28,7 +29,7 @@ var script string
 // function is ready before the first call.
 var function = run.Function(newInterpreter(), "main.star", script) //nolint:gochecknoglobals // made before any call, for all of them
 
-func main() { pappus.Main(function) }
+func main() { run.Main(function, newInterpreter) }
 
 type interpreter struct {
 	globals starlark.StringDict
@@ -45,12 +46,38 @@ func (i *interpreter) thread() *starlark.Thread {
 }
 
 func (i *interpreter) Load(file, source string) (err error) {
-	// What Python allows and Starlark leaves out.
-	options := &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, GlobalReassign: true, Recursion: true}
-	i.globals, err = starlark.ExecFileOptions(options, i.thread(), file, source, starlark.StringDict{
-		"output": starlark.NewBuiltin("output", i.output), "json": json.Module, "math": math.Module,
-	})
+	i.globals, err = starlark.ExecFileOptions(options(), i.thread(), file, source, i.predeclared())
 	return told(err)
+}
+
+// options allow what Python does and Starlark leaves out.
+func options() *syntax.FileOptions {
+	return &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, GlobalReassign: true, Recursion: true}
+}
+
+// predeclared are the names that a script has besides the language's.
+func (i *interpreter) predeclared() starlark.StringDict {
+	return starlark.StringDict{"output": starlark.NewBuiltin("output", i.output), "json": json.Module, "math": math.Module}
+}
+
+// Check finds names that are not defined, too.
+func (i *interpreter) Check(file, source string) (mistakes []run.Mistake) {
+	_, _, err := starlark.SourceProgramOptions(options(), file, source, i.predeclared().Has)
+	var (
+		parsing   syntax.Error
+		resolving resolve.ErrorList
+	)
+	switch {
+	case errors.As(err, &parsing):
+		mistakes = append(mistakes, run.Mistake{Line: int(parsing.Pos.Line), Column: int(parsing.Pos.Col), Text: parsing.Msg})
+	case errors.As(err, &resolving):
+		for _, e := range resolving {
+			mistakes = append(mistakes, run.Mistake{Line: int(e.Pos.Line), Column: int(e.Pos.Col), Text: e.Msg})
+		}
+	case err != nil:
+		mistakes = append(mistakes, run.Mistake{Text: err.Error()})
+	}
+	return mistakes
 }
 
 func (i *interpreter) Call(in pappus.Inputs, put run.Put) error {

@@ -42,3 +42,27 @@ func Failures[I run.Interpreter](t *testing.T, newInterpreter func() I, file str
 		}
 	}
 }
+
+// Mistakes checks sources, of which each must have a mistake at a place that is
+// given as the checking program shows it, or none where that is "".
+func Mistakes[I run.Interpreter](t *testing.T, newInterpreter func() I, file string, sources map[string]string) {
+	t.Helper()
+	script, err := os.ReadFile("../testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mistakes := newInterpreter().Check(file, string(script)); len(mistakes) > 0 {
+		t.Errorf("a script that runs has mistakes: %v", mistakes)
+	}
+	for source, want := range sources {
+		var b strings.Builder
+		run.Show(&b, file, source, newInterpreter().Check(file, source))
+		if !strings.HasPrefix(b.String(), want) || (b.String() == "") != (want == "") {
+			t.Errorf("%q: %q, want %q", source, b.String(), want)
+		}
+		// What has a mistake can't be loaded.
+		if err := newInterpreter().Load(file, source); want != "" && err == nil {
+			t.Errorf("%q is loaded", source)
+		}
+	}
+}
