@@ -1,9 +1,13 @@
 package chericapengine
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -168,6 +172,56 @@ func TestMemory(t *testing.T) {
 	if _, _, err := run(t, e, "echo", enginetest.Signature(), lim); err == nil {
 		t.Error("it ran in less memory than it has")
 	}
+}
+
+// Outputs may lie in memory that the function has not been to. It is zero, and the run
+// is charged for it before it is anybody's.
+func TestUnreachedOutputs(t *testing.T) {
+	e := newEngine(t, Config{})
+	lim := enginetest.Limits()
+	lim.Memory = 256 << 20
+	u, outputs, err := run(t, e, "unreached", enginetest.Signature(), lim)
+	if err != nil || data.Count(outputs) != 1 || !bytes.Equal(outputs[0].Items[0].Bytes(), make([]byte, 1<<19)) {
+		t.Fatalf("%d items, %v", data.Count(outputs), err)
+	}
+	if got := u.MemoryPages * engine.PageSize; got != int64(lim.Memory) {
+		t.Errorf("it took %s, and its output ends at %s", engine.Bytes(got).Long(), lim.Memory.Long())
+	}
+	u, outputs, err = run(t, e, "unreached_items", enginetest.Signature(), lim)
+	if err != nil || data.Count(outputs) != 100 || data.Size(outputs) != 0 || u.MemoryPages > 20 {
+		t.Errorf("items without data: %d items, %d bytes, %d pages, %v", data.Count(outputs), data.Size(outputs), u.MemoryPages, err)
+	}
+
+	p, err := e.Prepare(t.Context(), function(t, "unreached"), enginetest.Signature(), lim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	r, err := p.Run(t.Context(), nil, lim)
+	if err != nil || r.Held != int64(lim.Memory) {
+		t.Errorf("the result holds %d bytes, %v", r.Held, err)
+	}
+	r.Release()
+	refusing := engine.WithScheduler(t.Context(), growth(func(bytes int64) error {
+		if bytes == int64(lim.Memory) {
+			return engine.ErrDropped
+		}
+		return nil
+	}))
+	if _, err := p.Run(refusing, nil, lim); !errors.Is(err, engine.ErrDropped) {
+		t.Errorf("with a scheduler that has no memory: %v", err)
+	}
+}
+
+// growth is a scheduler that is asked for memory alone.
+type growth func(bytes int64) error
+
+var _ engine.Scheduler = growth(nil)
+
+func (growth) Yield(context.Context, time.Time) (time.Duration, error) { return 0, nil }
+
+func (g growth) Grow(_ context.Context, bytes int64, _ time.Time) (time.Duration, error) {
+	return 0, g(bytes)
 }
 
 func TestStderr(t *testing.T) {

@@ -145,14 +145,14 @@ func (c *call) run(ctx context.Context, sets []data.Set) (engine.Result, error) 
 	abi.Native64.Place(mem, p.image.System, c.base, abi.Heap{Begin: -1, End: c.limit}, sets, p.outputs, engine.CopiedOf(ctx))
 
 	err := c.execute(ctx)
-	usage := c.usage()
 	if err == nil {
 		err = abi.Exited(abi.ExitCode(mem, p.image.System))
 	}
 	var outputs []data.Set
 	if err == nil {
-		outputs, err = abi.Native64.Outputs(mem, p.image.System, p.outputs, c.limits)
+		outputs, err = c.outputs(mem)
 	}
+	usage := c.usage()
 	if err == nil {
 		err = p.sig.CheckOutputs(outputs)
 	}
@@ -168,6 +168,21 @@ func (c *call) run(ctx context.Context, sets []data.Set) (engine.Result, error) 
 		held = c.size
 	}
 	return engine.NewResult(outputs, usage, held, c.release), nil
+}
+
+// outputs reads what the function left. All its memory is there from the start, so
+// it may name what it has not been to, which is zero: then it reaches that now.
+func (c *call) outputs(mem []byte) ([]data.Set, error) {
+	outputs, end, err := abi.Native64.OutputsEnd(mem, c.program.image.System, c.program.outputs, c.limits)
+	if err != nil || end <= c.size {
+		return outputs, err
+	}
+	size := fitting(end, c.limit)
+	if err := c.slices.Grow(size); err != nil {
+		return nil, err
+	}
+	c.size = size
+	return outputs, nil
 }
 
 // execute runs the function from its entry to its end.

@@ -220,6 +220,15 @@ static int run(void)
 		item.ident_len = 3;
 		output(1, &item);
 	}
+
+	/* Outputs where the function has never been. */
+	if (IS(unreached)) {
+		item.data = (void *)(end - (1 << 19));
+		item.data_len = 1 << 19;
+		output(1, &item);
+	}
+	if (IS(unreached_items))
+		output(100, (void *)(end - 100 * sizeof item));
 	return 0;
 }
 
