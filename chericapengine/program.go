@@ -207,6 +207,10 @@ func (c *call) execute(ctx context.Context) error {
 			}
 			granted = c.slices.Granted()
 		case !c.reaches(s):
+			// A branch to nowhere counts, and may be one too many.
+			if err := c.slices.CheckFuel(t.retired()); err != nil {
+				return err
+			}
 			return fault(s)
 		default:
 			if err := c.grow(int64(s.address + s.size)); err != nil {
