@@ -115,7 +115,9 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 	if err != nil {
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "build it with a compiler for aarch64", Err: err}
 	}
-	p := &Program{engine: e, image: image, code: prepared, sig: sig, size: prepared.size() + held}
+	from := &source{debug: image.Debug.Clone(), start: image.CodeStart, end: image.CodeEnd}
+	image.Debug = loader.Debug{}
+	p := &Program{engine: e, image: image, code: prepared, source: from, sig: sig, size: prepared.size() + from.size() + held}
 	if e.native != nil {
 		if p.native, err = e.native.prepare(image); err != nil {
 			return nil, err

@@ -24,6 +24,7 @@ type Program struct {
 	image   *loader.Image
 	code    code
 	native  code // nil: there is none
+	source  *source
 	sig     engine.Signature
 	outputs []string
 	size    int64
@@ -145,6 +146,9 @@ func (c *call) run(ctx context.Context, sets []data.Set) (engine.Result, error) 
 	abi.Native64.Place(mem, p.image.System, c.base, abi.Heap{Begin: -1, End: c.limit}, sets, p.outputs, engine.CopiedOf(ctx))
 
 	err := c.execute(ctx)
+	if f := (*engine.Fault)(nil); errors.As(err, &f) {
+		c.trace(f)
+	}
 	if err == nil {
 		err = abi.Exited(abi.ExitCode(mem, p.image.System))
 	}
@@ -220,6 +224,22 @@ func (c *call) execute(ctx context.Context) error {
 	}
 }
 
+// trace adds the function's calls to a fault.
+func (c *call) trace(f *engine.Fault) {
+	at, ok := c.thread.where()
+	if !ok {
+		return
+	}
+	f.Stack = c.program.source.calls(at, c.memory()[:c.size])
+	if f.Kind != engine.FaultOutOfStack {
+		return
+	}
+	f.Hint = hintStack
+	if name := recursive(f.Stack); name != "" {
+		f.Hint = name + " calls itself: look for a recursion that has no end; if it is only deep, link the function higher: what lies below it is its stack"
+	}
+}
+
 // usage ends the thread and tells what was used.
 func (c *call) usage() engine.Usage {
 	fuel := int64(0)
@@ -259,7 +279,7 @@ func fault(s stop) *engine.Fault {
 	if s.outside && int64(s.address) < 0 && int64(s.stack) < frame {
 		return &engine.Fault{Kind: engine.FaultOutOfStack, Detail: "its calls nest deeper than its stack holds: " + s.detail}
 	}
-	return &engine.Fault{Kind: engine.FaultTrap, Detail: s.detail}
+	return &engine.Fault{Kind: engine.FaultTrap, Detail: s.detail, Hint: s.hint}
 }
 
 // release gives the context back, which is emptied.
