@@ -54,9 +54,9 @@ func manifestOf(text []byte) ([]byte, error) {
 	return json.Marshal(manifest)
 }
 
-// elf is a 64-bit ELF file that a linker made, taken apart: what is loaded, which stays
+// elfFile is a 64-bit ELF file that a linker made, taken apart: what is loaded, which stays
 // as it is, and the sections behind it.
-type elf struct {
+type elfFile struct {
 	loaded   []byte // the header, the segments and all between
 	names    []byte
 	sections []elfSection
@@ -78,7 +78,7 @@ const (
 )
 
 // readELF takes a file apart; false if it is not of the form that linkers make.
-func readELF(b []byte) (*elf, bool) {
+func readELF(b []byte) (*elfFile, bool) {
 	le := binary.LittleEndian
 	if len(b) < elfHeader || !bytes.HasPrefix(b, []byte("\x7fELF\x02\x01")) {
 		return nil, false
@@ -91,7 +91,7 @@ func readELF(b []byte) (*elf, bool) {
 	}
 	segments, ok := part(le.Uint64(b[32:]), elfSegment*uint64(le.Uint16(b[56:])))
 	headers, found := part(le.Uint64(b[40:]), elfSectionHeader*uint64(le.Uint16(b[60:])))
-	f := &elf{strings: int(le.Uint16(b[62:]))}
+	f := &elfFile{strings: int(le.Uint16(b[62:]))}
 	if !ok || !found || f.strings >= len(headers)/elfSectionHeader {
 		return nil, false
 	}
@@ -124,7 +124,7 @@ func (s *elfSection) loaded() bool {
 }
 
 // name is that of a section; "" if it can't be read.
-func (f *elf) name(i int) string {
+func (f *elfFile) name(i int) string {
 	at := uint64(binary.LittleEndian.Uint32(f.sections[i].header))
 	if at >= uint64(len(f.names)) {
 		return ""
@@ -134,7 +134,7 @@ func (f *elf) name(i int) string {
 }
 
 // find is the index of a section; -1 if there is none.
-func (f *elf) find(name string) int {
+func (f *elfFile) find(name string) int {
 	for i := range f.sections {
 		if f.name(i) == name {
 			return i
@@ -144,7 +144,7 @@ func (f *elf) find(name string) int {
 }
 
 // add appends a section that is not loaded.
-func (f *elf) add(name string, content []byte) {
+func (f *elfFile) add(name string, content []byte) {
 	const bits = 1
 	h := make([]byte, elfSectionHeader)
 	binary.LittleEndian.PutUint32(h, uint32(len(f.names)))
@@ -157,7 +157,7 @@ func (f *elf) add(name string, content []byte) {
 
 // bytes puts the file together again. Sections keep their numbers, by which symbols
 // name them: of those that are left out an empty header stays.
-func (f *elf) bytes() []byte {
+func (f *elfFile) bytes() []byte {
 	le := binary.LittleEndian
 	out := bytes.Clone(f.loaded)
 	for i := range f.sections {
