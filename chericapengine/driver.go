@@ -43,6 +43,10 @@ type thread interface {
 	// extend lets the function reach size bytes of the context.
 	extend(size int64)
 
+	// where tells by which registers the thread's calls are found; false if that is not
+	// known.
+	where() (registers, bool)
+
 	// leave gives back what the thread holds.
 	leave()
 }
@@ -51,6 +55,7 @@ type thread interface {
 type stop struct {
 	why    reason
 	detail string // of a fault: which, where and what the code did, for people
+	hint   string // what to do about it
 
 	// Of an access outside of bounds, by an instruction that had no effect: it can be
 	// tried again. Address and size are relative to the context.

@@ -103,20 +103,25 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 	if err != nil {
 		return nil, err
 	}
+	held := int64(programOverhead)
+	for i := range image.Segments {
+		s := &image.Segments[i]
+		s.Data = bytes.Clone(s.Data) // code is the caller's
+		if !s.Executable {           // what is, the driver counts
+			held += int64(len(s.Data))
+		}
+	}
 	prepared, err := e.driver.prepare(image)
 	if err != nil {
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "build it with a compiler for aarch64", Err: err}
 	}
-	p := &Program{engine: e, image: image, code: prepared, sig: sig, size: prepared.size() + programOverhead}
+	from := &source{debug: image.Debug.Clone(), start: image.CodeStart, end: image.CodeEnd}
+	image.Debug = loader.Debug{}
+	p := &Program{engine: e, image: image, code: prepared, source: from, sig: sig, size: prepared.size() + from.size() + held}
 	if e.native != nil {
 		if p.native, err = e.native.prepare(image); err != nil {
 			return nil, err
 		}
-	}
-	for i := range image.Segments {
-		s := &image.Segments[i]
-		s.Data = bytes.Clone(s.Data) // code is the caller's
-		p.size += int64(len(s.Data))
 	}
 	for _, o := range sig.Outputs {
 		p.outputs = append(p.outputs, o.Name)

@@ -1,9 +1,14 @@
 package chericapengine
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -131,15 +136,53 @@ func TestAdversaries(t *testing.T) {
 		{"svc", engine.FaultTrap, "system call (SVC #0)"},
 		{"brk", engine.FaultTrap, "breakpoint (BRK #0x2a)"},
 		{"trap", engine.FaultTrap, "breakpoint (BRK #0x3e8)"},
-		{"undefined", engine.FaultTrap, "undefined instruction 0x00000000"},
-		{"hvc", engine.FaultTrap, "undefined instruction 0xd4000002"},
-		{"counter", engine.FaultTrap, "undefined instruction 0xd53be049"},
+		{"undefined", engine.FaultTrap, "undefined instruction 0x00000000 (UDF) at 0x1"},
+		{"hvc", engine.FaultTrap, "undefined instruction 0xd4000002 (HVC, for systems only) at 0x1"},
+		{"counter", engine.FaultTrap, "undefined instruction 0xd53be049 (MRS of S3_3_C14_C0_2) at 0x1"},
+		{"divide", engine.FaultTrap, "divided an integer by zero"},
+		{"divide_smallest", engine.FaultTrap, "divided an integer by zero"},
+		{"remainder", engine.FaultTrap, "divided an integer by zero"},
+		{"convert", engine.FaultTrap, "floating-point number that does not fit"},
+		{"convert_nan", engine.FaultTrap, "floating-point number that does not fit"},
 		{"recurse", engine.FaultOutOfStack, "bounds fault: store of 16 bytes at 0xffffffffffff"},
 		{"exit_memory", engine.FaultOutOfMemory, "raise the memory limit"},
 	} {
 		_, _, err := run(t, e, c.name, enginetest.Signature(), enginetest.Limits())
 		if engine.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v, want %s: %s", c.name, err, c.kind, c.text)
+		}
+		if f := (*engine.Fault)(nil); errors.As(err, &f) && f.Kind != engine.FaultOutOfMemory && (f.Hint == "" || len(f.Stack) == 0) {
+			t.Errorf("%s: hint %q, stack %q", c.name, f.Hint, f.Stack)
+		}
+	}
+	if _, _, err := run(t, e, "overflow", enginetest.Signature(), enginetest.Limits()); err != nil {
+		t.Errorf("sums do not wrap around: %v", err)
+	}
+}
+
+// A fault tells the function's calls, by their names, also where the last one has no
+// frame, where it left the code, and where there are too many.
+func TestStack(t *testing.T) {
+	e := newEngine(t, Config{})
+	for _, c := range []struct {
+		name string
+		want []string // beginnings
+	}{
+		{"calls", []string{"innermost.constprop.0+0x", "middle.constprop.0+0x", "outermost.constprop.0+0x", "_start+0x"}},
+		{"jump_to_null", []string{"0x0", "_start+0x"}},
+		{"jump_to_heap", []string{"0x10", "_start+0x"}},
+		{"recurse", slices.Repeat([]string{"recurse+0x"}, maxCalls)},
+		{"spin", []string{"_start+0x"}},
+	} {
+		lim := enginetest.Limits()
+		lim.Fuel = 1e6
+		_, _, err := run(t, e, c.name, enginetest.Signature(), lim)
+		var f *engine.Fault
+		if !errors.As(err, &f) || !slices.EqualFunc(f.Stack, c.want, strings.HasPrefix) {
+			t.Errorf("%s: %v, %q; want %q", c.name, err, f.Stack, c.want)
+		}
+		if c.name == "recurse" && !strings.Contains(f.Hint, "recurse calls itself") {
+			t.Errorf("hint %q", f.Hint)
 		}
 	}
 }
@@ -168,6 +211,56 @@ func TestMemory(t *testing.T) {
 	if _, _, err := run(t, e, "echo", enginetest.Signature(), lim); err == nil {
 		t.Error("it ran in less memory than it has")
 	}
+}
+
+// Outputs may lie in memory that the function has not been to. It is zero, and the run
+// is charged for it before it is anybody's.
+func TestUnreachedOutputs(t *testing.T) {
+	e := newEngine(t, Config{})
+	lim := enginetest.Limits()
+	lim.Memory = 256 << 20
+	u, outputs, err := run(t, e, "unreached", enginetest.Signature(), lim)
+	if err != nil || data.Count(outputs) != 1 || !bytes.Equal(outputs[0].Items[0].Bytes(), make([]byte, 1<<19)) {
+		t.Fatalf("%d items, %v", data.Count(outputs), err)
+	}
+	if got := u.MemoryPages * engine.PageSize; got != int64(lim.Memory) {
+		t.Errorf("it took %s, and its output ends at %s", engine.Bytes(got).Long(), lim.Memory.Long())
+	}
+	u, outputs, err = run(t, e, "unreached_items", enginetest.Signature(), lim)
+	if err != nil || data.Count(outputs) != 100 || data.Size(outputs) != 0 || u.MemoryPages > 20 {
+		t.Errorf("items without data: %d items, %d bytes, %d pages, %v", data.Count(outputs), data.Size(outputs), u.MemoryPages, err)
+	}
+
+	p, err := e.Prepare(t.Context(), function(t, "unreached"), enginetest.Signature(), lim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	r, err := p.Run(t.Context(), nil, lim)
+	if err != nil || r.Held != int64(lim.Memory) {
+		t.Errorf("the result holds %d bytes, %v", r.Held, err)
+	}
+	r.Release()
+	refusing := engine.WithScheduler(t.Context(), growth(func(bytes int64) error {
+		if bytes == int64(lim.Memory) {
+			return engine.ErrDropped
+		}
+		return nil
+	}))
+	if _, err := p.Run(refusing, nil, lim); !errors.Is(err, engine.ErrDropped) {
+		t.Errorf("with a scheduler that has no memory: %v", err)
+	}
+}
+
+// growth is a scheduler that is asked for memory alone.
+type growth func(bytes int64) error
+
+var _ engine.Scheduler = growth(nil)
+
+func (growth) Yield(context.Context, time.Time) (time.Duration, error) { return 0, nil }
+
+func (g growth) Grow(_ context.Context, bytes int64, _ time.Time) (time.Duration, error) {
+	return 0, g(bytes)
 }
 
 func TestStderr(t *testing.T) {

@@ -120,7 +120,7 @@ func (b nativeBlock) end(base uint64) stop {
 	case stateLeft:
 		return stop{why: left}
 	case stateRunning:
-		return stop{why: faulted, detail: "system call: it ended its process"}
+		return stop{why: faulted, detail: "system call: it ended its process", hint: hintSystem}
 	case stateUnprepared:
 		return stop{why: faulted, detail: fmt.Sprintf("the system refuses what the native driver needs: error %d", -int64(b.get(blockSignal)))}
 	}
@@ -130,24 +130,24 @@ func (b nativeBlock) end(base uint64) stop {
 	}
 	switch b.get(blockSignal) {
 	case sigSYS:
-		return stop{why: faulted, detail: "system call (SVC)"}
+		return stop{why: faulted, detail: "system call (SVC)", hint: hintSystem}
 	case sigILL:
-		return stop{why: faulted, detail: "undefined instruction"}
+		return stop{why: faulted, detail: "undefined instruction", hint: hintUnknown}
 	case sigTRAP:
-		return stop{why: faulted, detail: "breakpoint (BRK)"}
+		return stop{why: faulted, detail: "breakpoint (BRK)", hint: hintGaveUp}
 	case sigBUS:
-		return stop{why: faulted, detail: "alignment fault"}
+		return stop{why: faulted, detail: "alignment fault", hint: hintAligned}
 	case sigFPE:
 		return stop{why: faulted, detail: "a floating-point exception"}
 	}
 	switch code {
 	case codeTag:
-		return stop{why: faulted, detail: fmt.Sprintf("tag fault at %#x", at)}
+		return stop{why: faulted, detail: fmt.Sprintf("tag fault at %#x", at), hint: hintCapability}
 	case codeSealed:
-		return stop{why: faulted, detail: fmt.Sprintf("seal fault at %#x", at)}
+		return stop{why: faulted, detail: fmt.Sprintf("seal fault at %#x", at), hint: hintCapability}
 	case codeBounds:
-		return stop{why: faulted, detail: fmt.Sprintf("bounds fault at %#x", at), outside: true, address: at, size: 1}
+		return stop{why: faulted, detail: fmt.Sprintf("bounds fault at %#x", at), hint: hintPointer, outside: true, address: at, size: 1}
 	default:
-		return stop{why: faulted, detail: fmt.Sprintf("permission fault at %#x", at)}
+		return stop{why: faulted, detail: fmt.Sprintf("permission fault at %#x", at), hint: hintStore}
 	}
 }

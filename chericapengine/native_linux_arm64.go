@@ -194,6 +194,9 @@ func (t *nativeThread) reap() (status unix.WaitStatus) {
 
 func (t *nativeThread) retired() int64 { return 0 }
 
+// where is not known: the process keeps no registers.
+func (t *nativeThread) where() (registers, bool) { return registers{}, false }
+
 // extend does nothing: all of the context can be reached from the start.
 func (t *nativeThread) extend(int64) {}
 

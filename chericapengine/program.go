@@ -24,6 +24,7 @@ type Program struct {
 	image   *loader.Image
 	code    code
 	native  code // nil: there is none
+	source  *source
 	sig     engine.Signature
 	outputs []string
 	size    int64
@@ -145,14 +146,17 @@ func (c *call) run(ctx context.Context, sets []data.Set) (engine.Result, error) 
 	abi.Native64.Place(mem, p.image.System, c.base, abi.Heap{Begin: -1, End: c.limit}, sets, p.outputs, engine.CopiedOf(ctx))
 
 	err := c.execute(ctx)
-	usage := c.usage()
+	if f := (*engine.Fault)(nil); errors.As(err, &f) {
+		c.trace(f)
+	}
 	if err == nil {
 		err = abi.Exited(abi.ExitCode(mem, p.image.System))
 	}
 	var outputs []data.Set
 	if err == nil {
-		outputs, err = abi.Native64.Outputs(mem, p.image.System, p.outputs, c.limits)
+		outputs, err = c.outputs(mem)
 	}
+	usage := c.usage()
 	if err == nil {
 		err = p.sig.CheckOutputs(outputs)
 	}
@@ -168,6 +172,21 @@ func (c *call) run(ctx context.Context, sets []data.Set) (engine.Result, error) 
 		held = c.size
 	}
 	return engine.NewResult(outputs, usage, held, c.release), nil
+}
+
+// outputs reads what the function left. All its memory is there from the start, so
+// it may name what it has not been to, which is zero: then it reaches that now.
+func (c *call) outputs(mem []byte) ([]data.Set, error) {
+	outputs, end, err := abi.Native64.OutputsEnd(mem, c.program.image.System, c.program.outputs, c.limits)
+	if err != nil || end <= c.size {
+		return outputs, err
+	}
+	size := fitting(end, c.limit)
+	if err := c.slices.Grow(size); err != nil {
+		return nil, err
+	}
+	c.size = size
+	return outputs, nil
 }
 
 // execute runs the function from its entry to its end.
@@ -192,12 +211,32 @@ func (c *call) execute(ctx context.Context) error {
 			}
 			granted = c.slices.Granted()
 		case !c.reaches(s):
+			// A branch to nowhere counts, and may be one too many.
+			if err := c.slices.CheckFuel(t.retired()); err != nil {
+				return err
+			}
 			return fault(s)
 		default:
 			if err := c.grow(int64(s.address + s.size)); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+// trace adds the function's calls to a fault.
+func (c *call) trace(f *engine.Fault) {
+	at, ok := c.thread.where()
+	if !ok {
+		return
+	}
+	f.Stack = c.program.source.calls(at, c.memory()[:c.size])
+	if f.Kind != engine.FaultOutOfStack {
+		return
+	}
+	f.Hint = hintStack
+	if name := recursive(f.Stack); name != "" {
+		f.Hint = name + " calls itself: look for a recursion that has no end; if it is only deep, link the function higher: what lies below it is its stack"
 	}
 }
 
@@ -240,7 +279,7 @@ func fault(s stop) *engine.Fault {
 	if s.outside && int64(s.address) < 0 && int64(s.stack) < frame {
 		return &engine.Fault{Kind: engine.FaultOutOfStack, Detail: "its calls nest deeper than its stack holds: " + s.detail}
 	}
-	return &engine.Fault{Kind: engine.FaultTrap, Detail: s.detail}
+	return &engine.Fault{Kind: engine.FaultTrap, Detail: s.detail, Hint: s.hint}
 }
 
 // release gives the context back, which is emptied.

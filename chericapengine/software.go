@@ -104,6 +104,10 @@ type softwareThread struct {
 
 func (t *softwareThread) retired() int64 { return int64(t.m.Retired()) }
 
+func (t *softwareThread) where() (registers, bool) {
+	return registers{pc: t.m.PC(), link: t.m.X(30), frame: t.m.X(29)}, true
+}
+
 func (t *softwareThread) extend(size int64) {
 	ddc, _ := toData(size)
 	t.granted = ddc
@@ -124,12 +128,18 @@ func (t *softwareThread) run(fuel int64) stop {
 	case err == nil && t.m.PCC() == t.host:
 		return stop{why: left}
 	case err == nil:
-		return stop{why: faulted, detail: fmt.Sprintf("permission fault: it branched to a capability at %#x, where there is no code", t.m.PCC().Address())}
+		return stop{why: faulted, detail: fmt.Sprintf("permission fault: it branched to a capability at %#x, where there is no code", t.m.PCC().Address()), hint: hintCapability}
 	case errors.Is(err, a64.ErrFuel), errors.Is(err, a64.ErrPaused):
 		return stop{why: paused}
 	case errors.As(err, &f):
+		detail := f.Error()
+		if f.Kind == a64.FaultBRK {
+			if meaning, _ := breakpoint(f.Imm()); meaning != "" {
+				detail = meaning + ": " + detail
+			}
+		}
 		return stop{
-			why: faulted, detail: f.Error(), stack: t.m.SP(),
+			why: faulted, detail: detail, hint: hintFor(f), stack: t.m.SP(),
 			outside: f.Kind == a64.FaultBounds && !f.Fetch && t.m.DDC() == t.granted, address: f.Addr, size: uint64(f.Size),
 		}
 	default:

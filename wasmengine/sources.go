@@ -10,8 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"pappus/engine/lines"
 	"pappus/wasmengine/binary"
-	"pappus/wasmengine/lines"
 	"pappus/wasmengine/meter"
 )
 

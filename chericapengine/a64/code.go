@@ -15,15 +15,15 @@ import (
 // Segment is an executable segment of a program.
 type Segment struct {
 	Addr  uint64 // an offset from the base of the context, a multiple of 4
-	Bytes []byte // whole instructions; what is left over at the end is none
+	Bytes []byte // whole instructions; what is left over at the end is none. They are kept, and must stay as they are
 }
 
 // Code is a program in predecoded form. It is immutable, and any number of machines
 // may run it at the same time.
 type Code struct {
-	insts []inst // the segments one after the other, then one slot for each place outside of them that is jumped to
-	areas []area // where the segments are, by address
-	words []uint32
+	insts    []inst    // the segments one after the other, with a slot for what is behind each
+	areas    []area    // where the segments are, by address
+	segments []Segment // by address
 
 	longest uint64 // no straight line has more instructions: a branch is taken after so many
 
@@ -44,7 +44,7 @@ const maxCode = 1 << 32
 func Decode(segments []Segment) (*Code, error) {
 	sorted := slices.Clone(segments)
 	slices.SortFunc(sorted, func(a, b Segment) int { return cmp.Compare(a.Addr, b.Addr) })
-	c := &Code{}
+	c := &Code{segments: sorted}
 	end, total := uint64(0), 0
 	for _, s := range sorted {
 		size := uint64(len(s.Bytes)) / wordBytes * wordBytes
@@ -62,8 +62,7 @@ func Decode(segments []Segment) (*Code, error) {
 	if total == 0 {
 		return nil, errors.New("there is no executable segment with an instruction in it")
 	}
-	c.insts = make([]inst, 0, total+total/64+len(sorted))
-	c.words = make([]uint32, 0, total)
+	c.insts = make([]inst, 0, total+len(sorted))
 	slot := 0
 	for _, s := range sorted {
 		n := len(s.Bytes) / wordBytes
@@ -76,7 +75,6 @@ func Decode(segments []Segment) (*Code, error) {
 		} else {
 			if last >= 0 { // running off the end of a segment leads nowhere
 				c.insts = append(c.insts, inst{op: opOut, imm: c.areas[last].hi})
-				c.words = append(c.words, 0)
 				slot++
 			}
 			c.areas = append(c.areas, area{lo, lo + uint64(n)*wordBytes, slot})
@@ -84,40 +82,40 @@ func Decode(segments []Segment) (*Code, error) {
 		for i := range n {
 			w := binary.LittleEndian.Uint32(s.Bytes[i*wordBytes:])
 			c.insts = append(c.insts, decode(w, lo+uint64(i)*wordBytes))
-			c.words = append(c.words, w)
 		}
 		slot += n
 	}
 	c.insts = append(c.insts, inst{op: opOut, imm: c.End()})
-	c.resolve()
 	c.measure()
+	c.resolve()
 	c.unfused = sync.OnceValue(c.plain)
 	c.fuse()
 	return c, nil
 }
 
-// resolve turns the targets of branches from addresses into slots. Targets outside of
-// the code get slots of their own, in which the fault is raised.
+// resolve turns the targets of branches from addresses into slots. Those that branch out
+// of the code are left to a handler: a program can have as many such targets as
+// instructions, and a slot for each would take more than the program.
 func (c *Code) resolve() {
-	outside := make(map[uint64]int)
-	for i := range len(c.insts) {
-		in := &c.insts[i]
-		if !in.op.jumps() {
-			continue
-		}
-		slot, ok := c.slot(in.imm)
-		if !ok {
-			if slot, ok = outside[in.imm]; !ok {
-				slot = len(c.insts)
-				outside[in.imm] = slot
-				c.insts = append(c.insts, inst{op: opOut, imm: in.imm})
-				in = &c.insts[i]
+	slot := 0
+	for _, a := range c.areas {
+		for at := a.lo; at < a.hi; at += wordBytes {
+			in := &c.insts[slot]
+			slot++
+			if !in.op.jumps() {
+				continue
+			}
+			target, ok := c.slot(in.imm)
+			switch {
+			case !ok:
+				*in = inst{op: opCall, imm: uint64(hBranchOut)<<32 | uint64(c.word(at))}
+			case in.op == opBL:
+				in.imm = uint64(target) | (at+wordBytes)<<32
+			default:
+				in.imm = uint64(target)
 			}
 		}
-		in.imm = uint64(slot)
-		if in.op == opBL {
-			in.imm |= (c.address(i) + wordBytes) << 32
-		}
+		slot++
 	}
 }
 
@@ -149,7 +147,11 @@ func (c *Code) plain() []inst {
 
 // Size is how many bytes the code holds at most.
 func (c *Code) Size() int64 {
-	return int64(cap(c.insts)+len(c.insts))*int64(unsafe.Sizeof(inst{})) + int64(cap(c.words))*wordBytes
+	n := int64(cap(c.insts)+len(c.insts)) * int64(unsafe.Sizeof(inst{}))
+	for _, s := range c.segments {
+		n += int64(len(s.Bytes))
+	}
+	return n
 }
 
 // End is the address after the last instruction: what the code capability covers
@@ -179,10 +181,12 @@ func (c *Code) address(slot int) uint64 {
 	return c.insts[slot].imm
 }
 
-// word is the instruction in a slot; 0 if it is outside of the code.
-func (c *Code) word(slot int) uint32 {
-	if slot < len(c.words) {
-		return c.words[slot]
+// word is the instruction at an address; 0 if it is outside of the code.
+func (c *Code) word(address uint64) uint32 {
+	for i := range c.segments {
+		if s := &c.segments[i]; address >= s.Addr && address-s.Addr < uint64(len(s.Bytes))/wordBytes*wordBytes {
+			return binary.LittleEndian.Uint32(s.Bytes[(address-s.Addr)&^(wordBytes-1):])
+		}
 	}
 	return 0
 }
@@ -194,7 +198,7 @@ func (c *Code) within(b capability.Bounds, base uint64, room *Code) *Code {
 	if !slices.ContainsFunc(c.areas, func(a area) bool { return !inside(a.lo, a.hi) }) {
 		return c
 	}
-	cut := &Code{words: c.words, longest: c.longest}
+	cut := &Code{segments: c.segments, longest: c.longest}
 	if room != nil {
 		cut.insts = room.insts[:0]
 	}

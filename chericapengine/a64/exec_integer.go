@@ -255,6 +255,36 @@ func execBits(m *Machine, in *inst) outcome {
 	return done
 }
 
+// execBranchOut executes a branch whose target is no instruction.
+func execBranchOut(m *Machine, in *inst) outcome {
+	pc := m.code.address(m.slot)
+	b := decode(in.word(), pc)
+	taken := true
+	switch v := m.x[b.rn]; b.op {
+	case opBL:
+		m.SetX(regLR, pc+wordBytes)
+	case opBcond:
+		taken = m.holds(b.k)
+	case opCbz:
+		taken = v == 0
+	case opCbz32:
+		taken = v&lowWord == 0
+	case opCbnz:
+		taken = v != 0
+	case opCbnz32:
+		taken = v&lowWord != 0
+	case opTbz:
+		taken = v>>(b.sh&63)&1 == 0
+	case opTbnz:
+		taken = v>>(b.sh&63)&1 != 0
+	}
+	if !taken {
+		return done
+	}
+	m.noInstruction(b.imm)
+	return astray
+}
+
 func execSVC(m *Machine, _ *inst) outcome {
 	m.refuse(FaultSVC, m.slot)
 	return faulted

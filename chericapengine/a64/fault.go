@@ -47,7 +47,7 @@ func (f *Fault) Imm() uint16 { return uint16(f.Word >> 5) }
 func (f *Fault) Error() string {
 	switch {
 	case f.Kind == FaultUndefined:
-		return fmt.Sprintf("undefined instruction %#08x at %#x", f.Word, f.PC)
+		return fmt.Sprintf("undefined instruction %#08x%s at %#x", f.Word, unknown(f.Word), f.PC)
 	case f.Kind == FaultSVC:
 		return fmt.Sprintf("system call (SVC #%d) at %#x", f.Imm(), f.PC)
 	case f.Kind == FaultBRK:

@@ -58,7 +58,7 @@ func fusedCondition(k uint8) op {
 // fuse looks for instructions that follow one another so often that one step for both
 // pays. It goes backwards, so that a third instruction is found fused with the second.
 func (c *Code) fuse() {
-	for i := len(c.words) - 2; i >= 0; i-- {
+	for i := len(c.insts) - 2; i >= 0; i-- {
 		a, b := &c.insts[i], &c.insts[i+1]
 		switch a.op {
 		case opSubs, opSubs32:

@@ -18,7 +18,7 @@ func TestFusing(t *testing.T) {
 		for _, s := range shape {
 			text = binary.LittleEndian.AppendUint32(text, s.Word|s.Free&0x00010021) // not all zero: rd of the first is no SP
 		}
-		code, err := Decode([]Segment{{Bytes: append(text, 0, 0, 0, 0)}})
+		code, err := Decode([]Segment{{Bytes: append(text, make([]byte, 12)...)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestFusing(t *testing.T) {
 			if i >= len(shape) {
 				break
 			}
-			if alone := decode(code.words[i], code.address(i)); in.op != alone.op || in.rd != alone.rd || in.rn != alone.rn || in.rm != alone.rm {
+			if alone := decode(code.word(code.address(i)), code.address(i)); in.op != alone.op || in.rd != alone.rd || in.rn != alone.rn || in.rm != alone.rm {
 				t.Errorf("part %d of %v comes apart as %d, and is %d", i, shape, in.op, alone.op)
 			}
 		}

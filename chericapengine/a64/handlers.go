@@ -31,6 +31,7 @@ const (
 
 	hAddI32SP
 	hLogicalISP
+	hBranchOut
 	hSVC
 	hBRK
 	hClrex
@@ -98,6 +99,7 @@ var handlers = [numHandlers]func(m *Machine, in *inst) outcome{
 	hLiteral:            execLiteral,
 	hAddI32SP:           execAddI32SP,
 	hLogicalISP:         execLogicalISP,
+	hBranchOut:          execBranchOut,
 	hSVC:                execSVC,
 	hBRK:                execBRK,
 	hClrex:              execClrex,

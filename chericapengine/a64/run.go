@@ -115,8 +115,8 @@ func (m *Machine) settle(to int) {
 func (m *Machine) faultedAt(pc uint64) error {
 	f := m.fault
 	f.PC = pc
-	if slot, ok := m.code.slot(pc); ok {
-		f.Word = m.code.word(slot)
+	if _, ok := m.code.slot(pc); ok {
+		f.Word = m.code.word(pc)
 	}
 	return &f
 }

@@ -58,6 +58,9 @@ type Image struct {
 	End      uint64    // behind the highest segment
 	CodeEnd  uint64    // behind the highest executable segment
 	Manifest engine.Manifest
+
+	CodeStart uint64 // of the lowest executable segment
+	Debug     Debug
 }
 
 // Recognizes reports whether code begins like an ELF file.
@@ -238,6 +241,9 @@ func (p *parser) checkSegments() error {
 			return reject(hintDamaged, "the segment of code at %#x is not aligned to instructions", s.Address)
 		}
 		if s.Executable {
+			if p.image.CodeEnd == 0 {
+				p.image.CodeStart = s.Address
+			}
 			p.image.CodeEnd = s.span().end()
 		}
 		for j := range i {

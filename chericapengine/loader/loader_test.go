@@ -356,6 +356,19 @@ func FuzzLoad(f *testing.F) {
 		if held > uint64(len(code))*uint64(len(image.Segments)) {
 			t.Fatalf("%d bytes of a file of %d", held, len(code))
 		}
+		functions, lines := image.Debug.Functions(image.CodeStart, image.CodeEnd), image.Debug.Lines(image.CodeStart, image.CodeEnd)
+		for _, at := range []uint64{0, image.CodeStart, image.Entry, image.CodeEnd - 4, image.CodeEnd, 1<<64 - 1} {
+			name, begins, ok := functions.At(at)
+			if ok && (name == "" || begins > at || begins < image.CodeStart || at >= image.CodeEnd) {
+				t.Fatalf("%#x is in %q at %#x", at, name, begins)
+			}
+			if p, ok := lines.At(at); ok && (p.Line < 1 || at >= image.CodeEnd) {
+				t.Fatalf("%#x is %+v", at, p)
+			}
+		}
+		if clone := image.Debug.Clone(); clone.Size() != image.Debug.Size() || clone.Size() > 5*maxDebug {
+			t.Fatalf("%d bytes, and a copy of %d", image.Debug.Size(), clone.Size())
+		}
 		p := parser{image: *image}
 		for _, place := range []struct {
 			at, n, align uint64

@@ -39,6 +39,7 @@ func (p *parser) readSections() error {
 		case sectionDynamicSymbols:
 			dynamic++
 		}
+		p.readDebug(i)
 		manifest := p.names.named(uint64(h.u32(0)), ManifestSection)
 		if manifest {
 			manifests++
@@ -47,7 +48,7 @@ func (p *parser) readSections() error {
 			return reject(hintDamaged, "it has two symbol tables, or two sections %q", ManifestSection)
 		}
 		if kind == sectionSymbols || kind == sectionDynamicSymbols {
-			if err := p.readSymbols(i); err != nil {
+			if err := p.readSymbols(i, kind == sectionSymbols); err != nil {
 				return err
 			}
 		}
@@ -78,8 +79,8 @@ func (p *parser) readManifest(i int) error {
 
 const symbolSize = 24
 
-// readSymbols looks through a symbol table.
-func (p *parser) readSymbols(i int) error {
+// readSymbols looks through a symbol table; that of the linker names functions, too.
+func (p *parser) readSymbols(i int, functions bool) error {
 	h := p.section(i)
 	symbols, ok := p.contents(i)
 	if !ok || h.u64(56) != symbolSize || len(symbols)%symbolSize != 0 {
@@ -92,6 +93,9 @@ func (p *parser) readSymbols(i int) error {
 	names, ok := p.contents(int(link))
 	if !ok {
 		return reject(hintDamaged, "the names of its symbol table lie outside of the file")
+	}
+	if functions && len(symbols) <= maxDebug && len(names) <= maxDebug {
+		p.image.Debug.symbols, p.image.Debug.names = symbols, names
 	}
 	for ; len(symbols) > 0; symbols = symbols[symbolSize:] {
 		const undefined = 0

@@ -36,6 +36,23 @@ static void store_byte(uint64_t at) { __asm__ volatile("strb wzr, [%0]" : : "r"(
 
 static void jump(uint64_t to) { __asm__ volatile("blr %0" : : "r"(to) : "memory", "x30"); }
 
+/* What the compiler knows nothing of. */
+static int unknown(int n)
+{
+	__asm__ volatile("" : "+r"(n));
+	return n;
+}
+
+static double unknown_double(double x)
+{
+	__asm__ volatile("" : "+w"(x));
+	return x;
+}
+
+__attribute__((noinline)) static int innermost(volatile int *at) { return at[unknown(1) << 28]; }
+__attribute__((noinline)) static int middle(volatile int *at) { return innermost(at) + 1; }
+__attribute__((noinline)) static int outermost(volatile int *at) { return middle(at) + 1; }
+
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
 __attribute__((noinline)) static int recurse(volatile int *of)
 {
@@ -220,6 +237,35 @@ static int run(void)
 		item.ident_len = 3;
 		output(1, &item);
 	}
+
+	/* What C leaves open, and WebAssembly does not. */
+	if (IS(divide))
+		return unknown(7) / unknown(0);
+	if (IS(divide_smallest))
+		return unknown(-2147483647 - 1) / unknown(-1);
+	if (IS(remainder))
+		return unknown(7) % unknown(0);
+	if (IS(convert))
+		return (int)unknown_double(3e9);
+	if (IS(convert_nan))
+		return (int)unknown_double(__builtin_nan(""));
+	if (IS(overflow)) {
+		int n = unknown(2147483647);
+		return n + 1 < n ? 0 : 3;
+	}
+	if (IS(calls)) {
+		int zero = 0;
+		return outermost(&zero);
+	}
+
+	/* Outputs where the function has never been. */
+	if (IS(unreached)) {
+		item.data = (void *)(end - (1 << 19));
+		item.data_len = 1 << 19;
+		output(1, &item);
+	}
+	if (IS(unreached_items))
+		output(100, (void *)(end - 100 * sizeof item));
 	return 0;
 }
 

@@ -75,7 +75,12 @@ invoke and other verbs take.`,
 			if len(jobs) > 1 && c.form.kind != "" {
 				return showAll(c, pushedView(), records)
 			}
-			return each(records, func(f pushed) error { return showOne(c, pushedView(), f) })
+			return each(records, func(f pushed) error {
+				if err := showOne(c, pushedView(), f); err != nil || p.also == "" || !f.created {
+					return err
+				}
+				return c.sayUncompared(cmd.ErrOrStderr(), f.Name)
+			})
 		},
 	}
 	flags := cmd.Flags()
@@ -90,6 +95,15 @@ invoke and other verbs take.`,
 	c.bindForm(flags, allForms)
 	c.bindQuiet(flags, "print NAME@VERSION only, and no progress")
 	return cmd
+}
+
+// sayUncompared tells what nobody has looked at when code for two engines is registered.
+func (c *commandLine) sayUncompared(stderr io.Writer, name string) error {
+	if c.quiet || c.form.kind != "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(stderr, "note: whether both codes give the same was not looked at; this does: pappus verify %s --cases FOLDER\n", name)
+	return err
 }
 
 // pushJob is one file to be registered.

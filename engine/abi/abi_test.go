@@ -34,7 +34,8 @@ var words = []Word{Wasm32, Native64}
 
 // field reads a field of the system struct.
 func field(w Word, mem []byte, field uint64) uint64 {
-	return reader{mem, uint64(w)}.field(system, field)
+	r := reader{mem: mem, word: uint64(w)}
+	return r.field(system, field)
 }
 
 // set writes a field of the structure at a place.
@@ -94,7 +95,7 @@ func TestPlaceReadsBack(t *testing.T) {
 			t.Fatalf("a function that writes nothing leaves %v, %v", fresh, err)
 		}
 		items := field(w, mem, fieldInputItems)
-		r := reader{mem, uint64(w)}
+		r := reader{mem: mem, word: uint64(w)}
 		for i := range data.Count(in) {
 			at := items + uint64(i)*uint64(w.itemSize())
 			p, n := r.field(at, fieldData), r.field(at, fieldDataLen)
@@ -103,9 +104,16 @@ func TestPlaceReadsBack(t *testing.T) {
 			}
 		}
 		inputsAsOutputs(w, mem)
-		back, err := w.Outputs(mem, system, setNames(in), wide)
+		back, last, err := w.OutputsEnd(mem, system, setNames(in), wide)
 		if err != nil || !data.Equal(in, back) {
 			t.Fatalf("placed %v, read %v (%v)", in, back, err)
+		}
+		want := end // data comes last
+		if data.Size(in) == 0 {
+			want = 0
+		}
+		if last != want {
+			t.Fatalf("data ends at %d, and is said to end at %d", want, last)
 		}
 	})
 }
@@ -234,7 +242,7 @@ func testHostileOutputs(t *testing.T, w Word, most uint64) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	r := reader{good(), uint64(w)}
+	r := reader{mem: good(), word: uint64(w)}
 	names := good()
 	for _, bad := range []byte{0xff, 0x00, 0x0a, 0x7f} {
 		names[r.field(uint64(itemsAt), 0)] = bad
@@ -271,7 +279,7 @@ func FuzzOutputs(f *testing.F) {
 			return
 		}
 		names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}[:n]
-		sets, err := w.Outputs(mem, system, names, wide)
+		sets, end, err := w.OutputsEnd(mem, system, names, wide)
 		if err != nil {
 			if k := engine.KindOf(err); k != engine.FaultBadOutput && k != engine.FaultOutputTooLarge {
 				t.Fatalf("error %v", err)
@@ -285,6 +293,9 @@ func FuzzOutputs(f *testing.F) {
 			for _, it := range s.Items {
 				if err := data.CheckItemName(it.Name()); err != nil || !s.Ordered() {
 					t.Fatalf("accepted %v (%v)", s, err)
+				}
+				if n := it.Len(); n > 0 && (int64(n) > end || end > int64(len(mem))) {
+					t.Fatalf("an item of %d bytes, and all end at %d of %d", n, end, len(mem))
 				}
 			}
 		}

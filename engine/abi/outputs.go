@@ -21,7 +21,21 @@ func ExitCode(mem []byte, system uint64) int32 {
 // *engine.Fault of kind bad-output or output-too-large whose detail says what
 // is wrong.
 func (w Word) Outputs(mem []byte, system uint64, outputs []string, lim engine.Limits) ([]data.Set, error) {
-	r := reader{mem, uint64(w)}
+	sets, _, err := w.OutputsEnd(mem, system, outputs, lim)
+	return sets, err
+}
+
+// OutputsEnd is Outputs, and tells behind which address no item has data: 0 if none
+// has any. The items of a function whose memory is there before it is touched can lie
+// where it has never been.
+func (w Word) OutputsEnd(mem []byte, system uint64, outputs []string, lim engine.Limits) (sets []data.Set, end int64, err error) {
+	r := reader{mem: mem, word: uint64(w)}
+	sets, err = w.readOutputs(&r, system, outputs, lim)
+	return sets, int64(r.end), err
+}
+
+func (w Word) readOutputs(r *reader, system uint64, outputs []string, lim engine.Limits) ([]data.Set, error) {
+	mem := r.mem
 	setSize, itemSize := uint64(w.setSize()), uint64(w.itemSize())
 	if n := r.field(system, fieldOutputSetsLen); n != uint64(len(outputs)) {
 		return nil, bad("output_sets_len is %d; the signature has %d output sets", n, len(outputs))
@@ -76,23 +90,24 @@ func (w Word) Outputs(mem []byte, system uint64, outputs []string, lim engine.Li
 type reader struct {
 	mem  []byte
 	word uint64
+	end  uint64 // of the data that lies highest, of the items that were read
 }
 
 // holds reports whether n bytes at p lie within memory.
-func (r reader) holds(p, n uint64) bool {
+func (r *reader) holds(p, n uint64) bool {
 	size := uint64(len(r.mem))
 	return n <= size && p <= size-n
 }
 
 // element is where an element of an array begins; false if that is no address.
-func (r reader) element(array, index, size uint64) (at uint64, ok bool) {
+func (r *reader) element(array, index, size uint64) (at uint64, ok bool) {
 	over, offset := bits.Mul64(index, size)
 	at, carry := bits.Add64(array, offset, 0)
 	return at, over == 0 && carry == 0
 }
 
 // field reads a field of the structure at p, which lies within memory.
-func (r reader) field(p, field uint64) uint64 {
+func (r *reader) field(p, field uint64) uint64 {
 	b := r.mem[p+field*r.word:]
 	if r.word == 4 {
 		return uint64(binary.LittleEndian.Uint32(b))
@@ -103,7 +118,7 @@ func (r reader) field(p, field uint64) uint64 {
 // item reads the item record at p, which lies within memory. Its size is that
 // of content and name: names are copied, and the same bytes may be the names
 // of many items.
-func (r reader) item(it *data.Item, p uint64, set string, index uint64) (size uint64, err error) {
+func (r *reader) item(it *data.Item, p uint64, set string, index uint64) (size uint64, err error) {
 	nameAt, nameLen := r.field(p, 0), r.field(p, 1)
 	dataAt, dataLen := r.field(p, fieldData), r.field(p, fieldDataLen)
 	key := r.field(p, fieldKey)
@@ -125,6 +140,7 @@ func (r reader) item(it *data.Item, p uint64, set string, index uint64) (size ui
 	}
 	if dataLen > 0 {
 		content = r.mem[dataAt : dataAt+dataLen : dataAt+dataLen]
+		r.end = max(r.end, dataAt+dataLen)
 	}
 	if err := data.CheckItemName(name); err != nil {
 		return 0, bad("item %d of output set %q: %v", index, set, err)

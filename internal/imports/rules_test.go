@@ -53,12 +53,13 @@ var rules = map[string]rule{
 	"engine":            {may: []string{"data"}},
 	"engine/abi":        {may: []string{"engine", "data"}},
 	"engine/domain":     {},
+	"engine/lines":      {tests: []string{"wasmengine/binary"}},
 	"engine/slice":      {may: []string{"engine"}},
 	"engine/enginetest": {may: []string{"engine", "data"}},
 	"data":              {},
 
 	"wasmengine": {
-		may:   []string{"wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/lines", "wasmengine/meter", "wasmengine/report", "engine", "engine/abi", "engine/domain", "engine/slice", "data"},
+		may:   []string{"wasmengine/binary", "wasmengine/codecache", "wasmengine/compiler", "wasmengine/meter", "wasmengine/report", "engine", "engine/abi", "engine/domain", "engine/lines", "engine/slice", "data"},
 		tests: []string{suite, "wasmengine/binary/binarytest"},
 	},
 	"wasmengine/codecache": {},
@@ -66,7 +67,6 @@ var rules = map[string]rule{
 		may:   []string{"engine"},
 		tests: []string{"wasmengine/binary/binarytest"},
 	},
-	"wasmengine/lines": {tests: []string{"wasmengine/binary"}},
 	"wasmengine/canon": {
 		may:   []string{"wasmengine/binary"},
 		tests: []string{"wasmengine/binary/binarytest"},
@@ -85,18 +85,18 @@ var rules = map[string]rule{
 
 	"chericapengine/a64": {may: []string{"chericapengine/capability"}},
 	"chericapengine": {
-		may:   []string{"chericapengine/a64", "chericapengine/capability", "chericapengine/loader", "engine", "engine/abi", "engine/domain", "engine/slice", "data"},
+		may:   []string{"chericapengine/a64", "chericapengine/capability", "chericapengine/loader", "engine", "engine/abi", "engine/domain", "engine/lines", "engine/slice", "data"},
 		tests: []string{suite},
 	},
 	"chericapengine/capability": {},
-	"chericapengine/loader":     {may: []string{"engine", "engine/abi"}},
+	"chericapengine/loader":     {may: []string{"engine", "engine/abi", "engine/lines"}},
 
 	"cases":      {may: []string{"engine", "data"}},
 	"client":     {may: []string{"client/api"}},
 	"client/api": {},
 	"sdk/c":      {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify": {
-		may:   []string{"wasmengine/binary", "wasmengine/lines", "engine"},
+		may:   []string{"wasmengine/binary", "engine/lines", "engine"},
 		tests: []string{"wasmengine", "wasmengine/binary/binarytest", "data"},
 	},
 

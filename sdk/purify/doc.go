@@ -12,6 +12,6 @@
 // what they are; everything of the adapter comes behind them.
 //
 // It knows the WebAssembly format (wasmengine/binary), line tables
-// (wasmengine/lines), how manifests spell limits (engine) and the names that the
+// (engine/lines), how manifests spell limits (engine) and the names that the
 // binary interface exports, and nothing else of the project.
 package purify

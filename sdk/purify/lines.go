@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"pappus/engine/lines"
 	"pappus/wasmengine/binary"
-	"pappus/wasmengine/lines"
 )
 
 // maxMoves is how many instructions of a program with lines may become longer.

@@ -12,11 +12,11 @@ import (
 	"pgregory.net/rapid"
 
 	"pappus/engine"
+	"pappus/engine/lines"
 	"pappus/sdk/purify"
 	"pappus/wasmengine"
 	"pappus/wasmengine/binary"
 	"pappus/wasmengine/binary/binarytest"
-	"pappus/wasmengine/lines"
 )
 
 // tableOf is the line table of a module, nil if it has none.

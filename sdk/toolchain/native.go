@@ -21,16 +21,25 @@ const (
 func cNative() []*Language {
 	freestanding := []string{
 		"-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-mno-outline-atomics",
+		"-fno-omit-frame-pointer", // stack traces follow it
+		"-fwrapv",
 	}
+	// What WebAssembly traps on, or gives another number for, is a breakpoint here: the
+	// processor goes on with some number. With -fwrapv gcc looks only at divisions for
+	// overflows; newer versions of clang look at sums all the same.
+	const checks = "integer-divide-by-zero,float-cast-overflow"
+	gcc := append([]string{"-fsanitize=" + checks + ",signed-integer-overflow", "-fsanitize-undefined-trap-on-error"}, freestanding...)
 	const target = "--target=aarch64-none-elf"
+	clang := append([]string{target, "-fsanitize=" + checks, "-fsanitize-trap=" + checks}, freestanding...)
 	return []*Language{
 		{
 			Name:  "c",
 			Tools: []Tool{{Name: crossName, Programs: []string{crossName}, Install: nativeHint}},
 			SDK:   sdkC(),
 			Plan: func(b *Build) ([]Stage, error) {
-				return planNative(b, crossName, freestanding, []string{"-Wl,-Ttext-segment=" + nativeStack})
+				return planNative(b, crossName, gcc, "-g1", []string{"-Wl,-Ttext-segment=" + nativeStack})
 			},
+			Finish: finishNative,
 		},
 		{
 			Name: "c",
@@ -40,8 +49,9 @@ func cNative() []*Language {
 			},
 			SDK: sdkC(),
 			Plan: func(b *Build) ([]Stage, error) {
-				return planNative(b, clangName, append([]string{target}, freestanding...), []string{target, "-fuse-ld=" + b.tools[lldName], "-Wl,--image-base=" + nativeStack})
+				return planNative(b, clangName, clang, "-gline-tables-only", []string{target, "-fuse-ld=" + b.tools[lldName], "-Wl,--image-base=" + nativeStack})
 			},
+			Finish: finishNative,
 		},
 	}
 }
@@ -49,8 +59,11 @@ func cNative() []*Language {
 // planNative compiles the project and the SDK's runtime and links them into a
 // static program. Its symbols stay, since by two of them the platform finds the
 // function's data.
-func planNative(b *Build, cc string, compiling, linking []string) ([]Stage, error) {
+func planNative(b *Build, cc string, compiling []string, lines string, linking []string) ([]Stage, error) {
 	common := append([]string{"-I" + filepath.Join(b.SDK, "include"), "-ffile-prefix-map=" + b.SDK + "=sdk", "-ffile-prefix-map=" + b.Dir + "=."}, compiling...)
+	if !b.Strip {
+		common = append(common, lines)
+	}
 	var (
 		compile Stage
 		objects []string

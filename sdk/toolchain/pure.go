@@ -1,7 +1,6 @@
 package toolchain
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 
@@ -39,12 +38,7 @@ func finishLinked(module []byte, b *Build) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var manifest map[string]json.RawMessage
-	if err := json.Unmarshal(text, &manifest); err != nil || manifest == nil {
-		return nil, &purify.Error{Reason: manifestFile + " is not a JSON object", Hint: `it looks like {"inputs": ["text"], "outputs": ["counts"]}`, Err: err}
-	}
-	manifest["layout"] = json.RawMessage(`"grow"`)
-	if text, err = json.Marshal(manifest); err != nil {
+	if text, err = manifestOf(text); err != nil {
 		return nil, err
 	}
 	content := append(binary.AppendName(nil, manifestSection), text...)

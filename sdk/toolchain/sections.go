@@ -31,6 +31,10 @@ func keeps(section []byte) bool {
 	if n <= 0 || size > uint64(len(section)-n) {
 		return true
 	}
-	name := string(section[n : n+int(size)])
+	return keepsSection(string(section[n : n+int(size)]))
+}
+
+// keepsSection reports whether a section of that name is of use.
+func keepsSection(name string) bool {
 	return !strings.HasPrefix(name, ".debug_") || strings.HasPrefix(name, ".debug_line")
 }

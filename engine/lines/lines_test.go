@@ -10,14 +10,14 @@ import (
 	"slices"
 	"testing"
 
+	"pappus/engine/lines"
 	"pappus/wasmengine/binary"
-	"pappus/wasmengine/lines"
 )
 
 // compiled are the line tables of modules that compilers made.
 func compiled(t testing.TB, version string) (s lines.Sections, all map[string][]byte, m *binary.Module) {
 	t.Helper()
-	code, err := os.ReadFile("../testdata/lines/" + version + ".wasm")
+	code, err := os.ReadFile("../../wasmengine/testdata/lines/" + version + ".wasm")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -263,5 +263,5 @@ func (r *reader) row(p *program, m *machine) {
 	r.sequence = append(r.sequence, w)
 }
 
-// address32 is an address of a module, or one that none has.
+// address32 is an address of a function's code, or one that none has.
 func address32(address uint64) uint32 { return uint32(min(address, math.MaxUint32)) }
