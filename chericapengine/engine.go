@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"pappus/chericapengine/loader"
 	"pappus/engine"
@@ -36,6 +37,8 @@ type Engine struct {
 	pool   *domain.Pool
 	driver driver
 	native driver // nil: there is none
+
+	tracing sync.Mutex // held while a program's lines are read
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -115,7 +118,7 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 	if err != nil {
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "build it with a compiler for aarch64", Err: err}
 	}
-	from := &source{debug: image.Debug.Clone(), start: image.CodeStart, end: image.CodeEnd}
+	from := &source{debug: image.Debug.Clone(), start: image.CodeStart, end: image.CodeEnd, tracing: &e.tracing}
 	image.Debug = loader.Debug{}
 	p := &Program{engine: e, image: image, code: prepared, source: from, sig: sig, size: prepared.size() + from.size() + held}
 	if e.native != nil {

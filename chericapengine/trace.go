@@ -17,6 +17,7 @@ import (
 type source struct {
 	debug      loader.Debug
 	start, end uint64 // of the code
+	tracing    *sync.Mutex
 
 	made      sync.Once
 	functions *loader.Functions
@@ -27,6 +28,9 @@ type source struct {
 func (s *source) size() int64 { return 4 * s.debug.Size() }
 
 func (s *source) make() {
+	// One at a time in an engine: it takes as much memory as the file has.
+	s.tracing.Lock()
+	defer s.tracing.Unlock()
 	s.functions = s.debug.Functions(s.start, s.end)
 	s.lines = s.debug.Lines(s.start, s.end)
 }

@@ -2,6 +2,7 @@ package chericapengine
 
 import (
 	"encoding/binary"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -17,7 +18,7 @@ func TestCallsOfAnything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &source{debug: image.Debug, start: image.CodeStart, end: image.CodeEnd}
+	s := &source{debug: image.Debug, start: image.CodeStart, end: image.CodeEnd, tracing: new(sync.Mutex)}
 	rapid.Check(t, func(t *rapid.T) {
 		mem := make([]byte, 8*rapid.IntRange(0, 64).Draw(t, "words"))
 		word := rapid.OneOf(

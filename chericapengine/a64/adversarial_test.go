@@ -99,6 +99,13 @@ func TestEveryBreachFaults(t *testing.T) {
 		{name: "store with a shifted offset", words: []uint32{0xf8227801}, x: map[int]uint64{0: 0, 2: reach / 8}, kind: a64.FaultBounds, addr: reach},
 		{name: "store of a lane", words: []uint32{0x0d000c00}, x: map[int]uint64{0: reach}, kind: a64.FaultBounds, addr: reach},
 		{name: "zeroing a block outside", words: []uint32{0xd50b7420}, x: map[int]uint64{0: reach + 3}, kind: a64.FaultBounds, addr: reach},
+		{name: "pair around the end of addresses", words: []uint32{0xa9400801}, x: map[int]uint64{0: minus - 7}, kind: a64.FaultBounds, addr: minus - 7},
+		{name: "pair of vectors around the end of addresses", words: []uint32{0xad400801}, x: map[int]uint64{0: minus - 15}, kind: a64.FaultBounds, addr: minus - 15},
+		{name: "pair whose offset wraps", words: []uint32{0xa97f8801}, x: map[int]uint64{0: 0}, kind: a64.FaultBounds, addr: minus - 7},
+		{name: "store of a pair around the end of addresses", words: []uint32{0xa9000801}, x: map[int]uint64{0: minus - 7}, kind: a64.FaultBounds, addr: minus - 7},
+		{name: "structures around the end of addresses", words: []uint32{0x4c400000}, x: map[int]uint64{0: minus - 31}, kind: a64.FaultBounds, addr: minus - 31},
+		{name: "zeroing the block at the end of addresses", words: []uint32{0xd50b7420}, x: map[int]uint64{0: minus}, kind: a64.FaultBounds, addr: minus - 63},
+		{name: "compare and swap of a pair that is not aligned", words: []uint32{0x48207c82}, x: map[int]uint64{4: 0x9008}, kind: a64.FaultAlignment, addr: 0x9008},
 		{name: "reading the pair", words: []uint32{ldrX1X0}, x: map[int]uint64{0: reach}, kind: a64.FaultBounds, addr: reach},
 
 		{name: "store to code", words: []uint32{strX1X0}, x: map[int]uint64{0: codeAt}, kind: a64.FaultPermission, addr: codeAt},

@@ -23,14 +23,15 @@ type Debug struct {
 func (p *parser) readDebug(i int) {
 	found := &p.image.Debug
 	found.bias = p.bias
-	for name, section := range map[string]*[]byte{
-		".debug_line": &found.sections.Line, ".debug_line_str": &found.sections.LineStr, ".debug_str": &found.sections.Str,
-	} {
+	for _, wanted := range [...]struct {
+		name    string
+		section *[]byte
+	}{{".debug_line", &found.sections.Line}, {".debug_line_str", &found.sections.LineStr}, {".debug_str", &found.sections.Str}} {
 		const compressed = 0x800
 		h := p.section(i)
-		if p.names.named(uint64(h.u32(0)), name) && h.u64(8)&compressed == 0 {
+		if p.names.named(uint64(h.u32(0)), wanted.name) && h.u64(8)&compressed == 0 {
 			if b, ok := p.contents(i); ok && len(b) <= maxDebug {
-				*section = b
+				*wanted.section = b
 			}
 		}
 	}

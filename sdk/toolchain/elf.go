@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -114,7 +115,7 @@ func readELF(b []byte) (*elfFile, bool) {
 		f.sections = append(f.sections, s)
 	}
 	f.names = f.sections[f.strings].content
-	return f, true
+	return f, !f.sections[f.strings].loaded() && len(f.sections) < math.MaxUint16
 }
 
 // loaded reports whether a section has no bytes of its own behind what is loaded.
@@ -165,7 +166,7 @@ func (f *elfFile) bytes() []byte {
 		switch {
 		case s.loaded():
 			continue
-		case !keepsSection(f.name(i)):
+		case i != f.strings && !keepsSection(f.name(i)):
 			s.header, s.content = make([]byte, elfSectionHeader), nil
 			continue
 		}
