@@ -41,6 +41,9 @@ func TestRegionGivesBack(t *testing.T) {
 
 // Mappings of bodies are gone with their requests, also those that are refused.
 func TestRegionsAreClosed(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it shares nothing, and takes ten times as long under the race detector")
+	}
 	s := newServer(t)
 	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": ["x"]}`)
 	large := strings.Repeat("x", 16<<20)

@@ -91,9 +91,7 @@ func residentBytes(t *testing.T) int64 {
 
 // At each bound of the class a module is compiled here, one past it is not.
 func TestClass(t *testing.T) {
-	if raceEnabled {
-		t.Skip("it shares nothing, and takes ten times as long under the race detector")
-	}
+	sharesNothing(t)
 	e, err := New(Config{}) // what is not compiled here is refused
 	if err != nil {
 		t.Fatal(err)

@@ -48,6 +48,15 @@ func newEngine(t testing.TB, config Config) *Engine {
 	return e
 }
 
+// sharesNothing skips a test under the race detector all of which is done by
+// one goroutine: it would take ten times as long, and find nothing.
+func sharesNothing(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("it shares nothing, and takes ten times as long under the race detector")
+	}
+}
+
 func hostile(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile("testdata/hostile/" + name + ".wasm")
@@ -92,6 +101,9 @@ func TestConformance(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if c.config.Class.Code == 1 && testing.Short() {
 				t.Skip("a process per module takes seconds")
+			}
+			if c.config.Slice == 1 || c.config.Interpreter {
+				sharesNothing(t) // but what the others share too
 			}
 			fx := fx
 			if c.config.Interpreter {

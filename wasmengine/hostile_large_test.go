@@ -67,9 +67,7 @@ func TestHugeBranchTable(t *testing.T) {
 // A module that metering would make larger than its bound is refused, however
 // small it is itself.
 func TestMeteringOverflows(t *testing.T) {
-	if raceEnabled {
-		t.Skip("it shares nothing, and takes ten times as long under the race detector")
-	}
+	sharesNothing(t)
 	// Every br_if of two bytes gets a charge of a dozen. A call provides what
 	// they test.
 	const tests = 128

@@ -84,6 +84,7 @@ func TestImages(t *testing.T) {
 
 // Modules that initialise end alike with images and without.
 func TestHostileImages(t *testing.T) {
+	sharesNothing(t)
 	e := newEngine(t, Config{NoImages: true})
 	for _, c := range hostileCases(t) {
 		if !strings.HasPrefix(c.name, "initialise") && !strings.HasPrefix(c.name, "leak") && !strings.HasPrefix(c.name, "data") {

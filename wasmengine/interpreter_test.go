@@ -50,6 +50,7 @@ func twice(ctx context.Context, e *Engine, code []byte, in []data.Set, lim engin
 // Hostile modules look alike compiled and interpreted, down to fuel and stack
 // traces, but for those that the interpreter can't follow.
 func TestInterpreterAgreesOnHostileModules(t *testing.T) {
+	sharesNothing(t)
 	compiler, interpreter := newEngine(t, Config{}), newEngine(t, Config{Interpreter: true})
 	in := []data.Set{{Name: "in", Items: []*data.Item{data.NewItem("item", 3, []byte("content"))}}}
 	compared, deep := 0, 0
@@ -84,6 +85,7 @@ func TestInterpreterAgreesOnHostileModules(t *testing.T) {
 
 // Random modules do the same compiled and interpreted.
 func TestInterpreterAgreesOnRandomModules(t *testing.T) {
+	sharesNothing(t)
 	compiler, interpreter := newEngine(t, Config{}), newEngine(t, Config{Interpreter: true})
 	rapid.Check(t, func(t *rapid.T) {
 		code := tellAll(t)

@@ -26,6 +26,7 @@ import (
 // Programs that were loaded from the code cache do what those do that were
 // compiled just now, in all that can be seen of them.
 func TestKeptProgramsAreTheSame(t *testing.T) {
+	sharesNothing(t)
 	cache := openCache(t, t.TempDir(), 0)
 	without, with := newEngine(t, Config{}), newEngine(t, Config{Cache: cache})
 	in := []data.Set{{Name: "in", Items: []*data.Item{data.NewItem("i", 3, []byte("content"))}}}

@@ -98,13 +98,11 @@ func agree(t failer, tt testing.TB, e *Engine, code []byte, lim engine.Limits) *
 // What a report refuses, registration refuses, for the same reason, and nothing
 // else.
 func TestReportAgreesWithRegistration(t *testing.T) {
-	if raceEnabled {
-		t.Skip("it shares nothing, and takes ten times as long under the race detector")
-	}
+	sharesNothing(t)
 	e := newEngine(t, Config{})
 	for _, c := range hostileCases(t) {
 		t.Run(c.name, func(t *testing.T) {
-			lim := engine.Limits{Fuel: 5_000_000} // they are tried, and some never end
+			lim := engine.Limits{Fuel: 5_000_000, Timeout: engine.Duration(5 * time.Minute)} // they are tried, and some never end
 			r := agree(t, t, e, c.code, lim)
 			if c.allows("rejected-module") && len(c.expect) == 1 && len(r.Refusals) == 0 {
 				t.Errorf("it is not refused")
@@ -179,6 +177,7 @@ func randomFunction(t *rapid.T) []byte {
 }
 
 func TestReportAgreesOnRandomModules(t *testing.T) {
+	sharesNothing(t)
 	e := newEngine(t, Config{})
 	refused, accepted := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -284,6 +283,7 @@ func randomCalls(t *rapid.T) []byte {
 // Without recursion the estimate of the stack is what the calls take: with a
 // byte less they run out of it.
 func TestStackEstimateIsExact(t *testing.T) {
+	sharesNothing(t)
 	e := newEngine(t, Config{})
 	rapid.Check(t, func(rt *rapid.T) {
 		code := randomCalls(rt)
@@ -313,6 +313,7 @@ func TestStackEstimateIsExact(t *testing.T) {
 
 // A function without branches uses the fuel that is estimated.
 func TestFuelEstimateIsExact(t *testing.T) {
+	sharesNothing(t)
 	e := newEngine(t, Config{})
 	rapid.Check(t, func(rt *rapid.T) {
 		b := binarytest.New().Pages(1, 16)
@@ -368,6 +369,7 @@ func TestReportMeasures(t *testing.T) {
 // What a module needs to be compiled in a child process is what the report
 // says of its functions.
 func TestReportTellsTheClass(t *testing.T) {
+	sharesNothing(t)
 	e := newEngine(t, Config{})
 	small := binarytest.Body(0, binarytest.LoopBlock())
 	large := binarytest.Body(0, make([]byte, 0))

@@ -84,6 +84,7 @@ func toldUnder(t *rapid.T, p engine.Program, in []data.Set, fuel int64) string {
 // sees the very memory that a call in a new one sees, and one that starts from
 // an image what a call sees that runs the initialisation itself.
 func TestResetLeavesNothing(t *testing.T) {
+	sharesNothing(t)
 	reusing := newEngine(t, Config{})
 	fresh := newEngine(t, Config{Idle: -1})
 	initializing := newEngine(t, Config{NoImages: true})

@@ -40,6 +40,7 @@ func TestTrapHasAStack(t *testing.T) {
 // The slice decides nothing but when the platform looks: outputs, fuel and
 // faults are equal for every one.
 func TestSlicesAreInvisible(t *testing.T) {
+	sharesNothing(t)
 	type seen struct {
 		end  string
 		fuel int64

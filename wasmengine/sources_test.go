@@ -107,6 +107,7 @@ func customized(t testing.TB, code []byte, change func(name string, content []by
 // Lines change nothing but the trace: what the function uses stays the same. And
 // whatever is in the tables, the fault stays what it is.
 func TestLinesChangeNothing(t *testing.T) {
+	sharesNothing(t)
 	e := newEngine(t, Config{})
 	stripped := customized(t, lined(t, "v5"), func(name string, content []byte) []byte {
 		if strings.HasPrefix(name, ".debug") {

@@ -187,6 +187,7 @@ func (s *stateful) beside() []byte {
 // Whatever kind of state a module has, a call finds all of it as the first one
 // did: memory and its size, globals of every type, tables, segments.
 func TestNoKindOfStateIsLeft(t *testing.T) {
+	sharesNothing(t)
 	engines := []*Engine{newEngine(t, Config{}), newEngine(t, Config{Idle: -1}), newEngine(t, Config{NoImages: true})}
 	trapped := 0
 	reset := map[string]int{} // calls in instances that were reset, by the types of the module's globals

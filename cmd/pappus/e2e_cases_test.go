@@ -25,6 +25,7 @@ import (
 // three forms of bodies and answers, and by the command line with and without
 // a server.
 func TestCases(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir())
 	folders, err := fs.Glob(samples.Files(), "*/cases/*")
 	if err != nil || len(folders) < 30 {

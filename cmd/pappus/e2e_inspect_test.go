@@ -13,6 +13,7 @@ import (
 // What inspect says of a file is what a server says that is asked to register
 // it: accepted or not, and why.
 func TestInspectAgreesWithTheServer(t *testing.T) {
+	t.Parallel()
 	p := serve(t, t.TempDir())
 	hostile, err := filepath.Glob("../../wasmengine/testdata/hostile/*.wasm")
 	if err != nil || len(hostile) < 100 {

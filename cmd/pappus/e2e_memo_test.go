@@ -63,6 +63,7 @@ const slow = 400
 
 // What took long is remembered over a restart, as long as it is as it was.
 func TestMemoOverRestarts(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	size, want := strconv.Itoa(slow), checksum(slow)
 	p := serve(t, dir)
@@ -237,14 +238,18 @@ func TestMemoOverKills(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		var clients sync.WaitGroup
 		var mu sync.Mutex
+		answered := make(chan struct{})
+		first := sync.OnceFunc(func() { close(answered) })
 		for range 4 {
 			clients.Go(func() {
+				defer first()
 				for {
 					n := uint64(slow - rand.IntN(sizes))
 					got, from, err := p.ask(ctx, "f", strconv.FormatUint(n, 10), "")
 					if err != nil { // the server is gone
 						return
 					}
+					first()
 					mu.Lock()
 					if got != checksum(n) {
 						t.Errorf("%d: %q, %s", n, got, from)
@@ -256,7 +261,8 @@ func TestMemoOverKills(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(300+rand.IntN(500)) * time.Millisecond) // any moment will do
+		<-answered                                                   // a slow machine takes long for it
+		time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond) // any moment after that will do
 		p.kill()
 		leave()
 		clients.Wait()

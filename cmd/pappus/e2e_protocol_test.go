@@ -40,6 +40,7 @@ func overHTTP2(t testing.TB, roots *x509.CertPool) *http.Client {
 // What a server does over HTTP/1.1 it does over HTTP/2, on one connection for
 // all, without and with encryption.
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	chain, key, roots := certify(t, t.TempDir(), "localhost")
 	for name, c := range map[string]struct {
 		flags []string

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -209,14 +210,15 @@ func TestSlowClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("patience takes 10 seconds")
 	}
+	t.Parallel()
 	p := serve(t, t.TempDir())
 	if _, err := p.push("echo", hostileModule(t, "echo-grow"), client.PutOptions{Memory: "256MiB"}); err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct {
-		begin string
-		drip  string // sent once every 100 ms
-	}{
+	// They are at it all at once, and wait: they take no turns of parallel tests.
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	for name, c := range map[string]slowClient{
 		"headers for ever":                       {begin: "GET / HTTP/1.1\r\nHost: localhost\r\n", drip: "x-a: b\r\n"},
 		"a body for ever":                        {begin: "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", drip: "x"},
 		"a small body for ever":                  {begin: "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n", drip: "x"},
@@ -230,67 +232,81 @@ func TestSlowClients(t *testing.T) {
 		"an upload for ever":                     {begin: "PUT /v1/functions/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", drip: "\x00"},
 		"half a request line":                    {begin: "POST /v1/inv"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			conn, err := p.dial(t.Context())
+		clients.Go(func() {
+			took, err := c.run(t.Context(), p)
 			if err != nil {
-				t.Fatal(err)
+				t.Errorf("%s: %v", name, err)
 			}
-			defer conn.Close()
-			if _, err := io.WriteString(conn, c.begin); err != nil {
-				t.Fatal(err)
-			}
-			start := time.Now()
-			for {
-				if time.Since(start) > 40*time.Second {
-					t.Fatal("it is still connected after 40 s")
-				}
-				time.Sleep(100 * time.Millisecond) // this is what being slow is
-				if _, err = io.WriteString(conn, c.drip); err == nil {
-					err = closed(conn)
-				}
-				if err != nil {
-					t.Logf("let go after %s: %v", time.Since(start).Round(time.Second/10), err)
-					return
-				}
-			}
+			t.Logf("%s: let go after %s", name, took.Round(time.Second/10))
 		})
 	}
-	// The system takes the first megabytes off the server's hands; the rest of
-	// the answer is what it keeps memory for.
-	t.Run("a reader of a byte", func(t *testing.T) {
-		t.Parallel()
-		// Not through the tap: its buffers would take megabytes more, at 16 KiB a second.
-		var d net.Dialer
-		conn, err := d.DialContext(t.Context(), "tcp", p.direct)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		big := strings.Repeat("x", 32<<20)
-		if _, err := fmt.Fprintf(conn, "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(big), big); err != nil {
-			t.Fatal(err)
-		}
-		start := time.Now()
-		for p.metric("pappus_memory_used_bytes") > 0 && time.Since(start) < time.Minute {
-			if _, err := conn.Read(make([]byte, 1)); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(100 * time.Millisecond) // this is what being slow is
-		}
-		t.Logf("let go after %s", time.Since(start).Round(time.Second/10))
-		p.settle("pappus_memory_used_bytes", 0)
-		p.settle("pappus_http_requests_in_flight", 1) // the one that asks
-	})
-	t.Run("others", func(t *testing.T) {
-		t.Parallel()
+	clients.Go(func() {
 		for range 100 {
 			if got, err := p.invoke("echo", "quick"); got != "quick" || err != nil {
-				t.Errorf("%q, %v", got, err)
+				t.Errorf("another client: %q, %v", got, err)
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
 	})
+	p.readByBytes(t)
+}
+
+// slowClient is one that writes slowly.
+type slowClient struct {
+	begin string
+	drip  string // sent once every 100 ms
+}
+
+// run returns when the server has let go of the client, and how long that took.
+func (c slowClient) run(ctx context.Context, p *process) (time.Duration, error) {
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, c.begin); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	for {
+		if took := time.Since(start); took > 40*time.Second {
+			return took, errors.New("it is still connected after 40 s")
+		}
+		time.Sleep(100 * time.Millisecond) // this is what being slow is
+		if _, err = io.WriteString(conn, c.drip); err == nil {
+			err = closed(conn)
+		}
+		if err != nil {
+			return time.Since(start), nil // as it should be
+		}
+	}
+}
+
+// readByBytes is a client that reads a byte at a time. The system takes the
+// first megabytes off the server's hands; the rest of the answer is what it
+// keeps memory for.
+func (p *process) readByBytes(t *testing.T) {
+	// Not through the tap: its buffers would take megabytes more, at 16 KiB a second.
+	var d net.Dialer
+	conn, err := d.DialContext(t.Context(), "tcp", p.direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	big := strings.Repeat("x", 32<<20)
+	if _, err := fmt.Fprintf(conn, "POST /v1/invoke/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(big), big); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for p.metric("pappus_memory_used_bytes") > 0 && time.Since(start) < time.Minute {
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond) // this is what being slow is
+	}
+	t.Logf("a reader of a byte: let go after %s", time.Since(start).Round(time.Second/10))
+	p.settle("pappus_memory_used_bytes", 0)
+	p.settle("pappus_http_requests_in_flight", 1) // the one that asks
 }
 
 // closed returns an error if the server has closed the connection. What it

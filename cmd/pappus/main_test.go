@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,6 +53,9 @@ func testMain(m *testing.M) int {
 	if out, err := build.CombinedOutput(); err != nil {
 		return complain(fmt.Errorf("%w\n%s", err, out))
 	}
+	if err := moreAtATime(); err != nil {
+		return complain(err)
+	}
 	code := m.Run()
 	if wholeRun() && code == 0 && checked.Load() == 0 {
 		return complain(errors.New("no request was held to the API description"))
@@ -59,6 +64,19 @@ func testMain(m *testing.M) int {
 		return complain(err)
 	}
 	return code
+}
+
+// moreAtATime lets twice as many tests run in parallel as there are processors,
+// unless the command line says how many: they wait for processes.
+func moreAtATime() error {
+	flag.Parse()
+	const parallel = "test.parallel"
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == parallel })
+	if said {
+		return nil
+	}
+	return flag.Set(parallel, strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 }
 
 func complain(err error) int {

@@ -257,7 +257,7 @@ func (s *suite) fuelLimit(t *testing.T) {
 		}
 	}
 	lim := Limits()
-	lim.Fuel = 10_000_000
+	lim.Fuel = 1_000_000 // several slices; more takes an interpreter under the race detector long
 	spin := s.prepare(t, s.fx.Spin)
 	_, err = spin.Run(t.Context(), nil, lim)
 	first := wantFault(t, err, engine.FaultOutOfFuel)
