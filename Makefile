@@ -198,11 +198,12 @@ RESULTS ?= bench/results
 bench: build bin/lab ## The paper's experiments, scales and density, with a report (10 min; bench/README.md)
 	bin/lab run -set pappus -pappus bin/pappus -out $(RESULTS) -command 'make bench'
 
-# The peer of-watchdog is left out where its module can't be fetched.
+# The peer of-watchdog is left out where its module can't be fetched. DANDELION is a
+# folder with the sources of the paper's prototype.
 .PHONY: bench-peers
 bench-peers: build bin/lab ## The same work by processes, wasmtime, V8 and others, side by side, with a report
 	@mkdir -p .cache; [ -x bin/of-watchdog ] || GOBIN=$(CURDIR)/bin $(GO) install github.com/openfaas/of-watchdog@$(WATCHDOG) 2>.cache/of-watchdog.log || true
-	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $(if $(wildcard bin/of-watchdog),-watchdog bin/of-watchdog) -command 'make bench-peers'
+	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $(if $(wildcard bin/of-watchdog),-watchdog bin/of-watchdog) $(if $(DANDELION),-dandelion '$(DANDELION)') -command 'make bench-peers$(if $(DANDELION), DANDELION=…)'
 
 .PHONY: bench-report
 bench-report: bin/lab ## Fill README.md's summaries from the newest results

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pappus/bench/lab/plots"
 	"pappus/bench/lab/result"
 )
 
@@ -29,6 +30,9 @@ func Of(r *result.Result) (map[string][]byte, error) {
 		}
 		for _, f := range s.figures {
 			f.Lines = f.lines(series)
+			if !slices.ContainsFunc(f.Lines, func(l plots.Line) bool { return len(l.Points) > 0 }) {
+				continue // of so few calls there is no such figure
+			}
 			svg, err := f.SVG()
 			if err != nil {
 				return nil, err

@@ -145,6 +145,20 @@ func TestFill(t *testing.T) {
 	}
 }
 
+// A figure for which there are no values is left out, and the report is there.
+func TestFewCalls(t *testing.T) {
+	r := example()
+	for _, s := range r.Series {
+		for _, p := range s.Points {
+			delete(p.Values, "p99_us")
+		}
+	}
+	files, err := Of(r)
+	if err != nil || files["latency-p99.svg"] != nil || files["latency-p50.svg"] == nil || bytes.Contains(files[File], []byte("latency-p99.svg")) {
+		t.Errorf("got %v, %v", slices.Sorted(maps.Keys(files)), err)
+	}
+}
+
 // A peer whose figures are not valid is not shown as if they were.
 func TestInvalidIsSaid(t *testing.T) {
 	r := example()
