@@ -12,7 +12,8 @@
 // the meaning of its end. Package loader reads the files, package capability is
 // the model of capabilities, and package a64 runs code on any machine under that
 // model: the software driver. A context comes from engine/domain; what it grows
-// by is asked for when the function comes to it.
+// by is asked for when the function comes to it. A fault of the software driver tells the
+// function's calls, by the names and the lines that are in its file.
 //
 // # The native driver
 //
@@ -27,7 +28,7 @@
 // driver must come at every start or be refused; a function in such a process; what
 // Linux for Morello reports of faults, which was read up on; the mapping of code.
 //
-// It differs: fuel is not counted, so that functions with a limit of it run in software;
+// It differs: a fault has no calls; fuel is not counted, so that functions with a limit of it run in software;
 // a context is charged with its limit; a function that reads its capabilities sees
 // where its context is; an access below address 0 is taken for the stack's end.
 //
