@@ -31,7 +31,12 @@ function letters(line: string): StaticArray<i32> {
 }
 
 class Word {
-  constructor(public text: string, public letters: StaticArray<i32>) {}
+  /** A bit for each kind of letters that the word has. */
+  kinds: u32 = 0;
+
+  constructor(public text: string, public letters: StaticArray<i32>) {
+    for (let i = 0; i < letters.length; i++) this.kinds |= 1 << (letters[i] & 31);
+  }
 }
 
 /** The words of an item, one in each line, or null when it has a line that is too long. */
@@ -58,9 +63,12 @@ let row = new StaticArray<i32>(longest + 1);
 let before = new StaticArray<i32>(longest + 1);
 let beforeThat = new StaticArray<i32>(longest + 1);
 
-/** How far a and b are apart, or something above limit when that is more. */
-function distance(a: StaticArray<i32>, b: StaticArray<i32>, limit: i32): i32 {
-  if (abs(a.length - b.length) > limit) return limit + 1;
+/** How far two words are apart, or something above limit when that is more. */
+function distance(word: Word, other: Word, limit: i32): i32 {
+  const a = word.letters;
+  const b = other.letters;
+  // Most words end here: what is done to one letter changes two kinds at most.
+  if (abs(a.length - b.length) > limit || popcnt(word.kinds ^ other.kinds) > 2 * limit) return limit + 1;
   for (let j = 0; j <= b.length; j++) row[j] = j;
   for (let i = 1; i <= a.length; i++) {
     const last = beforeThat;
@@ -86,7 +94,7 @@ function nearest(typed: Word, list: Word[]): string[] {
   const limit = typed.letters.length <= 4 ? 1 : 2;
   const at: string[][] = [[], [], []];
   for (let i = 0; i < list.length; i++) {
-    const d = distance(typed.letters, list[i].letters, limit);
+    const d = distance(typed, list[i], limit);
     if (d <= limit && at[d].length < most) at[d].push(list[i].text);
   }
   return at[0].length > 0 ? at[0].slice(0, 1) : at[1].concat(at[2]).slice(0, most);

@@ -35,14 +35,15 @@ namespace {
 enum { TEXTS, QUERY };
 enum { FOUND };
 
-// An occurrence of a word: in which text, as which of its words, in which line.
+// Where a word occurs: in which text, as which of its words, in which line.
 struct Place {
 	std::uint32_t text, word, line;
 
 	friend bool operator<(const Place &a, const Place &b) { return a.text != b.text ? a.text < b.text : a.word < b.word; }
 };
 
-using Index = std::unordered_map<std::string, std::vector<Place>>; // places in order
+// Where the words of a query occur, in order.
+using Index = std::unordered_map<std::string, std::vector<Place>>;
 
 struct Text {
 	std::string_view name, bytes;
@@ -108,20 +109,29 @@ const char *parse(std::string_view text, Query &query)
 
 class Search {
 public:
-	Search()
+	explicit Search(const Query &query) : query(query)
 	{
+		for (const auto *phrases : {&query.with, &query.without})
+			for (const Phrase &phrase : *phrases)
+				for (const auto &word : phrase)
+					index[word];
 		for (std::size_t i = 0; i < pappus_count(TEXTS); i++) {
 			const IoBuffer *item = pappus_item(TEXTS, i);
 			Text text{view(item->ident, item->ident_len), content(item), 0};
 			auto number = static_cast<std::uint32_t>(i);
-			each_word(text.bytes, [&](const std::string &word, std::uint32_t line) { index[word].push_back({number, text.words++, line}); });
+			each_word(text.bytes, [&](const std::string &word, std::uint32_t line) {
+				auto found = index.find(word);
+				if (found != index.end())
+					found->second.push_back({number, text.words, line});
+				text.words++;
+			});
 			words += text.words;
 			texts.push_back(text);
 		}
 	}
 
-	// The lines of the texts that a query finds.
-	std::string answer(const Query &query) const
+	// The lines of the texts that the query finds.
+	std::string answer() const
 	{
 		struct Hit {
 			std::uint32_t text;
@@ -143,7 +153,7 @@ public:
 		for (const Hit &hit : hits) {
 			char score[64];
 			std::snprintf(score, sizeof(score), "%.3f ", hit.score);
-			std::uint32_t line = best_line(hit.text, query);
+			std::uint32_t line = best_line(hit.text);
 			lines += score;
 			lines += texts[hit.text].name;
 			lines += ':' + std::to_string(line + 1) + ':';
@@ -163,10 +173,8 @@ private:
 
 	Range places(const std::string &word) const
 	{
-		auto found = index.find(word);
-		if (found == index.end())
-			return {nullptr, nullptr};
-		return {found->second.data(), found->second.data() + found->second.size()};
+		const auto &all = index.find(word)->second;
+		return {all.data(), all.data() + all.size()};
 	}
 
 	Range places(const std::string &word, std::uint32_t text) const
@@ -215,8 +223,8 @@ private:
 		return std::log(1 + (all - with + 0.5) / (with + 0.5)) * times * (saturation + 1) / (times + saturation * (1 - by_length + by_length * length));
 	}
 
-	// The first line with the most words of a query.
-	std::uint32_t best_line(std::uint32_t text, const Query &query) const
+	// The first line with the most words of the query.
+	std::uint32_t best_line(std::uint32_t text) const
 	{
 		std::vector<std::uint32_t> lines;
 		for (const auto &phrase : query.with)
@@ -248,6 +256,7 @@ private:
 		return line;
 	}
 
+	const Query &query;
 	std::vector<Text> texts;
 	std::size_t words = 0; // of all texts
 	Index index;
@@ -262,7 +271,7 @@ int main()
 		std::fprintf(stderr, "search: the query: %s\n", wrong);
 		return 1;
 	}
-	static std::string lines; // outputs are read when all is over
-	lines = Search().answer(query);
+	// It is never deleted: outputs are read when all is over, destructors of static objects included.
+	const auto &lines = *new std::string(Search(query).answer());
 	pappus_output(FOUND, "found", lines.data(), lines.size());
 }

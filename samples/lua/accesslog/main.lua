@@ -11,6 +11,9 @@
 --
 -- rejected has the lines that are no such thing, as LOG:LINE:TEXT. A log that has
 -- nothing else is none: that ends the call with exit code 1 and the reason.
+--
+-- Patterns take long for each letter, and looking for plain text does not: so that
+-- is what lines are taken apart with, and what was made of a value is kept.
 
 local months = {Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12}
 
@@ -29,28 +32,47 @@ local function length(year, month)
   return month == 12 and 31 or days(year, month + 1, 1) - days(year, month, 1)
 end
 
--- Seconds since 1970 of a time like 25/Nov/2026:09:30:00 +0100, or nil.
-local function seconds(text)
+-- A function of texts that keeps what it gave for the last thousands.
+local function kept(f)
+  local known, n = {}, 0
+  return function(text)
+    local value = known[text]
+    if value == nil then
+      if n == 5000 then
+        known, n = {}, 0
+      end
+      value = f(text)
+      known[text], n = value, n + 1
+    end
+    return value
+  end
+end
+
+-- The seconds since 1970 of a time like 25/Nov/2026:09:30:00 +0100, or false.
+local seconds = kept(function(text)
   local day, name, year, hour, minute, second, sign, zone_hours, zone_minutes =
     text:match("^(%d%d)/(%a%a%a)/(%d%d%d%d):(%d%d):(%d%d):(%d%d) ([+-])(%d%d)(%d%d)$")
   local month = months[name]
   if not month then
-    return nil
+    return false
   end
   day, year, hour, minute, second = tonumber(day), tonumber(year), tonumber(hour), tonumber(minute), tonumber(second)
   if day < 1 or day > length(year, month) or hour > 23 or minute > 59 or second > 60 then
-    return nil
+    return false
   end
   local zone = (tonumber(zone_hours) * 60 + tonumber(zone_minutes)) * 60
   if sign == "-" then
     zone = -zone
   end
-  return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - zone
-end
+  return ("%d"):format(days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - zone)
+end)
 
 -- What is between quotes in a log: \" and \\ are what is behind the backslash, \xHH
 -- is a byte.
 local function unquoted(text)
+  if not text:find("\\", 1, true) then
+    return text
+  end
   return (text:gsub("\\(x?)(.?.?)", function(x, rest)
     if x == "x" and rest:match("^%x%x$") then
       return string.char(tonumber(rest, 16))
@@ -82,24 +104,26 @@ local function utf8(bytes)
 end
 
 -- A JSON string.
-local function quoted(text)
+local quoted = kept(function(text)
+  if not text:find('[%c"\\\128-\255]') then
+    return '"' .. text .. '"'
+  end
   text = text:gsub('[%c"\\]', function(c) return escapes[c] or ("\\u%04x"):format(c:byte()) end)
   return '"' .. text:gsub("[\128-\255]+", utf8) .. '"'
+end)
+
+-- A member of a JSON object with a comma before it, or nothing for "-".
+local function member(name, text)
+  if not text or text == "-" then
+    return ""
+  end
+  return ',"' .. name .. '":' .. quoted(text)
 end
 
--- A JSON object of members {name, value}, in that order; numbers are whole.
-local function object(members)
-  local parts = {}
-  for _, member in ipairs(members) do
-    local name, value = member[1], member[2]
-    if type(value) == "number" then
-      parts[#parts + 1] = ("%s:%d"):format(quoted(name), value)
-    elseif value and value ~= "-" then
-      parts[#parts + 1] = quoted(name) .. ":" .. quoted(value)
-    end
-  end
-  return "{" .. table.concat(parts, ",") .. "}"
-end
+-- A whole number as JSON has it, or false.
+local number = kept(function(text)
+  return #text <= 15 and text:match("^%d+$") and ("%d"):format(tonumber(text)) or false
+end)
 
 -- The text between the quote at a place and the next that has no backslash before
 -- it, and the place behind that; or nil.
@@ -110,71 +134,96 @@ local function field(line, at)
   local from = at + 1
   at = from
   while true do
-    local found = line:find('["\\]', at)
-    if not found then
+    local quote, backslash = line:find('"', at, true), line:find("\\", at, true)
+    if not quote then
       return nil
     end
-    if line:sub(found, found) == '"' then
-      return unquoted(line:sub(from, found - 1)), found + 1
+    if not backslash or backslash > quote then
+      return unquoted(line:sub(from, quote - 1)), quote + 1
     end
-    at = found + 2
+    at = backslash + 2
   end
 end
 
+-- The part of a text before the first separator, that between it and the next one,
+-- and so on; the last part is the rest.
+local function split(text, ...)
+  local parts, at = {}, 1
+  for _, separator in ipairs({...}) do
+    local from, to = text:find(separator, at, true)
+    if not from then
+      break
+    end
+    parts[#parts + 1] = text:sub(at, from - 1)
+    at = to + 1
+  end
+  parts[#parts + 1] = text:sub(at)
+  return parts
+end
+
+-- The members of a request. What somebody has sent who speaks no HTTP has no parts.
+local members = kept(function(request)
+  local method, target, protocol = unpack(split(request, " ", " "))
+  if not protocol or not method:match("^%u+$") or not protocol:match("^HTTP/%d%.?%d?$") then
+    return member("request", request)
+  end
+  local path, query = unpack(split(target, "?"))
+  path = path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
+  return member("method", method) .. member("path", path) .. member("query", query ~= "" and query) .. member("protocol", protocol)
+end)
+
 -- The record of a line as JSON, or nil.
 local function record(line)
-  local host, user, time, at = line:match("^(%S+) %S+ (%S+) %[([^%]]+)%] ()")
+  local head = split(line, " ", " ", " [", "] ")
+  local host, user, time, rest = head[1], head[3], head[4], head[5]
   time = time and seconds(time)
-  if not time then
+  if not time or host == "" or user == "" or user:find(" ", 1, true) then
     return nil
   end
-  local request, status, size, referer, agent
-  request, at = field(line, at)
-  if not request then
+  local request, at = field(rest, 1)
+  if not request or rest:sub(at, at) ~= " " then
     return nil
   end
-  status, size, at = line:match("^ (%d%d%d) (%S+)()", at)
-  if not status or not (size == "-" or size:match("^%d+$") and #size <= 15) then
+  local status, size, behind = unpack(split(rest:sub(at + 1), " ", " "))
+  size = size and number(size == "-" and "0" or size)
+  status = #status == 3 and number(status)
+  if not size or not status then
     return nil
   end
-  if at <= #line then
-    referer, at = field(line, at + 1)
-    if not referer or line:sub(at, at) ~= " " then
+  local referer, agent
+  if behind then
+    referer, at = field(behind, 1)
+    if not referer or behind:sub(at, at) ~= " " then
       return nil
     end
-    agent, at = field(line, at + 1)
-    if not agent or at <= #line then
+    agent, at = field(behind, at + 1)
+    if not agent or at <= #behind then
       return nil
     end
   end
-  -- What somebody has sent who speaks no HTTP has no parts.
-  local method, target, protocol = request:match("^(%u+) (%S+) (HTTP/%d%.?%d?)$")
-  local path, query
-  if method then
-    path, query = target:match("^([^?]*)%??(.*)$")
-    path = path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
-  end
-  return object({
-    {"time", time}, {"host", host}, {"user", user}, {"method", method}, {"path", path}, {"query", query ~= "" and query},
-    {"protocol", protocol}, {"request", not method and request}, {"status", tonumber(status)},
-    {"bytes", size == "-" and 0 or tonumber(size)}, {"referer", referer}, {"agent", agent},
-  })
+  return '{"time":' .. time .. member("host", host) .. member("user", user) .. members(request)
+    .. ',"status":' .. status .. ',"bytes":' .. size .. member("referer", referer) .. member("agent", agent) .. "}"
 end
 
 function run(inputs)
   local rejected = {}
   for _, log in ipairs(inputs.logs) do
-    local records, number, first = {}, 0, nil
-    for line in log.text:gmatch("([^\n]*)\n?") do
-      number = number + 1
-      line = line:gsub("\r$", "")
+    local records, lines, first = {}, 0, nil
+    local text, at = log.text, 1
+    while at <= #text do
+      local line_end = text:find("\n", at, true) or #text + 1
+      local line = text:sub(at, line_end - 1)
+      lines, at = lines + 1, line_end + 1
+      if line:sub(-1) == "\r" then
+        line = line:sub(1, -2)
+      end
       if line ~= "" then
         local made = record(line)
         if made then
           records[#records + 1] = made .. "\n"
         else
           first = first or line
-          rejected[#rejected + 1] = ("%s:%d:%s\n"):format(log.name, number, line)
+          rejected[#rejected + 1] = ("%s:%d:%s\n"):format(log.name, lines, line)
         end
       end
     end

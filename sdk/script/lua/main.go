@@ -33,7 +33,9 @@ type interpreter struct {
 var _ run.Interpreter = (*interpreter)(nil)
 
 func newInterpreter() *interpreter {
-	i := &interpreter{state: lua.NewState(lua.Options{IncludeGoStackTrace: false}), put: func(string, pappus.Item) {}}
+	// The values that calls pass: table.concat passes all of a table's, and would fail beyond 5,000.
+	options := lua.Options{RegistryMaxSize: 1 << 20, RegistryGrowStep: 1 << 12}
+	i := &interpreter{state: lua.NewState(options), put: func(string, pappus.Item) {}}
 	i.state.SetGlobal("output", i.state.NewFunction(i.output))
 	return i
 }
