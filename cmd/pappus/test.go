@@ -92,10 +92,13 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 	}
 	var unknown *toolchain.UnknownError
 	if _, err := toolchain.LanguageOf(p); errors.As(err, &unknown) && len(unknown.Languages) == 0 {
-		for _, suffix := range []string{".wasm", ".elf"} {
-			if modules := slices.DeleteFunc(p.With(suffix), func(f string) bool { return strings.Contains(f, "/") }); len(modules) == 1 {
-				return readTested(filepath.Join(path, modules[0]))
-			}
+		inFolder := func(f string) bool { return strings.Contains(f, "/") }
+		modules := slices.DeleteFunc(p.With(".wasm"), inFolder)
+		if len(modules) == 0 {
+			modules = slices.DeleteFunc(p.With(".elf"), inFolder)
+		}
+		if len(modules) == 1 {
+			return readTested(filepath.Join(path, modules[0]))
 		}
 	}
 	b, err := c.newBuilder()

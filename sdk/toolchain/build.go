@@ -27,8 +27,7 @@ import (
 type Builder struct {
 	// Cache is the folder where SDKs are unpacked, and what is made of them alone
 	// is kept; made if it is not there. It must be this user's, and is closed to
-	// others. Whatever is in it can be removed when
-	// nothing is built.
+	// others. Whatever is in it can be removed when nothing is built.
 	Cache string
 
 	// LookupEnv is the environment; nil: that of this process.

@@ -29,16 +29,21 @@ func Main[I Interpreter](f pappus.Function, newInterpreter func() I) {
 		pappus.Main(f)
 		return
 	}
-	source, err := os.ReadFile(os.Args[2])
+	if !check(os.Args[2], newInterpreter(), os.Stderr) {
+		os.Exit(1) //nolint:forbidigo // this is the main function of programs
+	}
+}
+
+// check reports whether a script has no mistakes, and shows them.
+func check(file string, i Interpreter, w io.Writer) (ok bool) {
+	source, err := os.ReadFile(file)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err) //nolint:errcheck // nobody is there to be told
-		os.Exit(1)
+		Show(w, file, "", []Mistake{{Text: err.Error()}})
+		return false
 	}
-	mistakes := newInterpreter().Check(os.Args[2], string(source))
-	Show(os.Stderr, os.Args[2], string(source), mistakes)
-	if len(mistakes) > 0 {
-		os.Exit(1)
-	}
+	mistakes := i.Check(file, string(source))
+	Show(w, file, string(source), mistakes)
+	return len(mistakes) == 0
 }
 
 // maxMistakes is how many are shown: most that follow the first come of it.
