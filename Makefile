@@ -23,6 +23,8 @@ KILL_ROUNDS ?= 10
 HAMMER ?= 8x40
 FUZZ_SECONDS ?= 30
 TEST_TIMEOUT ?= 20m
+# Tests wait as much as they compute: one package more than there are processors at a time.
+AT_ONCE ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 export PAPPUS_KILL_ROUNDS = $(KILL_ROUNDS)
 export PAPPUS_HAMMER = $(HAMMER)
 
@@ -94,16 +96,16 @@ demo: build ## Start a server, upload the samples, run them on real input (KEEP=
 .PHONY: test
 test: prerequisites generated vet lint $(ASC) $(REPORT) ## Everything that must pass: vet, lint, tests, race detector, 30 s of fuzz
 	@status=0; { \
-	$(GO) test -json -timeout $(TEST_TIMEOUT) ./... || status=1; \
+	$(GO) test -json -p $(AT_ONCE) -timeout $(TEST_TIMEOUT) ./... || status=1; \
 	$(GO) test -json -timeout $(TEST_TIMEOUT) $(INVARIANTS) || status=1; \
-	$(GO) test -json -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
+	$(GO) test -json -p $(AT_ONCE) -timeout $(TEST_TIMEOUT) -race $(RACE_PACKAGES) ./internal/hammer || status=1; \
 	(cd internal/browser && $(GO) test -json -count=1 -timeout $(TEST_TIMEOUT) .) || status=1; \
 	(cd sdk/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
 	(cd sdk/script && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
 	(cd samples/go && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
 	(cd bench/lab && $(GO) test -json -timeout $(TEST_TIMEOUT) ./...) || status=1; \
 	(cd bench/peers && $(GO) test -json -timeout $(TEST_TIMEOUT) -run '^$$' -bench . -benchtime 1x .) || status=1; \
-	$(GO) test -json -timeout $(TEST_TIMEOUT) -run '^$$' -bench . -benchtime 1x $(BENCHMARKED) || status=1; \
+	$(GO) test -json -timeout $(TEST_TIMEOUT) -short -run '^$$' -bench . -benchtime 1x $(BENCHMARKED) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT)
 
@@ -120,6 +122,7 @@ soak: prerequisites $(REPORT) ## The long run: 200 kill rounds, 64 goroutines on
 	$(GO) test -json -count=1 -timeout 60m ./... || status=1; \
 	$(GO) test -json -count=1 -timeout 60m $(INVARIANTS) || status=1; \
 	$(GO) test -json -count=1 -timeout 60m -race ./... || status=1; \
+	$(GO) test -json -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x $(BENCHMARKED) || status=1; \
 	./tools/fuzz $(FUZZ_SECONDS) || status=1; \
 	exit $$status; } | $(REPORT) -v
 
