@@ -135,14 +135,14 @@ func metric(t testing.TB, registry *prometheus.Registry, name string) float64 {
 // Functions that need more and more memory, all at once, for more than there is,
 // end as they do alone.
 func TestGrowingCalls(t *testing.T) {
-	d, _, metrics := platform(t, dispatcher.Config{Workers: 16, MemoryBudget: 40 << 20, Defaults: engine.Limits{Memory: 16 << 20}})
+	d, _, metrics := platform(t, dispatcher.Config{Workers: 16, MemoryBudget: 88 << 20, Defaults: engine.Limits{Memory: 64 << 20}})
 	code, err := os.ReadFile("../../wasmengine/testdata/hostile/grow-touch.wasm")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for round := 0; round < 20 && metric(t, metrics, "pappus_instances_dropped_total") == 0; round++ {
 		// A new program every time: nobody has seen what it needs.
-		v, _, err := d.Publish(t.Context(), dispatcher.Publication{Tenant: "default", Name: "grow", Code: code, HasSignature: true, Limits: engine.Limits{Memory: engine.Bytes(256-round) * engine.PageSize}})
+		v, _, err := d.Publish(t.Context(), dispatcher.Publication{Tenant: "default", Name: "grow", Code: code, HasSignature: true, Limits: engine.Limits{Memory: engine.Bytes(1024-round) * engine.PageSize}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestGrowingCalls(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if a.Usage.MemoryPages != int64(256-round) {
+				if a.Usage.MemoryPages != int64(1024-round) {
 					t.Errorf("it had %d pages", a.Usage.MemoryPages)
 				}
 				a.Release()
