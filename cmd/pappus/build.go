@@ -164,6 +164,8 @@ func buildFailure(err error, p *toolchain.Project, stderr io.Writer) error {
 		return fail(exitFile, err, "remove it, or name another folder with XDG_CACHE_HOME")
 	case errors.Is(err, toolchain.ErrNoFile):
 		return fail(exitFile, err, "put a file in its place, or remove it")
+	case errors.Is(err, toolchain.ErrManifestSize):
+		return fail(exitRejected, err, `name in it what the function takes and gives, and nothing else; it looks like {"inputs": ["text"], "outputs": ["counts"]}`)
 	case errors.As(err, &impure):
 		return impureFailure(impure)
 	case errors.As(err, &other):
