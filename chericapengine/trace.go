@@ -16,21 +16,21 @@ import (
 // first fault, and not for programs that don't fail.
 type source struct {
 	debug      loader.Debug
-	start, end uint64 // of the code
-	tracing    *sync.Mutex
+	start, end uint64        // of the code
+	tracing    chan struct{} // of the engine
 
 	made      sync.Once
 	functions *loader.Functions
 	lines     *loader.Lines
 }
 
-// size is about what it holds at most, in bytes.
-func (s *source) size() int64 { return 4 * s.debug.Size() }
+// size is what it holds at most, in bytes.
+func (s *source) size() int64 { return s.debug.Cost() }
 
 func (s *source) make() {
-	// One at a time in an engine: it takes as much memory as the file has.
-	s.tracing.Lock()
-	defer s.tracing.Unlock()
+	// It takes several times the memory that is kept.
+	s.tracing <- struct{}{}
+	defer func() { <-s.tracing }()
 	s.functions = s.debug.Functions(s.start, s.end)
 	s.lines = s.debug.Lines(s.start, s.end)
 }

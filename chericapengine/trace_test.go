@@ -2,13 +2,13 @@ package chericapengine
 
 import (
 	"encoding/binary"
-	"sync"
 	"testing"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
 	"pappus/chericapengine/loader"
+	"pappus/engine"
 )
 
 // Whatever a function left in its registers and its memory, its calls are found in
@@ -18,7 +18,7 @@ func TestCallsOfAnything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &source{debug: image.Debug, start: image.CodeStart, end: image.CodeEnd, tracing: new(sync.Mutex)}
+	s := &source{debug: image.Debug, start: image.CodeStart, end: image.CodeEnd, tracing: make(chan struct{}, 1)}
 	rapid.Check(t, func(t *rapid.T) {
 		mem := make([]byte, 8*rapid.IntRange(0, 64).Draw(t, "words"))
 		word := rapid.OneOf(
@@ -40,4 +40,34 @@ func TestCallsOfAnything(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is kept for traces is charged in whole, as is a program whose table is nothing but
+// rows: each takes one byte of the file and 16 of memory.
+func TestSourcesAreCharged(t *testing.T) {
+	e, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	code := function(t, "calls")
+	image, err := loader.Load(code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepared, err := e.Prepare(t.Context(), code, engine.Signature{Inputs: []engine.Param{{Name: "a"}}, Outputs: []engine.Param{{Name: "b"}}}, engine.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := image.Debug.Cost()
+	if rows := image.Debug.Cost() - image.Debug.Size(); rows < 16*100 || prepared.Size() < least {
+		t.Errorf("%d bytes are charged for a program with %d for traces, %d of them for what is made of its sections", prepared.Size(), least, rows)
+	}
+	if err := prepared.Close(); err != nil {
+		t.Error(err)
+	}
 }

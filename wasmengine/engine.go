@@ -8,12 +8,12 @@ import (
 	"log/slog"
 	"runtime"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"pappus/engine"
 	"pappus/engine/domain"
+	"pappus/engine/lines"
 	"pappus/wasmengine/binary"
 	"pappus/wasmengine/codecache"
 	"pappus/wasmengine/compiler"
@@ -84,7 +84,7 @@ type Engine struct {
 	reused        atomic.Uint64
 	compiled      compileCounts
 
-	tracing sync.Mutex // held while a program's lines are read
+	tracing chan struct{} // holds one for every program whose lines are being read
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -128,7 +128,7 @@ func New(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &Engine{config: config, pool: pool, children: children, desc: newDescriptions()}, nil
+	return &Engine{config: config, pool: pool, children: children, desc: newDescriptions(), tracing: make(chan struct{}, lines.MaxReaders)}, nil
 }
 
 // Name is "wasm".

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"pappus/engine/lines"
 	"pappus/wasmengine/binary"
@@ -57,6 +58,7 @@ func hasLines(m *binary.Module) bool {
 type sources struct {
 	engine *Engine
 	code   []byte // as it was sent
+	lines  int    // bytes of the section that has the lines
 
 	made     sync.Once
 	table    *lines.Table
@@ -79,19 +81,23 @@ func (e *Engine) sourcesOf(code []byte) *sources {
 	}
 	for s := range sections(code) {
 		if name, _, ok := customSection(s); ok && name == lines.SectionLine && len(s.content) <= lines.MaxSize {
-			return &sources{engine: e, code: code}
+			return &sources{engine: e, code: code, lines: len(s.content)}
 		}
 	}
 	return nil
 }
 
-// size is about what it holds at most, in bytes.
+// size is what it holds at most, in bytes.
 func (s *sources) size() int64 {
 	if s == nil {
 		return 0
 	}
-	return 4 * int64(len(s.code))
+	return int64(len(s.code)) + s.originsBound() + lines.Cost(s.lines)
 }
+
+// originsBound is the most that bodies and their origins may take, in bytes: several
+// times what they take of modules that compilers made. Others have no lines.
+func (s *sources) originsBound() int64 { return 3 * int64(len(s.code)) }
 
 // at finds the source line of an offset in the metered code section.
 func (s *sources) at(offset uint32) (lines.Position, bool) {
@@ -99,9 +105,9 @@ func (s *sources) at(offset uint32) (lines.Position, bool) {
 		return lines.Position{}, false
 	}
 	s.made.Do(func() {
-		// One at a time: it takes as much memory as looking at a new module does.
-		s.engine.tracing.Lock()
-		defer s.engine.tracing.Unlock()
+		// It takes as much memory as looking at a new module does.
+		s.engine.tracing <- struct{}{}
+		defer func() { <-s.engine.tracing }()
 		s.make()
 	})
 	address, ok := s.origin(offset)
@@ -161,6 +167,14 @@ func (s *sources) make() {
 	if n <= 0 || count < uint64(len(metered.Origins)) {
 		return
 	}
+	held := int64(len(metered.Origins)) * int64(unsafe.Sizeof(body{}))
+	for _, origins := range metered.Origins {
+		held += int64(len(origins)) * int64(unsafe.Sizeof(meter.Origin{}))
+	}
+	if held > s.originsBound() {
+		return
+	}
+	bodies := make([]body, 0, len(metered.Origins))
 	at := n
 	for i, origins := range metered.Origins {
 		size, n := encoding.Uvarint(rest[at:])
@@ -168,9 +182,10 @@ func (s *sources) make() {
 			return
 		}
 		at += n
-		s.bodies = append(s.bodies, body{uint32(at), uint32(at + int(size)), m.decoded.Bodies[i].Offset, slices.Clip(origins)})
+		bodies = append(bodies, body{uint32(at), uint32(at + int(size)), m.decoded.Bodies[i].Offset, slices.Clone(origins)})
 		at += int(size)
 	}
+	s.bodies = bodies
 	found, ok := lines.Find(m.decoded.Custom)
 	if n := len(m.decoded.Bodies); ok && n > 0 {
 		last := &m.decoded.Bodies[n-1]

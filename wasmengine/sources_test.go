@@ -2,6 +2,7 @@ package wasmengine
 
 import (
 	"bytes"
+	encoding "encoding/binary"
 	"errors"
 	"flag"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"pappus/data"
 	"pappus/engine"
 	"pappus/engine/enginetest"
+	"pappus/engine/lines"
 	"pappus/wasmengine/binary"
 	"pappus/wasmengine/codecache"
 )
@@ -213,5 +215,47 @@ func TestRebuildLines(t *testing.T) {
 		if err != nil || !bytes.Equal(built, lined(t, "v"+version)) {
 			t.Errorf("v%s.wasm is not what its source gives (%v): go test ./wasmengine -run TestRebuildLines -rebuild", version, err)
 		}
+	}
+}
+
+// A program is charged for what its lines can take, and keeps no more than that.
+func TestLinesAreCharged(t *testing.T) {
+	e := newEngine(t, Config{})
+	code := lined(t, "v5")
+	s := e.sourcesOf(code)
+	if least := int64(len(code)) + lines.Cost(s.lines); s.lines == 0 || s.size() <= least {
+		t.Errorf("%d bytes are charged for %d of lines, and they take %d and more", s.size(), s.lines, least)
+	}
+	if s.at(0); len(s.bodies) == 0 || s.table == nil {
+		t.Fatal("there are no lines")
+	}
+	// Many small functions, whose origins take more than is charged.
+	bodies := make([]byte, 0, 1<<16)
+	const functions = 1 << 12
+	for range functions {
+		bodies = append(bodies, 2, 0, 0x0b)
+	}
+	section := func(id byte, content []byte) []byte {
+		return append(encoding.AppendUvarint([]byte{id}, uint64(len(content))), content...)
+	}
+	count := encoding.AppendUvarint(nil, functions+1)
+	start := []byte{2, 0, 0x0b}
+	small := slices.Concat([]byte("\x00asm\x01\x00\x00\x00"),
+		section(1, []byte{1, 0x60, 0, 0}),
+		section(3, append(bytes.Clone(count), make([]byte, functions+1)...)),
+		section(5, []byte{1, 1, 1, 1}),
+		section(6, []byte{1, 0x7f, 0, 0x41, 0x80, 8, 0x0b}),
+		section(7, []byte("\x03\x06memory\x02\x00\x06_start\x00\x00\x17__dandelion_system_data\x03\x00")),
+		section(10, slices.Concat(count, bodies, start)),
+		section(0, append([]byte{11}, ".debug_line\x00\x00\x00\x00"...)),
+	)
+	if s = e.sourcesOf(small); s == nil {
+		t.Fatal("no table is found")
+	}
+	if _, err := e.examine(small); err != nil {
+		t.Fatal(err)
+	}
+	if s.at(0); len(s.bodies) != 0 || s.table != nil {
+		t.Errorf("%d bodies are kept, and %d bytes are charged", len(s.bodies), s.size())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"unsafe"
 
 	"pappus/engine/lines"
 )
@@ -54,6 +55,12 @@ func (d *Debug) Size() int64 {
 	return int64(len(d.symbols) + len(d.names) + len(d.sections.Line) + len(d.sections.LineStr) + len(d.sections.Str))
 }
 
+// Cost is the most that it holds with its functions and lines, in bytes.
+func (d *Debug) Cost() int64 {
+	functions := int64(len(d.symbols)/symbolSize) * int64(unsafe.Sizeof(function{}))
+	return d.Size() + functions + lines.Cost(len(d.sections.Line))
+}
+
 // Functions are the functions that a file names, by address.
 type Functions struct {
 	list  []function
@@ -67,7 +74,7 @@ type function struct {
 
 // Functions lists the functions between two addresses of a context.
 func (d *Debug) Functions(start, end uint64) *Functions {
-	f := &Functions{names: d.names}
+	f := &Functions{names: d.names, list: make([]function, 0, len(d.symbols)/symbolSize)}
 	for s := d.symbols; len(s) >= symbolSize; s = s[symbolSize:] {
 		const kind, isFunction = 15, 2
 		at, size := s.u64(8)+d.bias, s.u64(16)

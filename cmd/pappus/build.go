@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,21 +159,26 @@ func buildFailure(err error, p *toolchain.Project, stderr io.Writer) error {
 		unknown *toolchain.UnknownError
 		impure  *purify.Error
 		other   *toolchain.NotNativeError
+		foreign *toolchain.CompilerError
 	)
 	switch {
 	case errors.Is(err, toolchain.ErrForeignCache):
 		return fail(exitFile, err, "remove it, or name another folder with XDG_CACHE_HOME")
 	case errors.Is(err, toolchain.ErrNoFile):
 		return fail(exitFile, err, "put a file in its place, or remove it")
+	case errors.Is(err, toolchain.ErrManifestSize):
+		return fail(exitRejected, err, `name in it what the function takes and gives, and nothing else; it looks like {"inputs": ["text"], "outputs": ["counts"]}`)
 	case errors.As(err, &impure):
 		return impureFailure(impure)
 	case errors.As(err, &other):
 		return fail(exitRejected, err, "leave --engine out, or write it in C on sdk/c, without a libc")
+	case errors.As(err, &foreign):
+		return fail(exitRejected, err, "unset CC, or name a clang with it, or a gcc for aarch64 such as aarch64-linux-gnu-gcc")
 	case errors.As(err, &missing):
 		return &failure{Exit: exitRejected, Message: err.Error(), Hint: "install it: " + missing.Install(), err: err}
 	case errors.As(err, &refused):
 		_, _ = io.WriteString(stderr, refused.Output) // nobody is left to tell
-		return &failure{Exit: exitRejected, Message: "it does not build: " + err.Error(), Hint: "correct what is said above" + makefileHint(p), err: err}
+		return &failure{Exit: exitRejected, Message: "it does not build: " + err.Error(), Hint: cmp.Or(refused.Hint(), "correct what is said above") + makefileHint(p), err: err}
 	case errors.As(err, &unknown) && len(unknown.Languages) > 0:
 		return fail(exitFile, err, "keep one language in a folder, or name the file to be built")
 	case errors.As(err, &unknown):

@@ -27,7 +27,7 @@ type program struct {
 type file struct {
 	name      []byte
 	directory uint64
-	index     int32 // in the table of all units, and 1; 0: it is not known yet
+	index     int32 // in the table of all units, and 1; 0: it is not known yet; noName
 }
 
 // file is the file of a number, nil if there is none. The version says where
@@ -43,7 +43,7 @@ func (p *program) file(number uint64) *file {
 }
 
 // path is a file's name with its directory, unless that is the one where the
-// compiler ran.
+// compiler ran. It is not clean.
 func (p *program) path(f *file) string {
 	directory := f.directory
 	if p.version < 5 {
@@ -53,7 +53,7 @@ func (p *program) path(f *file) string {
 	if directory < uint64(len(p.directories)) && !path.IsAbs(name) {
 		name = string(p.directories[directory]) + "/" + name
 	}
-	return path.Clean(name)
+	return name
 }
 
 // unit reads the table of one unit.

@@ -2,7 +2,9 @@ package lines
 
 import (
 	"cmp"
+	"path"
 	"slices"
+	"unsafe"
 )
 
 // MaxRows is how many rows of a line table are kept; those beyond are as if they
@@ -11,6 +13,28 @@ const MaxRows = 1 << 20
 
 // maxFiles is how many files are named.
 const maxFiles = 1 << 14
+
+// Making the path of a file is paid for in bytes, those of the path and fileCost more,
+// which is also what it takes to keep it. A table has pathsPerByte for each byte of its
+// section, several times what compilers' tables need, and maxPaths at most: once they are
+// spent, files that are not known yet have no name, and their lines are dropped.
+const (
+	fileCost     = 64
+	pathsPerByte = 16
+	maxPaths     = 4 << 20
+)
+
+func pathsOf(section int) int { return min(maxPaths, pathsPerByte*section) }
+
+// Cost is the most that a table holds which is read from a section of so many bytes, in
+// bytes.
+func Cost(section int) int64 {
+	return int64(rowSize*min(section, MaxRows) + pathsOf(section))
+}
+
+// MaxReaders is how many tables an engine reads at the same time: one takes some
+// tenths of a second at most, and several times the memory that is kept.
+const MaxReaders = 4
 
 // Position is a place in source code.
 type Position struct {
@@ -57,6 +81,8 @@ type row struct {
 	file          int32
 }
 
+const rowSize = int(unsafe.Sizeof(row{}))
+
 // At finds the position of an address.
 func (t *Table) At(address uint32) (Position, bool) {
 	i, exact := slices.BinarySearchFunc(t.rows, address, func(r row, a uint32) int { return cmp.Compare(r.address, a) })
@@ -77,7 +103,7 @@ func (t *Table) At(address uint32) (Position, bool) {
 // of other addresses is left out, as of functions that the linker dropped. From
 // where a table is damaged nothing is read.
 func Read(s Sections, first, end uint32) *Table {
-	r := &reader{s: s, first: first, end: end, names: map[string]int32{}, table: &Table{}}
+	r := &reader{s: s, first: first, end: end, names: map[string]int32{}, table: &Table{}, paths: pathsOf(len(s.Line))}
 	rest := s.Line
 	for len(rest) > 0 && len(r.table.rows) < MaxRows {
 		c := cursor{b: rest}
@@ -88,13 +114,28 @@ func Read(s Sections, first, end uint32) *Table {
 		rest = c.b[length:]
 		r.unit(cursor{b: c.b[:length]})
 	}
-	slices.SortStableFunc(r.table.rows, func(a, b row) int {
-		if order := cmp.Compare(a.address, b.address); order != 0 {
-			return order
-		}
-		return cmp.Compare(min(a.file, 0), min(b.file, 0)) // an end is before what begins there
-	})
+	r.table.rows = sorted(r.table.rows)
 	return r.table
+}
+
+// sorted are rows by address, an end before what begins there, and otherwise in the order
+// that they have. To sort numbers takes a fraction of what it takes to sort rows, which
+// a hostile table has in the worst order.
+func sorted(rows []row) []row {
+	const indexBits = 21
+	keys := make([]uint64, len(rows))
+	for i, w := range rows {
+		keys[i] = uint64(w.address)<<(indexBits+1) | uint64(i)
+		if w.file >= 0 {
+			keys[i] |= 1 << indexBits
+		}
+	}
+	slices.Sort(keys)
+	inOrder := make([]row, len(rows))
+	for i, key := range keys {
+		inOrder[i] = rows[key&(1<<indexBits-1)]
+	}
+	return inOrder
 }
 
 // reader reads the tables of all units.
@@ -102,6 +143,7 @@ type reader struct {
 	s          Sections
 	first, end uint32
 	names      map[string]int32 // index in table.files
+	paths      int              // what is left for paths, in bytes
 	table      *Table
 	sequence   []row
 }
@@ -112,21 +154,38 @@ func (r *reader) fileIndex(p *program, number uint64) int32 {
 	if f == nil {
 		return -1
 	}
-	if f.index != 0 {
-		return f.index - 1
+	if f.index == 0 {
+		f.index = r.index(p, f)
+	}
+	if f.index == noName {
+		return -1
+	}
+	return f.index - 1
+}
+
+// noName is the index of a file that gets none.
+const noName = -1
+
+// index finds or makes the index of a file in the table, and adds 1 to it.
+func (r *reader) index(p *program, f *file) int32 {
+	if r.paths <= 0 {
+		return noName
 	}
 	name := p.path(f)
+	if r.paths -= len(name) + fileCost; r.paths < 0 {
+		return noName
+	}
+	name = path.Clean(name)
 	i, known := r.names[name]
 	if !known {
 		if len(r.names) == maxFiles {
-			return -1
+			return noName
 		}
 		i = int32(len(r.table.files))
 		r.names[name] = i
 		r.table.files = append(r.table.files, name)
 	}
-	f.index = i + 1
-	return i
+	return i + 1
 }
 
 // finish takes the rows of a sequence over, unless they are of code that is not

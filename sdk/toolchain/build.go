@@ -128,9 +128,10 @@ func (e *MissingError) Install() string {
 
 // ToolError says that a tool refused the sources.
 type ToolError struct {
-	Tool   string
-	Output string // all that the tools of the build said
-	Err    error
+	Tool     string
+	Language string // that is built
+	Output   string // all that the tools of the build said
+	Err      error
 }
 
 func (e *ToolError) Error() string { return fmt.Sprintf("%s: %v", e.Tool, e.Err) }
@@ -139,7 +140,7 @@ func (e *ToolError) Error() string { return fmt.Sprintf("%s: %v", e.Tool, e.Err)
 func (e *ToolError) Unwrap() error { return e.Err }
 
 // Build builds a project. Errors are a *MissingError, a *NotNativeError, a
-// *ToolError, ctx's, or of files.
+// *CompilerError, a *ToolError, ctx's, or of files.
 func (b *Builder) Build(ctx context.Context, p *Project, opts Options) (*Result, error) {
 	l, err := LanguageOf(p)
 	if err != nil {
@@ -150,7 +151,7 @@ func (b *Builder) Build(ctx context.Context, p *Project, opts Options) (*Result,
 
 func (b *Builder) build(ctx context.Context, p *Project, l *Language, opts Options) (r *Result, err error) {
 	begun := time.Now()
-	l, tools, err := b.choose(l, opts)
+	l, tools, err := b.choose(ctx, l, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +182,7 @@ func (b *Builder) build(ctx context.Context, p *Project, l *Language, opts Optio
 		if err := group.Wait(); err != nil {
 			var tool *ToolError
 			if errors.As(err, &tool) {
-				tool.Output = output.String()
+				tool.Language, tool.Output = l.Name, output.String()
 			}
 			return nil, cmp.Or(ctx.Err(), err)
 		}
@@ -204,10 +205,17 @@ func (e *NotNativeError) Error() string {
 }
 
 // choose finds the way to build a language, and the tools for it.
-func (b *Builder) choose(l *Language, opts Options) (*Language, map[string]string, error) {
+func (b *Builder) choose(ctx context.Context, l *Language, opts Options) (*Language, map[string]string, error) {
 	ways := []*Language{l}
 	if opts.Native {
 		ways = l.Native
+		if named, ok := b.lookup("CC"); ok && named != "" && len(ways) > 0 {
+			way, err := wayOf(ctx, ways, named)
+			if err != nil {
+				return nil, nil, err
+			}
+			ways = []*Language{way}
+		}
 	}
 	first := error(&NotNativeError{l.Name})
 	for i, way := range ways {
@@ -307,16 +315,21 @@ func (b *Build) run(ctx context.Context, s Step, output *transcript) (err error)
 	cmd.Env = append(os.Environ(), s.Env...)
 	said := new(bounded)
 	cmd.Stdout, cmd.Stderr = said, said
-	// Compilers have children, which must not outlive the build.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
+	endWithChildren(cmd)
 	err = cmd.Run()
 	output.add(said)
 	if err != nil {
 		return &ToolError{Tool: name, Err: err}
 	}
 	return nil
+}
+
+// endWithChildren has the children of a compiler end with it: they must not outlive the
+// build.
+func endWithChildren(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
 }
 
 // emptyFile makes a file with a name that nothing else has.

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 
 	"pappus/sdk/purify"
 )
@@ -34,7 +32,7 @@ func finishNative(module []byte, b *Build) ([]byte, error) {
 
 // nativeManifest is what pappus.json says; nil if there is none.
 func nativeManifest(b *Build) ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(b.Dir, manifestFile))
+	text, err := readManifest(b.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

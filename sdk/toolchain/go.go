@@ -43,6 +43,12 @@ func planGo(b *Build) ([]Stage, error) {
 	return []Stage{{{Tool: "go", Args: append(args, "-o", b.Out, what), Env: []string{"GOOS=wasip1", "GOARCH=wasm"}}}}, nil
 }
 
+// isExport reports whether a line exports a function to WebAssembly by that name.
+func isExport(line []byte, name string) bool {
+	directive, of := []byte("//go:wasmexport"), bytes.Fields(line)
+	return bytes.HasPrefix(line, directive) && len(of) == 2 && bytes.Equal(of[0], directive) && string(of[1]) == name
+}
+
 // exportsEntry reports whether a Go file exports a function to WebAssembly, or
 // uses the package that does.
 func exportsEntry(p *Project) (bool, error) {
@@ -52,7 +58,7 @@ func exportsEntry(p *Project) (bool, error) {
 			return false, err
 		}
 		for line := range bytes.Lines(text) {
-			if bytes.HasPrefix(line, []byte("//go:wasmexport run")) || bytes.Contains(line, []byte(`"pappus/sdk/go/pappus"`)) {
+			if isExport(line, "run") || bytes.Contains(line, []byte(`"pappus/sdk/go/pappus"`)) {
 				return true, nil
 			}
 		}

@@ -1,7 +1,11 @@
 package toolchain
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"io/fs"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -34,7 +38,7 @@ func cNative() []*Language {
 	return []*Language{
 		{
 			Name:  "c",
-			Tools: []Tool{{Name: crossName, Programs: []string{crossName}, Install: nativeHint}},
+			Tools: []Tool{{Name: crossName, Programs: []string{crossName}, Variable: "CC", Install: nativeHint}},
 			SDK:   sdkC(),
 			Plan: func(b *Build) ([]Stage, error) {
 				return planNative(b, crossName, gcc, "-g1", []string{"-Wl,-Ttext-segment=" + nativeStack})
@@ -44,7 +48,7 @@ func cNative() []*Language {
 		{
 			Name: "c",
 			Tools: []Tool{
-				{Name: clangName, Programs: newest("clang"), Install: clangInstall},
+				{Name: clangName, Programs: newest("clang"), Variable: "CC", Install: clangInstall},
 				{Name: lldName, Programs: newest(lldName), Install: clangInstall},
 			},
 			SDK: sdkC(),
@@ -54,6 +58,51 @@ func cNative() []*Language {
 			Finish: finishNative,
 		},
 	}
+}
+
+// CompilerError says that CC names a program that builds nothing for Morello.
+type CompilerError struct {
+	Program string
+	Target  string // what it builds for; "": it doesn't say
+}
+
+func (e *CompilerError) Error() string {
+	if e.Target == "" {
+		return fmt.Sprintf("CC is %s, which is no compiler that can be asked what it builds for", e.Program)
+	}
+	return fmt.Sprintf("CC is %s, which builds for %s, and functions for Morello need aarch64", e.Program, e.Target)
+}
+
+// wayOf is the way for the compiler that CC names: clang's for each clang, which builds
+// for every machine, and else gcc's, if it is one for aarch64.
+func wayOf(ctx context.Context, ways []*Language, cc string) (*Language, error) {
+	kind := crossName
+	if version, err := ask(ctx, cc, "--version"); err == nil && strings.Contains(version, "clang version") {
+		kind = clangName
+	} else if target, err := ask(ctx, cc, "-dumpmachine"); err != nil || !strings.HasPrefix(target, "aarch64-") {
+		if err != nil {
+			target = ""
+		}
+		return nil, cmp.Or(ctx.Err(), error(&CompilerError{cc, target}))
+	}
+	for _, way := range ways {
+		if way.Tools[0].Name == kind {
+			return way, nil
+		}
+	}
+	return nil, &CompilerError{Program: cc}
+}
+
+// ask gives the first line of what a compiler says of itself.
+func ask(ctx context.Context, program, option string) (string, error) {
+	said := new(bounded)
+	cmd := exec.CommandContext(ctx, program, option)
+	cmd.Stdout = said
+	endWithChildren(cmd)
+	err := cmd.Run()
+	line, _, _ := strings.Cut(said.text.String(), "\n")
+	const longest = 100
+	return strings.TrimSpace(line[:min(len(line), longest)]), err
 }
 
 // planNative compiles the project and the SDK's runtime and links them into a

@@ -4,9 +4,46 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
+
+// CC chooses the compiler, and one for another machine is refused.
+func TestNativeCompilerOfCC(t *testing.T) {
+	dir, tools := t.TempDir(), t.TempDir()
+	write(t, dir, "main.c", "")
+	for name, script := range map[string]string{
+		"clang-99": "case $1 in --version) echo Some clang version 99;; *) echo x86_64-pc-linux-gnu;; esac",
+		"cross":    "case $1 in --version) echo gcc 99;; *) echo aarch64-none-elf;; esac",
+		"host":     "case $1 in --version) echo gcc 99;; *) echo x86_64-linux-gnu;; esac",
+		"broken":   "echo aarch64-linux-gnu; exit 1",
+	} {
+		write(t, tools, name, "#!/bin/sh\n"+script+"\n")
+		if err := os.Chmod(filepath.Join(tools, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"clang-99": clangName, "cross": crossName} {
+		way, err := wayOf(t.Context(), Named("c").Native, filepath.Join(tools, name))
+		if err != nil || way.Tools[0].Name != want || way.Tools[0].Variable != "CC" {
+			t.Errorf("%s: %+v, %v", name, way, err)
+		}
+	}
+	p, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"host": "x86_64-linux-gnu", "broken": "", "none": ""} {
+		cc := filepath.Join(tools, name)
+		b := &Builder{Cache: t.TempDir(), LookupEnv: func(name string) (string, bool) { return cc, name == "CC" }}
+		var foreign *CompilerError
+		if _, err := b.Build(t.Context(), p, Options{Native: true}); !errors.As(err, &foreign) || *foreign != (CompilerError{cc, target}) || foreign.Error() == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
 
 // The same sources build for Morello, with either compiler, the same again with
 // another cache; and what is missing is said.
@@ -18,8 +55,9 @@ func TestNative(t *testing.T) {
 		t.Fatal(err)
 	}
 	cache := t.TempDir()
+	none := func(string) (string, bool) { return "", false }
 	for i, way := range Named("c").Native {
-		b := &Builder{Cache: cache}
+		b := &Builder{Cache: cache, LookupEnv: none}
 		tools, err := b.find(way)
 		if err != nil {
 			t.Logf("%v: it is not tried", err)
@@ -28,7 +66,7 @@ func TestNative(t *testing.T) {
 		t.Run(slices.Sorted(maps.Keys(tools))[0], func(t *testing.T) {
 			only := &Language{Name: "c", Native: Named("c").Native[i : i+1]}
 			var first []byte
-			for _, b := range []*Builder{b, {Cache: t.TempDir()}, b} {
+			for _, b := range []*Builder{b, {Cache: t.TempDir(), LookupEnv: none}, b} {
 				r, err := b.build(t.Context(), p, only, Options{Native: true})
 				if err != nil {
 					var refused *ToolError
@@ -53,7 +91,7 @@ func TestNative(t *testing.T) {
 
 	t.Setenv("PATH", t.TempDir())
 	var missing *MissingError
-	if _, err := (&Builder{Cache: cache}).Build(t.Context(), p, Options{Native: true}); !errors.As(err, &missing) || missing.Install() != nativeHint {
+	if _, err := (&Builder{Cache: cache, LookupEnv: none}).Build(t.Context(), p, Options{Native: true}); !errors.As(err, &missing) || missing.Install() != nativeHint {
 		t.Errorf("without a compiler: %v", err)
 	}
 	write(t, dir, "other.cpp", "")
@@ -61,7 +99,7 @@ func TestNative(t *testing.T) {
 		t.Fatal(err)
 	}
 	var not *NotNativeError
-	if _, err := (&Builder{Cache: cache}).Build(t.Context(), p, Options{Native: true}); !errors.As(err, &not) || not.Language != "c++" {
+	if _, err := (&Builder{Cache: cache, LookupEnv: none}).Build(t.Context(), p, Options{Native: true}); !errors.As(err, &not) || not.Language != "c++" {
 		t.Errorf("in C++: %v", err)
 	}
 }

@@ -25,6 +25,9 @@ var ErrTooManyFiles = errors.New("more files than the project of one function ha
 // read it could take for ever.
 var ErrNoFile = errors.New("it is not a regular file")
 
+// ErrManifestSize says that a manifest is longer than any is.
+var ErrManifestSize = errors.New("it is too long for a manifest")
+
 // maxManifest is the most that a manifest may have, in bytes.
 const maxManifest = 1 << 20
 
@@ -45,7 +48,7 @@ func readManifest(dir string) (text []byte, err error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: %w", path, ErrNoFile)
 	case info.Size() > maxManifest:
-		return nil, fmt.Errorf("%s: it has %d bytes, and the most is %d", path, info.Size(), maxManifest)
+		return nil, fmt.Errorf("%s: %w: it has %d bytes, and the most is %d", path, ErrManifestSize, info.Size(), maxManifest)
 	}
 	return io.ReadAll(io.LimitReader(f, maxManifest))
 }

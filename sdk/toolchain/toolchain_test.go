@@ -410,6 +410,9 @@ func TestPipesAreRefused(t *testing.T) {
 	if _, err := finishPure(nil, b); !errors.Is(err, ErrNoFile) {
 		t.Errorf("manifest: %v", err)
 	}
+	if _, err := nativeManifest(b); !errors.Is(err, ErrNoFile) {
+		t.Errorf("manifest of a native file: %v", err)
+	}
 	if err := os.Remove(filepath.Join(dir, manifestFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -418,6 +421,46 @@ func TestPipesAreRefused(t *testing.T) {
 	}
 	if _, err := finishPure(nil, b); !errors.Is(err, ErrNoFile) {
 		t.Errorf("device: %v", err)
+	}
+}
+
+// Of a manifest that is too long nothing is read.
+func TestLongManifest(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, manifestFile, "{}")
+	if err := os.Truncate(filepath.Join(dir, manifestFile), 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	b := &Build{Project: &Project{Dir: dir}}
+	if _, err := finishPure(nil, b); !errors.Is(err, ErrManifestSize) {
+		t.Errorf("%v", err)
+	}
+	if _, err := nativeManifest(b); !errors.Is(err, ErrManifestSize) {
+		t.Errorf("of a native file: %v", err)
+	}
+}
+
+// Only the export of the name is the entry.
+func TestEntryOfGo(t *testing.T) {
+	for text, want := range map[string]bool{
+		"//go:wasmexport run\nfunc run() int32 { return 0 }\n":   true,
+		"//go:wasmexport\trun \r\nfunc f() int32 { return 0 }\n": true,
+		"import \"pappus/sdk/go/pappus\"\n":                      true,
+		"//go:wasmexport runtimeStats\nfunc runtimeStats() {}\n": false,
+		"//go:wasmexport rerun\nfunc run() {}\n":                 false,
+		"// //go:wasmexport run\n":                               false,
+		"//go:wasmexporter run\n":                                false,
+		"func main() {}\n":                                       false,
+	} {
+		dir := t.TempDir()
+		write(t, dir, "main.go", "package main\n\n"+text)
+		p, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := exportsEntry(p); err != nil || got != want {
+			t.Errorf("%q: %t, %v", text, got, err)
+		}
 	}
 }
 
