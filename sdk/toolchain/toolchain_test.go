@@ -207,6 +207,33 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// Links are followed to the folder, and to files of it; what leads to no file is
+// no source.
+func TestOpenFollowsLinks(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	write(t, dir, "a.c", "")
+	write(t, other, "shared.c", "")
+	link := filepath.Join(other, "linked")
+	for name, to := range map[string]string{
+		link:                            dir,
+		filepath.Join(dir, "b.c"):       filepath.Join(other, "shared.c"),
+		filepath.Join(dir, "folder.c"):  other,
+		filepath.Join(dir, "nowhere.c"): filepath.Join(dir, "none"),
+		filepath.Join(dir, "device.c"):  os.DevNull,
+	} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := Open(link)
+	if err != nil || p.Name != "linked" || p.Dir != dir || !slices.Equal(p.Files, []string{"a.c", "b.c"}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if l, err := LanguageOf(p); err != nil || l.Name != "c" {
+		t.Errorf("%v, %v", l, err)
+	}
+}
+
 // A file's name must not become an option of a compiler.
 func TestOptionsAsNames(t *testing.T) {
 	for _, name := range []string{"-v.c", "@.h/x.c"} {
