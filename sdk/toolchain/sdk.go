@@ -64,6 +64,7 @@ func (b *Builder) unpack(ctx context.Context, l *Language) (dir, made string, er
 	if err := os.Mkdir(made, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", "", err
 	}
+	sweepMaking(made)
 	if same, err := holds(dir, l.SDK); err != nil || same {
 		return dir, made, err
 	}
@@ -76,6 +77,7 @@ func (b *Builder) unpack(ctx context.Context, l *Language) (dir, made string, er
 	if err := os.CopyFS(whole, l.SDK); err != nil {
 		return "", "", err
 	}
+	open(dir)
 	// What is wrong goes, with what was made of it.
 	for i, wrong := range []string{dir, made} {
 		if err := os.Rename(wrong, filepath.Join(temp.Path, fmt.Sprint("wrong", i))); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -83,6 +85,17 @@ func (b *Builder) unpack(ctx context.Context, l *Language) (dir, made string, er
 		}
 	}
 	return dir, made, errors.Join(os.Mkdir(made, 0o700), os.Rename(whole, dir))
+}
+
+// open lets its user into a folder and those in it, so that it can be moved and
+// removed. Where that is not so, doing it says why.
+func open(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			err = os.Chmod(path, 0o700)
+		}
+		return err
+	})
 }
 
 // lock takes the lock on a file that is there for nothing else.
@@ -148,6 +161,9 @@ func holds(dir string, files fs.FS) (bool, error) {
 		return false, err
 	}
 	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -68,6 +68,12 @@ func TestUnpackMendsWhatWasChanged(t *testing.T) {
 		"a folder for a file": func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, "c")), os.Mkdir(filepath.Join(dir, "c"), 0o700))
 		},
+		"a folder that is closed": func(dir string) error {
+			return errors.Join(os.WriteFile(filepath.Join(dir, "c"), []byte("x"), 0o600), os.Chmod(filepath.Join(dir, "a"), 0))
+		},
+		"all of it closed": func(dir string) error {
+			return errors.Join(os.WriteFile(filepath.Join(dir, "c"), []byte("x"), 0o600), os.Chmod(dir, 0))
+		},
 		"all of it gone":   os.RemoveAll,
 		"all of it a link": func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Symlink(outside, dir)) },
 		"all of it a file": func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) },
