@@ -27,7 +27,7 @@ func New(parent, prefix string) (*Dir, error) {
 	if parent == "" {
 		parent = os.TempDir()
 	}
-	sweep(parent, prefix)
+	Sweep(parent, prefix)
 	const attempts = 10
 	for range attempts {
 		path, err := os.MkdirTemp(parent, prefix)
@@ -121,9 +121,9 @@ func take(lock *os.File) bool {
 	return ok && status.Nlink > 0
 }
 
-// sweep removes the folders that processes left. There is nobody to be told of
-// what goes wrong, and nothing depends on it.
-func sweep(parent, prefix string) {
+// Sweep removes the folders of a prefix within parent that processes left, as New
+// does. There is nobody to be told of what goes wrong, and nothing depends on it.
+func Sweep(parent, prefix string) {
 	root, err := os.OpenRoot(parent)
 	if err != nil {
 		return

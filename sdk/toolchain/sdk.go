@@ -41,6 +41,9 @@ func (b *Builder) ownCache() error {
 	return nil
 }
 
+// unpacking begins the names of folders where SDKs are unpacked.
+const unpacking = ".unpacking-"
+
 // unpack gives the folder of a language's SDK in the cache, and one beside it for
 // what is made of it. The first has its digest in its name, so that another
 // version of this program has another one, and holds what this program has and
@@ -65,10 +68,11 @@ func (b *Builder) unpack(ctx context.Context, l *Language) (dir, made string, er
 		return "", "", err
 	}
 	sweepMaking(made)
+	scratch.Sweep(b.Cache, unpacking)
 	if same, err := holds(dir, l.SDK); err != nil || same {
 		return dir, made, err
 	}
-	temp, err := scratch.New(b.Cache, ".unpacking-")
+	temp, err := scratch.New(b.Cache, unpacking)
 	if err != nil {
 		return "", "", err
 	}

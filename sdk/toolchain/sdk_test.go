@@ -44,6 +44,22 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// What a process left that was killed goes, even if there is nothing to unpack.
+func TestUnpackSweeps(t *testing.T) {
+	b := &Builder{Cache: t.TempDir()}
+	if _, _, err := b.unpack(t.Context(), sdkOf("1")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, b.Cache, unpacking+"left/.in-use", "")
+	write(t, b.Cache, unpacking+"left/sdk/x", "")
+	if _, _, err := b.unpack(t.Context(), sdkOf("1")); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(b.Cache, unpacking+"*")); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
+}
+
 // Whatever was done to an unpacked SDK, it is what this program has when it is
 // used, and what was made of the other is not.
 func TestUnpackMendsWhatWasChanged(t *testing.T) {
