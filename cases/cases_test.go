@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -101,6 +102,24 @@ func TestMalformed(t *testing.T) {
 	}
 	if _, err := cases.ReadAll(fstest.MapFS{"x/in/a/dev": &fstest.MapFile{Mode: fs.ModeDevice}}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a device was read: %v", err)
+	}
+}
+
+// Nothing waits for somebody to write into a pipe.
+func TestPipesAreNotRead(t *testing.T) {
+	for _, file := range []string{"a/case.json", "a/in/text/x", "a/in/text", "a/in", "a"} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(file)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(filepath.Join(dir, file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := cases.ReadAll(os.DirFS(dir))
+		var form *cases.FormError
+		if !errors.As(err, &form) || form.File != file {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 

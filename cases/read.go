@@ -96,15 +96,25 @@ func Read(folder fs.FS, name string) (*Case, error) {
 	return c, nil
 }
 
+// notRegular is what is wrong with what can't be read as a file, or not to its end.
+const notRegular = "is not a regular file"
+
 // keys are the keys of items by "SET/ITEM".
 type keys struct{ In, Out map[string]uint32 }
 
 // readSettings reads case.json, which may be missing.
 func (c *Case) readSettings(folder fs.FS) (k keys, err error) {
 	file := path.Join(c.Name, settings)
-	text, err := fs.ReadFile(folder, file)
+	info, err := fs.Stat(folder, file) // of what a link leads to
 	if errors.Is(err, fs.ErrNotExist) {
 		return k, nil
+	}
+	if err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for somebody who writes
+		return k, &FormError{File: file, Reason: notRegular, Hint: "the settings of a case are a file"}
+	}
+	var text []byte
+	if err == nil {
+		text, err = fs.ReadFile(folder, file)
 	}
 	var exit *int32
 	if err == nil {
@@ -224,7 +234,7 @@ func readItem(folder fs.FS, file, name string, key uint32) (*data.Item, error) {
 	}
 	info, err := fs.Stat(folder, file) // of what a link leads to
 	if err == nil && !info.Mode().IsRegular() {
-		return nil, &FormError{File: file, Reason: "is not a regular file", Hint: "an item is a file"}
+		return nil, &FormError{File: file, Reason: notRegular, Hint: "an item is a file"}
 	}
 	var content []byte
 	if err == nil {

@@ -24,24 +24,29 @@ const (
 // nothing but the fault and the inputs.
 func hintFor(f *engine.Fault, sets []data.Set, sig engine.Signature) string {
 	hint := causeOf(f, sig)
-	if f.Kind != engine.FaultTrap && f.Kind != engine.FaultExit {
+	// What a program says itself says more than what is only a guess.
+	if hint != "" || len(f.Stderr) > 0 || f.Kind != engine.FaultTrap && f.Kind != engine.FaultExit {
 		return hint
 	}
 	if empty := emptyOf(sets); len(empty) > 0 {
-		text := fmt.Sprintf("the input set %s has no items: is that meant?", strings.Join(empty, ", "))
-		if hint == "" {
-			return text
-		}
-		hint += "; and " + text
+		return fmt.Sprintf("the input set %s has no items: is that meant?", strings.Join(empty, ", "))
 	}
-	return hint
+	return ""
 }
 
-// The set of standard input and output.
-const stdioSet = "stdio"
+// The input sets that a program for WASI has where nobody declared any. Of these,
+// stdio is the one of standard input and output.
+const (
+	stdioSet   = "stdio"
+	defaultSet = "input"
+)
 
-// emptyOf names input sets without items. Nobody misses standard input.
+// emptyOf names input sets without items that somebody may miss: not standard
+// input, nor a set that nobody declared.
 func emptyOf(sets []data.Set) (names []string) {
+	if len(sets) == 2 && sets[0].Name == stdioSet && sets[1].Name == defaultSet {
+		return nil
+	}
 	const most = 3
 	for _, s := range sets {
 		if len(s.Items) == 0 && s.Name != stdioSet {

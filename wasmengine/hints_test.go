@@ -45,10 +45,14 @@ func TestHints(t *testing.T) {
 		"recursion":       {&engine.Fault{Kind: engine.FaultOutOfStack, Stack: []string{"f(i32) i32 at a.c:3", "f(i32) i32 at a.c:5"}}, given, sig, "f calls itself"},
 		"deep":            {&engine.Fault{Kind: engine.FaultOutOfStack, Stack: []string{"f()", "g()"}}, given, sig, ""},
 		"nothing given":   {exit(3, ""), []data.Set{{Name: "text"}, {Name: stdioSet}}, sig, "the input set text has no items"},
-		"both":            {trap("integer divide by zero"), []data.Set{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}, sig, "dividing; and the input set a, b, c, … has no items"},
+		"several":         {exit(3, ""), []data.Set{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}, sig, "the input set a, b, c, … has no items"},
+		"both":            {trap("integer divide by zero"), []data.Set{{Name: "text"}}, sig, "look at the divisor before dividing"},
+		"it says why":     {exit(3, "usage: x"), []data.Set{{Name: "text"}}, speaking, ""},
+		"of a program":    {exit(3, ""), []data.Set{{Name: stdioSet}, {Name: "input"}}, speaking, ""},
+		"declared":        {exit(3, ""), []data.Set{{Name: "input"}}, sig, "the input set input has no items"},
 		"fuel":            {&engine.Fault{Kind: engine.FaultOutOfFuel}, []data.Set{{Name: "text"}}, sig, ""},
 	} {
-		if got := hintFor(c.fault, c.sets, c.sig); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+		if got := hintFor(c.fault, c.sets, c.sig); !strings.Contains(got, c.want) || (got == "") != (c.want == "") || strings.Contains(got, "no items") != strings.Contains(c.want, "no items") {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

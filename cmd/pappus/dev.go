@@ -442,7 +442,7 @@ func (w *watcher) next(ctx context.Context) ([]string, error) {
 // what is built or tested.
 func (w *watcher) concerns(e fsnotify.Event) (file string, ok bool) {
 	name := filepath.Base(e.Name)
-	if e.Op == fsnotify.Chmod || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || !w.inCases(e.Name) && (strings.HasSuffix(name, ".wasm") || toolchain.LeftOut(name)) {
+	if e.Op == fsnotify.Chmod || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || !w.inCases(e.Name) && (strings.HasSuffix(name, ".wasm") || strings.HasSuffix(name, ".elf") || toolchain.LeftOut(name)) {
 		return "", false
 	}
 	file, err := filepath.Rel(w.project.Dir, e.Name)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/fsnotify/fsnotify"
+
 	"pappus/client"
 	"pappus/engine"
 	"pappus/sdk/toolchain"
@@ -60,6 +62,17 @@ type patientEngine struct {
 func (e *patientEngine) Prepare(ctx context.Context, code []byte, sig engine.Signature, lim engine.Limits) (engine.Program, error) {
 	e.told = e.heard.wait(ctx, "testing sum: compiling, for the first case… ")
 	return e.Engine.Prepare(ctx, code, sig, lim)
+}
+
+// What building leaves beside the sources is no change to them.
+func TestDevIgnoresModules(t *testing.T) {
+	dir := t.TempDir()
+	w := &watcher{project: &toolchain.Project{Dir: dir}, cases: filepath.Join(dir, "cases")}
+	for name, want := range map[string]bool{"main.c": true, "hello.wasm": false, "hello.elf": false, "cases/x/in/code/a.wasm": true, "cases/x/in/code/a.elf": true} {
+		if _, got := w.concerns(fsnotify.Event{Name: filepath.Join(dir, name), Op: fsnotify.Write}); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
 }
 
 // Whatever takes long in a round, somebody who watches is told what it is.

@@ -20,10 +20,15 @@ type givenInputs struct {
 	whole  bool     // or it holds named sets, which nobody looked at
 }
 
+// defaultInputs are the input sets of a program for WASI where nobody declared any.
+func defaultInputs() []engine.Param {
+	return []engine.Param{{Name: stdioSet, Type: engine.TypeSet}, {Name: "input", Type: engine.TypeSet}}
+}
+
 // missing are the names of declared input sets that a call leaves empty without
-// saying so. Nobody misses standard input.
+// saying so. Nobody misses standard input, nor sets that nobody declared.
 func (g givenInputs) missing(inputs []engine.Param, open bool) []string {
-	if open || g.whole {
+	if open || g.whole || slices.Equal(inputs, defaultInputs()) {
 		return nil
 	}
 	sets := g.sets

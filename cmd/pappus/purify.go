@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"pappus/engine"
 	"pappus/sdk/purify"
 	"pappus/server/problem"
+	"pappus/wasmengine"
 )
 
 func (c *commandLine) purifyCommand() *cobra.Command {
@@ -55,13 +57,43 @@ FILE and the result may be - for stdin and stdout. docs/purify.md says more.`,
 			if code, err = p.purify(code); err != nil {
 				return err
 			}
-			return c.writeModule(pureName(args[0], out), code)
+			file := pureName(args[0], out)
+			if err := c.writeModule(file, code); err != nil || file == sourceStdin {
+				return err
+			}
+			return c.showPurified(file, code)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&out, "out", "o", "", "`FILE` to write (default: the program's name with .pure.wasm)")
 	p.bind(flags)
 	return cmd
+}
+
+// purifiedFile is what purify says of a module.
+type purifiedFile struct {
+	File    string         `json:"file"`
+	Size    int            `json:"size"`
+	Inputs  []engine.Param `json:"inputs"`
+	Outputs []engine.Param `json:"outputs"`
+}
+
+func (c *commandLine) showPurified(file string, code []byte) error {
+	eng, err := newEngine(wasmengine.Name)
+	if err != nil {
+		return err
+	}
+	known, err := eng.Inspect(code)
+	if err := errors.Join(err, eng.Close()); err != nil {
+		return err
+	}
+	sig := known.Manifest.Signature()
+	if c.json {
+		return c.printJSON(purifiedFile{file, len(code), orEmpty(sig.Inputs), orEmpty(sig.Outputs)})
+	}
+	_, err = fmt.Fprintf(c.stdout, "wrote %s: %s, (%s) => (%s)\n", oneLine(file), roughBytes(int64(len(code))),
+		paramList(sig.Inputs, sig.Open), paramList(sig.Outputs, sig.Open))
+	return err
 }
 
 // purifying is what flags say of making a program pure.

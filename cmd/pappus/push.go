@@ -21,6 +21,7 @@ import (
 	"pappus/registry"
 	"pappus/sdk/purify"
 	"pappus/server/problem"
+	"pappus/wasmengine"
 )
 
 // pushing is what push's flags say.
@@ -185,16 +186,17 @@ func (p *pushing) job(reader *inputReader, file string) (pushJob, error) {
 	if noEngineTakes(job.begins) {
 		return job, recognise(file, job.begins)
 	}
+	if p.also != "" {
+		job.code, err = p.together(file)
+		return job, err
+	}
 	if p.purify {
 		if open, size, err = p.purified(file, open); err != nil {
 			return job, err
 		}
 	}
 	job.code = client.Body{Reader: &lazyReader{open: open}, Size: size, Type: "application/octet-stream"}
-	if p.also != "" {
-		job.code, err = p.together(file)
-	}
-	return job, err
+	return job, nil
 }
 
 // together is a form with the code of two files, each for its engine.
@@ -218,6 +220,11 @@ func (p *pushing) together(file string) (client.Body, error) {
 			return client.Body{}, usage("name one file for each engine", "%s and %s are both for the engine %s", other, path, name)
 		}
 		engines[name] = path
+		if p.purify && name == wasmengine.Name {
+			if code, err = p.pure(code); err != nil {
+				return client.Body{}, err
+			}
+		}
 		part, err := parts.CreateFormFile(name, filepath.Base(path))
 		if err == nil {
 			_, err = part.Write(code)
@@ -246,15 +253,21 @@ func (p *pushing) purified(file string, open func() (io.ReadCloser, error)) (fun
 	if err := recognise(file, code); err != nil {
 		return nil, 0, err
 	}
-	making := purifying{memory: p.limits.limits, signature: p.signature}
-	pure, err := making.purify(code)
-	switch {
-	case errors.Is(err, purify.ErrPure):
-		pure = code
-	case err != nil:
+	pure, err := p.pure(code)
+	if err != nil {
 		return nil, 0, err
 	}
 	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(pure)), nil }, int64(len(pure)), nil
+}
+
+// pure makes a pure function of a program. What is one stays what it is.
+func (p *pushing) pure(code []byte) ([]byte, error) {
+	making := purifying{memory: p.limits.limits, signature: p.signature}
+	pure, err := making.purify(code)
+	if errors.Is(err, purify.ErrPure) {
+		return code, nil
+	}
+	return pure, err
 }
 
 // peekBytes is enough of code to see what it is.

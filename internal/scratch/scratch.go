@@ -27,7 +27,7 @@ func New(parent, prefix string) (*Dir, error) {
 	if parent == "" {
 		parent = os.TempDir()
 	}
-	sweep(parent, prefix)
+	Sweep(parent, prefix)
 	const attempts = 10
 	for range attempts {
 		path, err := os.MkdirTemp(parent, prefix)
@@ -46,7 +46,44 @@ func New(parent, prefix string) (*Dir, error) {
 }
 
 // Remove removes the folder with all that is in it.
-func (d *Dir) Remove() error { return errors.Join(os.RemoveAll(d.Path), d.lock.Close()) }
+func (d *Dir) Remove() error { return errors.Join(d.removeAll(), d.lock.Close()) }
+
+// removeAll removes the lock last: whoever sweeps needs it to know what was left
+// by a process that ended meanwhile.
+func (d *Dir) removeAll() error {
+	root, err := os.OpenRoot(d.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = removeIn(root)
+	if err := errors.Join(err, root.Close()); err != nil {
+		return err
+	}
+	return os.RemoveAll(d.Path)
+}
+
+// removeIn removes what is in a folder but its lock, and then that.
+func removeIn(dir *os.Root) error {
+	entries, err := fs.ReadDir(dir.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == lockFile {
+			continue
+		}
+		if err := dir.RemoveAll(e.Name()); err != nil {
+			return err // the lock stays, and so whoever comes next can try again
+		}
+	}
+	if err := dir.Remove(lockFile); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 // errSwept says that somebody took a new folder for one that was left.
 var errSwept = errors.New("the folder was swept")
@@ -84,9 +121,9 @@ func take(lock *os.File) bool {
 	return ok && status.Nlink > 0
 }
 
-// sweep removes the folders that processes left. There is nobody to be told of
-// what goes wrong, and nothing depends on it.
-func sweep(parent, prefix string) {
+// Sweep removes the folders of a prefix within parent that processes left, as New
+// does. There is nobody to be told of what goes wrong, and nothing depends on it.
+func Sweep(parent, prefix string) {
 	root, err := os.OpenRoot(parent)
 	if err != nil {
 		return
@@ -140,16 +177,7 @@ func sweepOne(root *os.Root, name string) {
 	if is, err := lock.Stat(); err != nil || !os.SameFile(what, is) || !take(lock) {
 		return
 	}
-	entries, err := fs.ReadDir(dir.FS(), ".")
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if e.Name() != lockFile && dir.RemoveAll(e.Name()) != nil {
-			return // the lock stays, and so whoever comes next can try again
-		}
-	}
-	if dir.Remove(lockFile) == nil {
+	if removeIn(dir) == nil {
 		_ = root.Remove(name)
 	}
 }

@@ -286,7 +286,7 @@ func (*Builder) candidates(names []string) (paths []string) {
 func (b *Build) run(ctx context.Context, s Step, output *transcript) (err error) {
 	args := s.Args
 	if s.Makes != "" {
-		if _, err := os.Stat(s.Makes); err == nil {
+		if isWhole(s.Makes) {
 			return nil
 		}
 		temp, makeErr := emptyFile(filepath.Dir(s.Makes))
@@ -295,7 +295,7 @@ func (b *Build) run(ctx context.Context, s Step, output *transcript) (err error)
 		}
 		defer func() {
 			if err == nil {
-				err = os.Rename(temp, s.Makes)
+				err = keep(temp, s.Makes)
 			}
 			_ = os.Remove(temp) // it has another name by now, or is of no use
 		}()
@@ -334,7 +334,7 @@ func endWithChildren(cmd *exec.Cmd) {
 
 // emptyFile makes a file with a name that nothing else has.
 func emptyFile(dir string) (name string, err error) {
-	f, err := os.CreateTemp(dir, ".making-")
+	f, err := os.CreateTemp(dir, making)
 	if err != nil {
 		return "", err
 	}

@@ -74,6 +74,11 @@ func Open(path string) (*Project, error) {
 		return &Project{Dir: filepath.Dir(abs), Name: strings.TrimSuffix(file, filepath.Ext(file)), File: file, Files: []string{file}}, nil
 	}
 	p := &Project{Dir: abs, Name: filepath.Base(abs)}
+	// A walk does not follow a link, not even at its beginning.
+	if abs, err = filepath.EvalSymlinks(abs); err != nil {
+		return nil, err
+	}
+	p.Dir = abs
 	err = filepath.WalkDir(abs, func(file string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -85,7 +90,7 @@ func Open(path string) (*Project, error) {
 		switch {
 		case e.IsDir() && rel != "." && (LeftOut(e.Name()) || strings.Count(rel, string(filepath.Separator)) >= maxDepth):
 			return filepath.SkipDir
-		case e.IsDir(), !e.Type().IsRegular():
+		case e.IsDir(), !isFile(file, e):
 			return nil
 		case len(p.Files) == maxFiles:
 			return fmt.Errorf("%s: %w (%d)", abs, ErrTooManyFiles, maxFiles)
@@ -95,6 +100,15 @@ func Open(path string) (*Project, error) {
 	})
 	slices.Sort(p.Files)
 	return p, err
+}
+
+// isFile tells of regular files, and of links to them.
+func isFile(path string, e fs.DirEntry) bool {
+	if e.Type()&fs.ModeSymlink == 0 {
+		return e.Type().IsRegular()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // checkName refuses names that compilers take for options, or for files of options.

@@ -41,6 +41,9 @@ func (b *Builder) ownCache() error {
 	return nil
 }
 
+// unpacking begins the names of folders where SDKs are unpacked.
+const unpacking = ".unpacking-"
+
 // unpack gives the folder of a language's SDK in the cache, and one beside it for
 // what is made of it. The first has its digest in its name, so that another
 // version of this program has another one, and holds what this program has and
@@ -64,10 +67,12 @@ func (b *Builder) unpack(ctx context.Context, l *Language) (dir, made string, er
 	if err := os.Mkdir(made, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", "", err
 	}
+	sweepMaking(made)
+	scratch.Sweep(b.Cache, unpacking)
 	if same, err := holds(dir, l.SDK); err != nil || same {
 		return dir, made, err
 	}
-	temp, err := scratch.New(b.Cache, ".unpacking-")
+	temp, err := scratch.New(b.Cache, unpacking)
 	if err != nil {
 		return "", "", err
 	}
@@ -76,6 +81,7 @@ func (b *Builder) unpack(ctx context.Context, l *Language) (dir, made string, er
 	if err := os.CopyFS(whole, l.SDK); err != nil {
 		return "", "", err
 	}
+	open(dir)
 	// What is wrong goes, with what was made of it.
 	for i, wrong := range []string{dir, made} {
 		if err := os.Rename(wrong, filepath.Join(temp.Path, fmt.Sprint("wrong", i))); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -83,6 +89,17 @@ func (b *Builder) unpack(ctx context.Context, l *Language) (dir, made string, er
 		}
 	}
 	return dir, made, errors.Join(os.Mkdir(made, 0o700), os.Rename(whole, dir))
+}
+
+// open lets its user into a folder and those in it, so that it can be moved and
+// removed. Where that is not so, doing it says why.
+func open(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			err = os.Chmod(path, 0o700)
+		}
+		return err
+	})
 }
 
 // lock takes the lock on a file that is there for nothing else.
@@ -148,6 +165,9 @@ func holds(dir string, files fs.FS) (bool, error) {
 		return false, err
 	}
 	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -44,6 +44,22 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// What a process left that was killed goes, even if there is nothing to unpack.
+func TestUnpackSweeps(t *testing.T) {
+	b := &Builder{Cache: t.TempDir()}
+	if _, _, err := b.unpack(t.Context(), sdkOf("1")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, b.Cache, unpacking+"left/.in-use", "")
+	write(t, b.Cache, unpacking+"left/sdk/x", "")
+	if _, _, err := b.unpack(t.Context(), sdkOf("1")); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(b.Cache, unpacking+"*")); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
+}
+
 // Whatever was done to an unpacked SDK, it is what this program has when it is
 // used, and what was made of the other is not.
 func TestUnpackMendsWhatWasChanged(t *testing.T) {
@@ -67,6 +83,12 @@ func TestUnpackMendsWhatWasChanged(t *testing.T) {
 		},
 		"a folder for a file": func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, "c")), os.Mkdir(filepath.Join(dir, "c"), 0o700))
+		},
+		"a folder that is closed": func(dir string) error {
+			return errors.Join(os.WriteFile(filepath.Join(dir, "c"), []byte("x"), 0o600), os.Chmod(filepath.Join(dir, "a"), 0))
+		},
+		"all of it closed": func(dir string) error {
+			return errors.Join(os.WriteFile(filepath.Join(dir, "c"), []byte("x"), 0o600), os.Chmod(dir, 0))
 		},
 		"all of it gone":   os.RemoveAll,
 		"all of it a link": func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Symlink(outside, dir)) },

@@ -207,6 +207,33 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// Links are followed to the folder, and to files of it; what leads to no file is
+// no source.
+func TestOpenFollowsLinks(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	write(t, dir, "a.c", "")
+	write(t, other, "shared.c", "")
+	link := filepath.Join(other, "linked")
+	for name, to := range map[string]string{
+		link:                            dir,
+		filepath.Join(dir, "b.c"):       filepath.Join(other, "shared.c"),
+		filepath.Join(dir, "folder.c"):  other,
+		filepath.Join(dir, "nowhere.c"): filepath.Join(dir, "none"),
+		filepath.Join(dir, "device.c"):  os.DevNull,
+	} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := Open(link)
+	if err != nil || p.Name != "linked" || p.Dir != dir || !slices.Equal(p.Files, []string{"a.c", "b.c"}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if l, err := LanguageOf(p); err != nil || l.Name != "c" {
+		t.Errorf("%v, %v", l, err)
+	}
+}
+
 // A file's name must not become an option of a compiler.
 func TestOptionsAsNames(t *testing.T) {
 	for _, name := range []string{"-v.c", "@.h/x.c"} {
@@ -355,8 +382,62 @@ func TestStepsThatMakeAreRunOnce(t *testing.T) {
 		t.Error("a step that fails is a success")
 	}
 	left, err := filepath.Glob(filepath.Join(b.Dir, "*"))
-	if hidden, _ := filepath.Glob(filepath.Join(b.Dir, ".making-*")); err != nil || len(left) != 2 || len(hidden) != 0 {
+	if hidden, _ := filepath.Glob(filepath.Join(b.Dir, ".making-*")); err != nil || len(left) != 3 || len(hidden) != 0 { // the log, what was made and its digest
 		t.Errorf("left over: %v %v", left, hidden)
+	}
+}
+
+// What was made is made again if it is not what it was.
+func TestWhatWasMadeIsCompared(t *testing.T) {
+	for name, change := range map[string]func(made string) error{
+		"another content": func(made string) error { return os.WriteFile(made, []byte("z\n"), 0o600) },
+		"less":            func(made string) error { return os.Truncate(made, 0) },
+		"gone":            os.Remove,
+		"a folder": func(made string) error {
+			return errors.Join(os.Remove(made), os.MkdirAll(filepath.Join(made, "x"), 0o700))
+		},
+		"a pipe": func(made string) error { return errors.Join(os.Remove(made), syscall.Mkfifo(made, 0o600)) },
+		"a link": func(made string) error {
+			return errors.Join(os.Rename(made, made+"2"), os.Symlink(made+"2", made))
+		},
+		"no digest": func(made string) error { return os.Remove(made + digestSuffix) },
+		"a pipe for a digest": func(made string) error {
+			return errors.Join(os.Remove(made+digestSuffix), syscall.Mkfifo(made+digestSuffix, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := fake(t)
+			made := filepath.Join(b.Dir, "made")
+			step := Step{Tool: "sh", Args: []string{"-c", `echo x >>log; cat log >"$1"`, "sh", MakesHere}, Makes: made}
+			if err := b.run(t.Context(), step, new(transcript)); err != nil {
+				t.Fatal(err)
+			}
+			if err := change(made); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := b.run(t.Context(), step, new(transcript)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if text, err := os.ReadFile(made); err != nil || string(text) != "x\nx\n" {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+}
+
+func TestSweepMaking(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, making+"old", "")
+	write(t, dir, making+"new", "")
+	old := time.Now().Add(-2 * longestStep)
+	if err := os.Chtimes(filepath.Join(dir, making+"old"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	sweepMaking(dir)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != making+"new" {
+		t.Errorf("%v, %v", left, err)
 	}
 }
 

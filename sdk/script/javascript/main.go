@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -35,8 +36,13 @@ type interpreter struct {
 
 var _ run.Interpreter = (*interpreter)(nil)
 
+// maxDepth is how many calls may be within each other. Those that go through the
+// library are calls of the machine too, whose stack has room for so many.
+const maxDepth = 1000
+
 func newInterpreter() *interpreter {
 	i := &interpreter{vm: goja.New(), put: func(string, pappus.Item) {}}
+	i.vm.SetMaxCallStackSize(maxDepth)
 	i.vm.SetParserOptions(parser.WithDisableSourceMaps) // which would be other files
 	i.uint8Array = i.vm.Get("Uint8Array")
 	console := i.vm.NewObject()
@@ -122,6 +128,16 @@ func (i *interpreter) Call(in pappus.Inputs, put run.Put) error {
 
 // told is an error with the script's stack.
 func told(err error) error {
+	var deep *goja.StackOverflowError
+	if errors.As(err, &deep) {
+		var text bytes.Buffer
+		fmt.Fprintf(&text, "RangeError: more than %d calls are within each other: look for a recursion that has no end", maxDepth)
+		for _, frame := range deep.Stack() {
+			text.WriteString("\n\tat ")
+			frame.Write(&text)
+		}
+		return errors.New(run.Shortened(text.String()))
+	}
 	var thrown *goja.Exception
 	if errors.As(err, &thrown) {
 		// Of what is no syntax it says so itself, and the interpreter again.

@@ -27,3 +27,12 @@ func TestMistakes(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestRecursion(t *testing.T) {
+	runtest.Recursion(t, newInterpreter, "main.js", map[string]string{
+		"function run() { return f(1) }\nfunction f(n) { return 1 + f(n + 1) }": "\n\tat f (main.js:2:",
+		"function run() {\n  [1].map(run) }":                                    "\n\tat run (main.js:2:",
+		"function run() { try { run() } catch (e) { run() } }":                  "\n\tat run (main.js:1:",
+		"function f(n) { return n && f(n - 1) }\nfunction run() { f(900) }":     "",
+	})
+}

@@ -85,3 +85,15 @@ func Show(w io.Writer, file, source string, mistakes []Mistake) {
 	}
 	_, _ = io.WriteString(w, b.String()) // nobody is there to be told
 }
+
+// Shortened is a stack, a call on each line, without the middle of a long one.
+func Shortened(stack string) string {
+	const kept = 12 // at each end
+	lines := strings.Split(stack, "\n")
+	left := len(lines) - 2*kept
+	if left <= 1 {
+		return stack
+	}
+	lines = slices.Replace(lines, kept, kept+left, fmt.Sprintf("\t… and %d lines more", left))
+	return strings.Join(lines, "\n")
+}

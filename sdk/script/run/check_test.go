@@ -36,3 +36,11 @@ func TestShow(t *testing.T) {
 		t.Errorf("%q", b.String())
 	}
 }
+
+func TestShortened(t *testing.T) {
+	for n, want := range map[int]string{0: "", 1: "\n", 24: strings.Repeat("\n", 24), 99: strings.Repeat("\n", 12) + "\t… and 76 lines more" + strings.Repeat("\n", 12)} {
+		if got := Shortened(strings.Repeat("\n", n)); got != want {
+			t.Errorf("%d: %q", n, got)
+		}
+	}
+}

@@ -40,9 +40,27 @@ var _ run.Interpreter = (*interpreter)(nil)
 
 func newInterpreter() *interpreter { return &interpreter{put: func(string, pappus.Item) {}} }
 
-// thread prints to stdout.
+// A recursion of the script is one of the interpreter, and the machine's stack has
+// room for so many calls within each other.
+const (
+	maxDepth   = 1000
+	depthSteps = 100 // after so many steps the depth is looked at; a call takes some
+)
+
+// thread prints to stdout, and ends when too many calls are within each other.
 func (i *interpreter) thread() *starlark.Thread {
-	return &starlark.Thread{Name: "main", Print: func(_ *starlark.Thread, line string) { fmt.Fprintln(os.Stdout, line) }} //nolint:errcheck // nobody is there to be told
+	t := &starlark.Thread{
+		Name:  "main",
+		Print: func(_ *starlark.Thread, line string) { fmt.Fprintln(os.Stdout, line) }, //nolint:errcheck // nobody is there to be told
+		OnMaxSteps: func(t *starlark.Thread) {
+			if t.CallStackDepth() > maxDepth {
+				t.Cancel(fmt.Sprintf("more than %d calls are within each other: look for a recursion that has no end", maxDepth))
+			}
+			t.SetMaxExecutionSteps(t.ExecutionSteps() + depthSteps)
+		},
+	}
+	t.SetMaxExecutionSteps(depthSteps)
+	return t
 }
 
 func (i *interpreter) Load(file, source string) (err error) {
@@ -94,7 +112,7 @@ func (i *interpreter) Call(in pappus.Inputs, put run.Put) error {
 func told(err error) error {
 	var failed *starlark.EvalError
 	if errors.As(err, &failed) {
-		return errors.New(failed.Backtrace())
+		return errors.New(run.Shortened(failed.Backtrace()))
 	}
 	return err
 }

@@ -66,3 +66,23 @@ func Mistakes[I run.Interpreter](t *testing.T, newInterpreter func() I, file str
 		}
 	}
 }
+
+// Recursion runs scripts that call themselves without an end. Each must fail with
+// an error that names the place that is given, and is short; where that is "", the
+// script is only deep, or long, and must not fail.
+func Recursion[I run.Interpreter](t *testing.T, newInterpreter func() I, file string, sources map[string]string) {
+	t.Helper()
+	for source, want := range sources {
+		_, err := run.Function(newInterpreter(), file, source)(nil)
+		if want == "" {
+			if err != nil {
+				t.Errorf("%q: %v", source, err)
+			}
+			continue
+		}
+		const most = 2000
+		if err == nil || len(err.Error()) > most || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "a recursion that has no end") {
+			t.Errorf("%q: %.3000v, want %q", source, err, want)
+		}
+	}
+}
