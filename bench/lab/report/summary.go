@@ -142,9 +142,16 @@ func summary(alone, beside *result.Result, aloneFolder, besideFolder string) (st
 	if !ok {
 		return "", fmt.Errorf("%s: pappus is not among the peers", besideFolder)
 	}
+	least := series[0].Points[len(series[0].Points)-1].X
+	oursOfLeast, small := beside.Value("peers", "pappus", least, "most_per_s")
+	small = small && least < rows
+	work := ""
+	if small {
+		work = fmt.Sprintf(", and one of %s×%[1]s, which shows what a call costs beside its work", number(least))
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "A function that multiplies a matrix of %s×%s integers, called over HTTP on loopback; every answer is checked. Measured on %s\n%s, commit %s, by `%s`; [all of it](%s):\n\n",
-		number(rows), number(rows), beside.Began.UTC().Format("2 January 2006"), machine(beside), commit(beside), beside.Command, path.Join(besideFolder, File))
+	fmt.Fprintf(&b, "A function that multiplies a matrix of %s×%[1]s integers%s, called over HTTP on loopback; every answer is checked. Measured on %s\n%s, commit %s, by `%s`; [all of it](%s):\n\n",
+		number(rows), work, beside.Began.UTC().Format("2 January 2006"), machine(beside), commit(beside), beside.Command, path.Join(besideFolder, File))
 	columns := []column{
 		{"most_per_s", "most, calls/s", one}, {"p50_us", "p50, ms", milli}, {"p99_us", "p99, ms", milli}, {"cold_us", "first call, ms", milli},
 		{"cpu_s_per_1000", "processor s per 1,000", one}, {"running_mib", "MiB a running call", one}, {"idle_kib", "KiB an idle function", one},
@@ -154,16 +161,28 @@ func summary(alone, beside *result.Result, aloneFolder, besideFolder string) (st
 		b.WriteString(" " + c.head + " |")
 		if c.value == "most_per_s" {
 			b.WriteString(" ÷ pappus |")
+			if small {
+				fmt.Fprintf(&b, " of %s×%[1]s, calls/s | ÷ pappus |", number(least))
+			}
 		}
 	}
-	b.WriteString("\n|---|---|" + strings.Repeat("--:|", len(columns)+1) + "\n")
+	numbers := len(columns) + 1
+	if small {
+		numbers += 2
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("--:|", numbers) + "\n")
 	for _, s := range series {
 		p := s.Points[0]
 		fmt.Fprintf(&b, "| %s | %s |", s.Name, strings.Join(nonEmpty(beside.Parameters["a call of "+s.Name+" gets"], invalid(p)), "; "))
 		for _, c := range columns {
 			b.WriteString(" " + cell(p, c) + " |")
 			if c.value == "most_per_s" {
-				fmt.Fprintf(&b, " %.2f |", p.Values[c.value]/ours)
+				fmt.Fprintf(&b, " %s |", ratio(p.Values[c.value]/ours))
+				if most, ok := beside.Value("peers", s.Name, least, c.value); small && ok {
+					fmt.Fprintf(&b, " %s | %s |", number(most), ratio(most/oursOfLeast))
+				} else if small {
+					b.WriteString(" – | – |")
+				}
 			}
 		}
 		b.WriteString("\n")
@@ -178,6 +197,14 @@ func summary(alone, beside *result.Result, aloneFolder, besideFolder string) (st
 		fmt.Fprintf(&b, "![%s](%s)\n", titleOf(file), path.Join(aloneFolder, file))
 	}
 	return b.String(), nil
+}
+
+// ratio has two digits after the point, and more of one that would be nothing.
+func ratio(r float64) string {
+	if r < 0.01 {
+		return fmt.Sprintf("%.4f", r)
+	}
+	return fmt.Sprintf("%.2f", r)
 }
 
 // invalid says of a point that it is no measurement of what was asked for.
