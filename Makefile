@@ -209,7 +209,8 @@ bench-peers: build bin/lab ## The same work by processes, wasmtime, V8 and other
 	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $(if $(wildcard bin/of-watchdog),-watchdog bin/of-watchdog) $(if $(DANDELION),-dandelion '$(DANDELION)') -command 'make bench-peers$(if $(DANDELION), DANDELION=…)'
 
 .PHONY: bench-report
-bench-report: bin/lab ## Fill README.md's summaries from the newest results
+bench-report: bin/lab ## Make the reports again from their results, and README.md's summaries from the newest
+	bin/lab report $(wildcard bench/results/*/)
 	bin/lab readme
 
 # BENCH selects the Go benchmarks of the packages BENCH_PACKAGES.

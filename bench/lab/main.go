@@ -5,9 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -34,7 +37,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: lab run|readme|worker …; -h after one of them says more")
+var errUsage = errors.New("usage: lab run|readme|report|worker …; -h after one of them says more")
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -45,6 +48,8 @@ func run(ctx context.Context, args []string) error {
 		return measure(ctx, rest)
 	case verb == "readme":
 		return readme(rest)
+	case verb == "report":
+		return remake(rest)
 	case verb == "worker" && len(rest) == 2:
 		return worker.Serve(ctx, rest[0], rest[1], os.Stdout)
 	}
@@ -225,7 +230,7 @@ func readme(args []string) error {
 			continue
 		}
 		var err error
-		if *name, err = newest(results, set); err != nil {
+		if *name, err = newest(results, set, os.Stderr); err != nil {
 			return err
 		}
 	}
@@ -243,23 +248,64 @@ func readme(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	for _, figure := range report.Shown(document, "bench/results") {
+		if _, err := os.Stat(filepath.Join(root, figure)); err != nil {
+			return fmt.Errorf("%s would show a figure that is not there: %w: bin/lab report %s makes it", file, err, path.Dir(figure))
+		}
+	}
 	return os.WriteFile(file, document, 0o644)
 }
 
-// newest is the last folder of a set's results by date and number, or nothing if
-// there is none.
-func newest(results, set string) (string, error) {
+// remake writes reports and their figures again from their results.
+func remake(args []string) error {
+	flags := flag.NewFlagSet("lab report", flag.ContinueOnError)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	folders := flags.Args()
+	if len(folders) == 0 {
+		return errors.New("report: it takes folders of results, like bench/results/*/")
+	}
+	for _, folder := range folders {
+		r, err := result.Read(folder)
+		if err != nil {
+			return err
+		}
+		files, err := report.Of(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", folder, err)
+		}
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			if err := os.WriteFile(filepath.Join(folder, name), files[name], 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newest is the last folder of a set's results by date and number that has all
+// that a summary needs, or nothing if there is none. Others are passed over, which
+// is said.
+func newest(results, set string, says io.Writer) (string, error) {
 	entries, err := os.ReadDir(results)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
 	name := regexp.MustCompile(`^\d{4}-\d\d-\d\d-` + set + `(-\d+)?$`)
-	var last string
-	for _, e := range entries {
-		// Of a day, the one with the larger number is the later; up to 9 they sort so.
-		if e.IsDir() && name.MatchString(e.Name()) {
-			last = e.Name()
+	// Of a day, the one with the larger number is the later; up to 9 they sort so.
+	for _, e := range slices.Backward(entries) {
+		if !e.IsDir() || !name.MatchString(e.Name()) {
+			continue
 		}
+		r, err := result.Read(filepath.Join(results, e.Name()))
+		if err == nil {
+			err = report.Whole(set, r)
+		}
+		if err == nil {
+			return e.Name(), nil
+		}
+		_, _ = fmt.Fprintf(says, "lab: %s is passed over: %v\n", e.Name(), err)
 	}
-	return last, nil
+	return "", nil
 }

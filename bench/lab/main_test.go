@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pappus/bench/lab/result"
 )
 
 func TestRefuses(t *testing.T) {
@@ -18,6 +21,7 @@ func TestRefuses(t *testing.T) {
 		{"run -set all", "pappus, peers, k6 or languages"}, {"run -only latency,nothing", "no such experiment"},
 		{"run -functions 0", "must be one"}, {"run -pappus /no/such/program", "make build"}, {"worker nothing /tmp", "no such kind"},
 		{"readme -root /no/such/folder", "measure first"},
+		{"report", "folders of results"}, {"report /no/such/folder", "no such file"},
 	} {
 		if err := run(t.Context(), strings.Fields(test.args)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("lab %s: got %v, want %q", test.args, err, test.want)
@@ -30,20 +34,73 @@ func TestRefuses(t *testing.T) {
 
 func TestNewestAndFree(t *testing.T) {
 	folder := t.TempDir()
-	for _, name := range []string{"2026-01-02-pappus", "2026-01-03-pappus", "2026-01-03-pappus-2", "2026-01-03-peers", "2026-01-04-pappus-smoke", "2026-01-05-pappus.tmp"} {
-		if err := os.Mkdir(filepath.Join(folder, name), 0o700); err != nil {
+	series := func(experiment, value string) result.Series {
+		return result.Series{Experiment: experiment, Name: "pappus", Points: []result.Point{{X: 1, Values: map[string]float64{value: 2}}}}
+	}
+	latency, throughput := series("latency", "p99_us"), series("throughput", "calls_per_s")
+	for name, all := range map[string][]result.Series{
+		"2026-01-02-pappus": {latency, throughput}, "2026-01-03-pappus": {latency, throughput}, "2026-01-03-pappus-2": {latency, throughput},
+		"2026-01-04-pappus": {latency}, "2026-01-04-pappus-2": {series("workers", "calls_per_s")}, // partial runs
+		"2026-01-04-pappus-smoke": {latency, throughput}, "2026-01-05-pappus.tmp": {latency, throughput},
+		"2026-01-03-peers": {series("peers", "most_per_s")}, "2026-01-04-peers": nil, "2026-01-04-languages": {latency},
+	} {
+		r := result.Result{Schema: result.Schema, Series: all}
+		if err := r.Write(filepath.Join(folder, name), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for set, want := range map[string]string{"pappus": "2026-01-03-pappus-2", "peers": "2026-01-03-peers"} {
-		if got, err := newest(folder, set); err != nil || got != want {
-			t.Errorf("%s: got %q, %v, want %q", set, got, err, want)
+	for set, want := range map[string]struct{ folder, passed string }{
+		"pappus":    {"2026-01-03-pappus-2", "2026-01-04-pappus-2 2026-01-04-pappus"},
+		"peers":     {"2026-01-03-peers", "2026-01-04-peers"},
+		"languages": {"", "2026-01-04-languages"},
+		"k6":        {"", ""},
+	} {
+		var said bytes.Buffer
+		if got, err := newest(folder, set, &said); err != nil || got != want.folder {
+			t.Errorf("%s: got %q, %v, want %q", set, got, err, want.folder)
 		}
-	}
-	if got, err := newest(folder, "languages"); got != "" || err != nil {
-		t.Errorf("of languages: got %q, %v", got, err)
+		var passed []string
+		for line := range strings.Lines(said.String()) {
+			passed = append(passed, strings.Fields(line)[1])
+		}
+		if got := strings.Join(passed, " "); got != want.passed {
+			t.Errorf("%s: passed over %q, want %q:\n%s", set, got, want.passed, &said)
+		}
 	}
 	if got := filepath.Base(free(filepath.Join(folder, "2026-01-03-pappus"))); got != "2026-01-03-pappus-3" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A summary whose figure is not there is not written; when the reports are made
+// again, it is.
+func TestReadme(t *testing.T) {
+	root := t.TempDir()
+	const before = "<!-- languages:  -->\n<!-- /languages -->\n<!-- measured:  -->\n<!-- /measured -->\n"
+	file := filepath.Join(root, "README.md")
+	if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var folders []string
+	for _, name := range []string{"2026-01-02-pappus", "2026-01-02-peers"} {
+		r := result.Result{Schema: result.Schema}
+		for experiment, value := range map[string]string{"latency": "p99_us", "throughput": "calls_per_s", "peers": "most_per_s"} {
+			r.Series = append(r.Series, result.Series{Experiment: experiment, Name: "pappus", Points: []result.Point{{X: 1, Values: map[string]float64{value: 2}}}})
+		}
+		folders = append(folders, filepath.Join(root, "bench", "results", name))
+		if err := r.Write(folders[len(folders)-1], nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := run(t.Context(), []string{"readme", "-root", root})
+	if got, _ := os.ReadFile(file); err == nil || !strings.Contains(err.Error(), "latency-p99.svg") || string(got) != before {
+		t.Errorf("without figures: got %v\n%s", err, got)
+	}
+	if err := run(t.Context(), append([]string{"report"}, folders...)); err != nil {
+		t.Fatal(err)
+	}
+	err = run(t.Context(), []string{"readme", "-root", root})
+	if got, _ := os.ReadFile(file); err != nil || !strings.Contains(string(got), "(bench/results/2026-01-02-pappus/throughput.svg)") {
+		t.Errorf("with figures: got %v\n%s", err, got)
 	}
 }

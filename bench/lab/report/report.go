@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"pappus/bench/lab/plots"
 	"pappus/bench/lab/result"
 )
 
@@ -30,7 +29,7 @@ func Of(r *result.Result) (map[string][]byte, error) {
 		}
 		for _, f := range s.figures {
 			f.Lines = f.lines(series)
-			if !slices.ContainsFunc(f.Lines, func(l plots.Line) bool { return len(l.Points) > 0 }) {
+			if !f.drawn(f.Lines) {
 				continue // of so few calls there is no such figure
 			}
 			svg, err := f.SVG()

@@ -206,6 +206,11 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, figure := range Shown(document, "bench/results") {
+		if _, err := os.Stat(filepath.Join(root, figure)); err != nil {
+			t.Errorf("README.md shows what is not there: %v", err)
+		}
+	}
 	if !bytes.Equal(filled, document) {
 		t.Error("README.md is not what its results give: run make bench-report")
 	}

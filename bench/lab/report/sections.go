@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+
 	"pappus/bench/lab/plots"
 	"pappus/bench/lab/result"
 )
@@ -160,6 +162,11 @@ func sections() []section {
 			columns: []column{{"call_us", "a call, µs", one}, {"no_image_us", "initialised in every call, µs", one}},
 		},
 	}
+}
+
+// drawn tells whether there is anything to draw.
+func (figure) drawn(lines []plots.Line) bool {
+	return slices.ContainsFunc(lines, func(l plots.Line) bool { return len(l.Points) > 0 })
 }
 
 // lines of a figure.
