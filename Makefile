@@ -213,12 +213,13 @@ bench-report: bin/lab ## Make the reports again from their results, and README.m
 	bin/lab report $(wildcard bench/results/*/)
 	bin/lab readme
 
-# BENCH selects the Go benchmarks of the packages BENCH_PACKAGES.
-BENCH ?= ^Benchmark(Call|Run|Isolate)
+# BENCH selects the Go benchmarks of the packages BENCH_PACKAGES; ROUNDS and TIME say how
+# often and for how long they run.
+BENCH ?= ^Benchmark(Call|Run)
 BENCH_PACKAGES ?= ./wasmengine ./dispatcher
 .PHONY: bench-compare
 bench-compare: $(BENCHSTAT) ## Go benchmarks of this checkout against those of the commit BASE, by benchstat
-	@BENCH='$(BENCH)' ./tools/benchcompare '$(BASE)' $(BENCH_PACKAGES)
+	@BENCH='$(BENCH)' ROUNDS='$(ROUNDS)' TIME='$(TIME)' ./tools/benchcompare '$(BASE)' $(BENCH_PACKAGES)
 
 # wasmtime's library in bench/peers needs cgo; where there is none, it is left out.
 # 10,000 functions take some minutes to register; FUNCTIONS says how many.
