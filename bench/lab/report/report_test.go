@@ -25,7 +25,7 @@ func example() *result.Result {
 		Schema: result.Schema, Name: "example", Began: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Seconds: 90,
 		Command: "make bench", Commit: "0123456789ab", Modified: true,
 		Machine:  result.Machine{OS: "linux", Arch: "amd64", Kernel: "Linux 6.1", CPU: "an abacus", Cores: 2, Memory: 8 << 30, Load: 0.05},
-		Versions: map[string]string{"go": "go1.26"}, Parameters: map[string]string{"rounds": "3", "a call of pappus gets": "a new isolate"},
+		Versions: map[string]string{"go": "go1.26"}, Parameters: map[string]string{"rounds": "3", "a call of pappus gets": "a new isolate", "memory of a call": "looked at while matrices of 512×512 are multiplied, two of 2 MiB each"},
 		Skipped: []result.Skipped{{Name: "node-isolate", Reason: "there is no node"}},
 	}
 	add := func(experiment, name, x string, points ...result.Point) {
@@ -141,6 +141,21 @@ func TestFill(t *testing.T) {
 	for _, names := range []Names{{Platform: "a", Peers: "b"}, {Languages: "c"}} {
 		if _, err := Fill(document, names, "", without); err == nil {
 			t.Errorf("%+v: results without figures were filled in", names)
+		}
+	}
+}
+
+// What a figure is of is said as it was measured.
+func TestGathered(t *testing.T) {
+	for experiment, want := range map[string]string{"k6": "of one run of each script", "languages": "runs of a benchmark", "peers": "takes turns"} {
+		r := example()
+		r.Series = r.Of(experiment)
+		files, err := Of(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if turns := bytes.Contains(files[File], []byte("takes turns")); !bytes.Contains(files[File], []byte(want)) || turns != (experiment == "peers") {
+			t.Errorf("%s:\n%s", experiment, files[File])
 		}
 	}
 }

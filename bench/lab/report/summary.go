@@ -251,6 +251,10 @@ func summary(alone, beside *result.Result, aloneFolder, besideFolder string) (st
 		b.WriteString("\n")
 	}
 	b.WriteString("\nLatencies are those at half of a peer's own most, counted from when a call was due.")
+	if how := beside.Parameters["memory of a call"]; how != "" {
+		fmt.Fprintf(&b, " *MiB a running call* is not of %s×%[1]s: it is what a call adds to the memory that the server had before, %s. "+
+			"Pages that a server kept from earlier calls are not in it, so that it can be less than the matrices take.", number(rows), how)
+	}
 	for _, s := range beside.Skipped {
 		fmt.Fprintf(&b, " Not measured: %s (%s).", s.Name, s.Reason)
 	}
