@@ -113,6 +113,12 @@ func measure(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(setup.Scratch)) }()
 
+	if !s.smoke {
+		const patience = time.Minute
+		if err := quiet(ctx, result.Load, float64(runtime.NumCPU())/2, patience, os.Stderr); err != nil {
+			return err
+		}
+	}
 	// One for the client's work, and one that may wait for when a call is due.
 	runtime.GOMAXPROCS(2)
 	began := time.Now()
@@ -137,6 +143,36 @@ func measure(ctx context.Context, args []string) (err error) {
 	fmt.Println(filepath.Join(folder, report.File))
 	return nil
 }
+
+// quiet waits until the load average of the last minute is below a limit, for as
+// long as there is patience: what ran before, a run of this program too, is in it.
+func quiet(ctx context.Context, load func() float64, limit float64, patience time.Duration, says io.Writer) error {
+	now := load()
+	if now < limit {
+		return nil
+	}
+	_, _ = fmt.Fprintf(says, "lab: the load average of the last minute is %.2f: waiting up to %v until it is below %.2f\n", now, patience, limit)
+	ctx, stop := context.WithTimeoutCause(ctx, patience, errBusy)
+	defer stop()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if load() < limit {
+				return nil
+			}
+		case <-ctx.Done():
+			if err := context.Cause(ctx); !errors.Is(err, errBusy) {
+				return err
+			}
+			_, _ = fmt.Fprintf(says, "lab: the load average is still %.2f: measuring nevertheless, and the report says so\n", load())
+			return nil
+		}
+	}
+}
+
+var errBusy = errors.New("the machine is busy")
 
 // chosen are the set and those of its experiments that were asked for.
 func (s settings) chosen() (experiment.Set, []experiment.Experiment, error) {

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pappus/bench/lab/result"
 )
@@ -102,5 +105,43 @@ func TestReadme(t *testing.T) {
 	err = run(t.Context(), []string{"readme", "-root", root})
 	if got, _ := os.ReadFile(file); err != nil || !strings.Contains(string(got), "(bench/results/2026-01-02-pappus/throughput.svg)") {
 		t.Errorf("with figures: got %v\n%s", err, got)
+	}
+}
+
+// A run waits for the machine to be idle, but not for ever.
+func TestQuiet(t *testing.T) {
+	for name, test := range map[string]struct {
+		loads []float64 // a second each, then the last of them
+		took  time.Duration
+		said  string
+	}{
+		"idle":      {[]float64{0.9}, 0, ""},
+		"after one": {[]float64{2.5, 2, 1, 0.99}, 3 * time.Second, "waiting"},
+		"busy":      {[]float64{3}, time.Minute, "nevertheless"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var said bytes.Buffer
+				load := func() float64 {
+					now := test.loads[0]
+					if len(test.loads) > 1 {
+						test.loads = test.loads[1:]
+					}
+					return now
+				}
+				began := time.Now()
+				if err := quiet(t.Context(), load, 1, time.Minute, &said); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took != test.took || !strings.Contains(said.String(), test.said) || (test.said == "") != (said.Len() == 0) {
+					t.Errorf("it took %v, want %v, and said %q, want %q", took, test.took, &said, test.said)
+				}
+			})
+		})
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := quiet(ctx, func() float64 { return 3 }, 1, time.Minute, t.Output()); !errors.Is(err, context.Canceled) {
+		t.Errorf("when it is told to end: got %v", err)
 	}
 }

@@ -152,12 +152,23 @@ func (f Figure) add(p *plot.Plot, legend *plot.Legend, l Line, i int) (int, erro
 func (f Figure) axes(p *plot.Plot) {
 	if !f.LogY {
 		p.Y.Min = min(p.Y.Min, 0)
-		if p.Y.Max == p.Y.Min {
-			p.Y.Max++
-		}
 	}
+	widen(&p.X, f.LogX)
+	widen(&p.Y, f.LogY)
 	fix(&p.X, f.XTicks)
 	fix(&p.Y, f.YTicks)
+}
+
+// widen gives an axis of one value a length, which on a logarithmic one must not
+// reach 0.
+func widen(axis *plot.Axis, logarithmic bool) {
+	switch {
+	case axis.Max > axis.Min:
+	case logarithmic:
+		axis.Min, axis.Max = axis.Min/10, axis.Max*10
+	default:
+		axis.Max++
+	}
 }
 
 func fix(axis *plot.Axis, at []float64) {

@@ -61,7 +61,8 @@ func TestSVG(t *testing.T) {
 		t.Errorf("numbers of axes: %s", text)
 	}
 	flat := Figure{Title: "flat", Lines: []Line{{Name: "zero", Points: []Point{{0, 0, false}}}}}
-	for name, f := range map[string]Figure{"linear": base, "logarithmic": logarithmic, "flat": flat} {
+	one := Figure{Title: "one", LogX: true, LogY: true, Lines: []Line{{Name: "value", Points: []Point{{1, 0.002, false}}}}}
+	for name, f := range map[string]Figure{"linear": base, "logarithmic": logarithmic, "flat": flat, "one value": one} {
 		t.Run(name, func(t *testing.T) {
 			svg, err := f.SVG()
 			if err != nil {
