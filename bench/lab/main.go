@@ -99,6 +99,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	s.command = set.Given() + s.command
 	plan, name := experiment.Full(), s.set
 	if s.smoke {
 		plan, name = experiment.Smoke(), s.set+"-smoke"

@@ -157,8 +157,9 @@ func sections() []section {
 		{
 			experiment: "k6", title: "Load tests with k6",
 			text: "Each script of bench/k6 against a server of its own. Iterations begin at a constant rate, whether or not earlier ones have ended; none was dropped, every answer was right and " +
-				"every threshold held (they stand below), or there would be no report. Times are of requests, by their tags, as k6 sees them, which needs more of the machine than small functions do.",
-			columns: []column{{"p50_us", "p50, ms", milli}, {"p95_us", "p95, ms", milli}, {"p99_us", "p99, ms", milli}, {"max_us", "longest, ms", milli}},
+				"every threshold held (they stand below), or there would be no report. Times are of requests, by their tags, as k6 sees them, which needs more of the machine than small functions do. " +
+				"Of fewer than 100 requests there is no 99th percentile.",
+			columns: []column{{"p50_us", "p50, ms", milli}, {"p95_us", "p95, ms", milli}, {"p99_us", "p99, ms", milli}, {"max_us", "longest, ms", milli}, {"calls", "requests", one}},
 		},
 		{
 			experiment: "languages", title: "Languages",
