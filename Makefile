@@ -206,7 +206,7 @@ bench: build bin/lab ## The paper's experiments, scales and density, with a repo
 .PHONY: bench-peers
 bench-peers: build bin/lab ## The same work by processes, wasmtime, V8 and others, side by side, with a report
 	@mkdir -p .cache; [ -x bin/of-watchdog ] || GOBIN=$(CURDIR)/bin $(GO) install github.com/openfaas/of-watchdog@$(WATCHDOG) 2>.cache/of-watchdog.log || true
-	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $(if $(wildcard bin/of-watchdog),-watchdog bin/of-watchdog) $(if $(DANDELION),-dandelion '$(DANDELION)') -command 'make bench-peers$(if $(DANDELION), DANDELION=…)'
+	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $$([ -x bin/of-watchdog ] && echo -watchdog bin/of-watchdog || echo -watchdog-log .cache/of-watchdog.log) $(if $(DANDELION),-dandelion '$(DANDELION)') -command 'make bench-peers$(if $(DANDELION), DANDELION=…)'
 
 .PHONY: bench-report
 bench-report: bin/lab ## Make the reports again from their results, and README.md's summaries from the newest

@@ -58,10 +58,10 @@ func run(ctx context.Context, args []string) error {
 
 // settings of a run.
 type settings struct {
-	set, only, root, out, pappus, watchdog, dandelion, command string
-	smoke                                                      bool
-	others                                                     map[string]string
-	functions                                                  int
+	set, only, root, out, pappus, watchdog, watchdogLog, dandelion, command string
+	smoke                                                                   bool
+	others                                                                  map[string]string
+	functions                                                               int
 }
 
 // measure runs a set of experiments and writes what they brought.
@@ -74,6 +74,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.StringVar(&s.out, "out", "bench/results", "folder to which the results' folder is added")
 	flags.StringVar(&s.pappus, "pappus", "bin/pappus", "the program to measure")
 	flags.StringVar(&s.watchdog, "watchdog", "", "of-watchdog's program (default: the one in the search path)")
+	flags.StringVar(&s.watchdogLog, "watchdog-log", "", "file with what was said when of-watchdog could not be built: its last line is why it is not measured")
 	flags.StringVar(&s.dandelion, "dandelion", "", "source folder of the paper's prototype, which cargo builds: it becomes a peer")
 	flags.StringVar(&s.command, "command", "", "the command to note in the results (default: this one)")
 	flags.IntVar(&s.functions, "functions", 10_000, "most functions that are registered, where it is measured how many cost what")
@@ -209,7 +210,7 @@ func (s settings) setup() (peer.Setup, error) {
 	if err != nil {
 		return peer.Setup{}, fmt.Errorf("make a folder for data: %w", err)
 	}
-	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Others: s.others, Dandelion: s.dandelion, Scratch: scratch}, nil
+	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, WatchdogLog: s.watchdogLog, Others: s.others, Dandelion: s.dandelion, Scratch: scratch}, nil
 }
 
 func versions(ctx context.Context, s peer.Setup) map[string]string {
