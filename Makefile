@@ -206,18 +206,20 @@ bench: build bin/lab ## The paper's experiments, scales and density, with a repo
 .PHONY: bench-peers
 bench-peers: build bin/lab ## The same work by processes, wasmtime, V8 and others, side by side, with a report
 	@mkdir -p .cache; [ -x bin/of-watchdog ] || GOBIN=$(CURDIR)/bin $(GO) install github.com/openfaas/of-watchdog@$(WATCHDOG) 2>.cache/of-watchdog.log || true
-	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $(if $(wildcard bin/of-watchdog),-watchdog bin/of-watchdog) $(if $(DANDELION),-dandelion '$(DANDELION)') -command 'make bench-peers$(if $(DANDELION), DANDELION=…)'
+	bin/lab run -set peers -pappus bin/pappus -out $(RESULTS) $$([ -x bin/of-watchdog ] && echo -watchdog bin/of-watchdog || echo -watchdog-log .cache/of-watchdog.log) $(if $(DANDELION),-dandelion '$(DANDELION)') -command 'make bench-peers$(if $(DANDELION), DANDELION=…)'
 
 .PHONY: bench-report
-bench-report: bin/lab ## Fill README.md's summaries from the newest results
+bench-report: bin/lab ## Make the reports again from their results, and README.md's summaries from the newest
+	bin/lab report $(wildcard bench/results/*/)
 	bin/lab readme
 
-# BENCH selects the Go benchmarks of the packages BENCH_PACKAGES.
-BENCH ?= ^Benchmark(Call|Run|Isolate)
+# BENCH selects the Go benchmarks of the packages BENCH_PACKAGES; ROUNDS and TIME say how
+# often and for how long they run.
+BENCH ?= ^Benchmark(Call|Run)
 BENCH_PACKAGES ?= ./wasmengine ./dispatcher
 .PHONY: bench-compare
 bench-compare: $(BENCHSTAT) ## Go benchmarks of this checkout against those of the commit BASE, by benchstat
-	@BENCH='$(BENCH)' ./tools/benchcompare '$(BASE)' $(BENCH_PACKAGES)
+	@BENCH='$(BENCH)' ROUNDS='$(ROUNDS)' TIME='$(TIME)' ./tools/benchcompare '$(BASE)' $(BENCH_PACKAGES)
 
 # wasmtime's library in bench/peers needs cgo; where there is none, it is left out.
 # 10,000 functions take some minutes to register; FUNCTIONS says how many.

@@ -30,7 +30,7 @@ export function thresholds(more) {
   return { checks: ['rate==1'], http_req_failed: ['rate==0'], dropped_iterations: ['count==0'], ...more };
 }
 
-export const trends = ['avg', 'med', 'p(95)', 'p(99)', 'p(99.9)', 'max'];
+export const trends = ['avg', 'med', 'p(95)', 'p(99)', 'p(99.9)', 'max', 'count'];
 
 // The sum of all values of M·Mᵀ is the sum of the squares of M's column sums;
 // the function counts modulo 2^64.

@@ -6,6 +6,7 @@
 //	lab run -set k6         k6's scripts ("make bench-k6")
 //	lab run -set languages  functions in each language ("make bench-languages")
 //	lab readme              the README's summaries of the newest results
+//	lab report FOLDER …     the reports of results again, with their figures
 //	lab worker KIND DIR     a peer's server, which the others start
 //
 // Results are a folder in bench/results, which is there when all was measured,

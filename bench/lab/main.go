@@ -5,9 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -34,7 +37,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: lab run|readme|worker …; -h after one of them says more")
+var errUsage = errors.New("usage: lab run|readme|report|worker …; -h after one of them says more")
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -45,6 +48,8 @@ func run(ctx context.Context, args []string) error {
 		return measure(ctx, rest)
 	case verb == "readme":
 		return readme(rest)
+	case verb == "report":
+		return remake(rest)
 	case verb == "worker" && len(rest) == 2:
 		return worker.Serve(ctx, rest[0], rest[1], os.Stdout)
 	}
@@ -53,10 +58,10 @@ func run(ctx context.Context, args []string) error {
 
 // settings of a run.
 type settings struct {
-	set, only, root, out, pappus, watchdog, dandelion, command string
-	smoke                                                      bool
-	others                                                     map[string]string
-	functions                                                  int
+	set, only, root, out, pappus, watchdog, watchdogLog, dandelion, command string
+	smoke                                                                   bool
+	others                                                                  map[string]string
+	functions                                                               int
 }
 
 // measure runs a set of experiments and writes what they brought.
@@ -69,6 +74,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	flags.StringVar(&s.out, "out", "bench/results", "folder to which the results' folder is added")
 	flags.StringVar(&s.pappus, "pappus", "bin/pappus", "the program to measure")
 	flags.StringVar(&s.watchdog, "watchdog", "", "of-watchdog's program (default: the one in the search path)")
+	flags.StringVar(&s.watchdogLog, "watchdog-log", "", "file with what was said when of-watchdog could not be built: its last line is why it is not measured")
 	flags.StringVar(&s.dandelion, "dandelion", "", "source folder of the paper's prototype, which cargo builds: it becomes a peer")
 	flags.StringVar(&s.command, "command", "", "the command to note in the results (default: this one)")
 	flags.IntVar(&s.functions, "functions", 10_000, "most functions that are registered, where it is measured how many cost what")
@@ -94,6 +100,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	s.command = set.Given() + s.command
 	plan, name := experiment.Full(), s.set
 	if s.smoke {
 		plan, name = experiment.Smoke(), s.set+"-smoke"
@@ -108,6 +115,12 @@ func measure(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(setup.Scratch)) }()
 
+	if !s.smoke {
+		const patience = time.Minute
+		if err := quiet(ctx, result.Load, float64(runtime.NumCPU())/2, patience, os.Stderr); err != nil {
+			return err
+		}
+	}
 	// One for the client's work, and one that may wait for when a call is due.
 	runtime.GOMAXPROCS(2)
 	began := time.Now()
@@ -132,6 +145,36 @@ func measure(ctx context.Context, args []string) (err error) {
 	fmt.Println(filepath.Join(folder, report.File))
 	return nil
 }
+
+// quiet waits until the load average of the last minute is below a limit, for as
+// long as there is patience: what ran before, a run of this program too, is in it.
+func quiet(ctx context.Context, load func() float64, limit float64, patience time.Duration, says io.Writer) error {
+	now := load()
+	if now < limit {
+		return nil
+	}
+	_, _ = fmt.Fprintf(says, "lab: the load average of the last minute is %.2f: waiting up to %v until it is below %.2f\n", now, patience, limit)
+	ctx, stop := context.WithTimeoutCause(ctx, patience, errBusy)
+	defer stop()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if load() < limit {
+				return nil
+			}
+		case <-ctx.Done():
+			if err := context.Cause(ctx); !errors.Is(err, errBusy) {
+				return err
+			}
+			_, _ = fmt.Fprintf(says, "lab: the load average is still %.2f: measuring nevertheless, and the report says so\n", load())
+			return nil
+		}
+	}
+}
+
+var errBusy = errors.New("the machine is busy")
 
 // chosen are the set and those of its experiments that were asked for.
 func (s settings) chosen() (experiment.Set, []experiment.Experiment, error) {
@@ -167,7 +210,7 @@ func (s settings) setup() (peer.Setup, error) {
 	if err != nil {
 		return peer.Setup{}, fmt.Errorf("make a folder for data: %w", err)
 	}
-	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, Others: s.others, Dandelion: s.dandelion, Scratch: scratch}, nil
+	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, WatchdogLog: s.watchdogLog, Others: s.others, Dandelion: s.dandelion, Scratch: scratch}, nil
 }
 
 func versions(ctx context.Context, s peer.Setup) map[string]string {
@@ -225,7 +268,7 @@ func readme(args []string) error {
 			continue
 		}
 		var err error
-		if *name, err = newest(results, set); err != nil {
+		if *name, err = newest(results, set, os.Stderr); err != nil {
 			return err
 		}
 	}
@@ -243,23 +286,64 @@ func readme(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	for _, figure := range report.Shown(document, "bench/results") {
+		if _, err := os.Stat(filepath.Join(root, figure)); err != nil {
+			return fmt.Errorf("%s would show a figure that is not there: %w: bin/lab report %s makes it", file, err, path.Dir(figure))
+		}
+	}
 	return os.WriteFile(file, document, 0o644)
 }
 
-// newest is the last folder of a set's results by date and number, or nothing if
-// there is none.
-func newest(results, set string) (string, error) {
+// remake writes reports and their figures again from their results.
+func remake(args []string) error {
+	flags := flag.NewFlagSet("lab report", flag.ContinueOnError)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	folders := flags.Args()
+	if len(folders) == 0 {
+		return errors.New("report: it takes folders of results, like bench/results/*/")
+	}
+	for _, folder := range folders {
+		r, err := result.Read(folder)
+		if err != nil {
+			return err
+		}
+		files, err := report.Of(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", folder, err)
+		}
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			if err := os.WriteFile(filepath.Join(folder, name), files[name], 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newest is the last folder of a set's results by date and number that has all
+// that a summary needs, or nothing if there is none. Others are passed over, which
+// is said.
+func newest(results, set string, says io.Writer) (string, error) {
 	entries, err := os.ReadDir(results)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
 	name := regexp.MustCompile(`^\d{4}-\d\d-\d\d-` + set + `(-\d+)?$`)
-	var last string
-	for _, e := range entries {
-		// Of a day, the one with the larger number is the later; up to 9 they sort so.
-		if e.IsDir() && name.MatchString(e.Name()) {
-			last = e.Name()
+	// Of a day, the one with the larger number is the later; up to 9 they sort so.
+	for _, e := range slices.Backward(entries) {
+		if !e.IsDir() || !name.MatchString(e.Name()) {
+			continue
 		}
+		r, err := result.Read(filepath.Join(results, e.Name()))
+		if err == nil {
+			err = report.Whole(set, r)
+		}
+		if err == nil {
+			return e.Name(), nil
+		}
+		_, _ = fmt.Fprintf(says, "lab: %s is passed over: %v\n", e.Name(), err)
 	}
-	return last, nil
+	return "", nil
 }

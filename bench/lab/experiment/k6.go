@@ -174,6 +174,12 @@ func k6Summary(script string, document []byte) (series []result.Series, held str
 				values[name] = 1000 * v
 			}
 		}
+		if calls, ok := metric(kind)["count"]; ok {
+			values["calls"] = calls
+		}
+		if values["calls"] < fewest {
+			delete(values, "p99_us")
+		}
 		series = append(series, result.Series{
 			Experiment: "k6", Name: label, X: "iterations of the script",
 			Points: []result.Point{{X: metric("iterations")["count"], Values: values, Rounds: 1}},

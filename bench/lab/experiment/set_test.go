@@ -20,7 +20,7 @@ const k6Good = `{"metrics": {
 	"dropped_iterations": {"count": 0, "rate": 0, "thresholds": {"count==0": false}},
 	"checks": {"passes": 210, "fails": 0, "value": 1, "thresholds": {"rate==1": false}},
 	"http_req_duration": {"med": 9, "p(99)": 99},
-	"http_req_duration{name:invoke,scenario:hot97}": {"med": 2.5, "p(95)": 3, "p(99)": 4, "max": 5, "thresholds": {"p(99)<250": false}},
+	"http_req_duration{name:invoke,scenario:hot97}": {"med": 2.5, "p(95)": 3, "p(99)": 4, "max": 5, "count": 100, "thresholds": {"p(99)<250": false}},
 	"http_req_duration{name:upload}": {"med": 20, "p(99)": 40}
 }}`
 
@@ -30,13 +30,22 @@ func TestK6Summary(t *testing.T) {
 		t.Fatalf("got %+v, %v", series, err)
 	}
 	p := series[0].Points[0]
-	want := map[string]float64{"p50_us": 2500, "p95_us": 3000, "p99_us": 4000, "max_us": 5000}
+	want := map[string]float64{"p50_us": 2500, "p95_us": 3000, "p99_us": 4000, "max_us": 5000, "calls": 100}
 	if p.X != 105 || !maps.Equal(p.Values, want) {
 		t.Errorf("got %+v, want %v", p, want)
 	}
 	for _, part := range []string{"dropped_iterations count==0", "checks rate==1", "p(99)<250", "all held"} {
 		if !strings.Contains(held, part) {
 			t.Errorf("thresholds %q do not name %q", held, part)
+		}
+	}
+	for _, few := range []string{`"count": 99, "thresholds"`, `"thresholds"`} {
+		series, _, err := k6Summary("hot-ratio", []byte(strings.Replace(k6Good, `"count": 100, "thresholds"`, few, 1)))
+		if err != nil || len(series) != 1 {
+			t.Fatalf("%s: got %+v, %v", few, series, err)
+		}
+		if v, ok := series[0].Points[0].Values["p99_us"]; ok || series[0].Points[0].Values["p50_us"] != 2500 {
+			t.Errorf("of fewer than %d calls, or nobody knows how many, the 99th percentile is %v", fewest, v)
 		}
 	}
 	for name, change := range map[string][2]string{
@@ -50,6 +59,29 @@ func TestK6Summary(t *testing.T) {
 	} {
 		if series, _, err := k6Summary("hot", []byte(strings.ReplaceAll(k6Good, change[0], change[1]))); err == nil {
 			t.Errorf("%s: got %+v", name, series)
+		}
+	}
+}
+
+// What is asked by the environment stands before the command.
+func TestGiven(t *testing.T) {
+	for _, name := range k6Settings() {
+		t.Setenv(name, "")
+	}
+	for _, set := range Sets() {
+		if got := set.Given(); got != "" {
+			t.Errorf("%s: got %q of nothing", set.Name, got)
+		}
+	}
+	t.Setenv("RATE", "20")
+	t.Setenv("DURATION", "1m; it's")
+	for _, set := range Sets() {
+		want := ""
+		if set.Name == "k6" {
+			want = `RATE=20 DURATION='1m; it'\''s' `
+		}
+		if got := set.Given(); got != want {
+			t.Errorf("%s: got %q, want %q", set.Name, got, want)
 		}
 	}
 }

@@ -72,11 +72,14 @@ func (r *Running) Asked(rows int, function func(n int) int) *target.Target {
 
 // Setup is what peers are made of.
 type Setup struct {
-	Root     string            // folder of the repository
-	Self     string            // this program, which serves as workers
-	Pappus   string            // Pappus's program
-	Watchdog string            // of-watchdog's program; empty: the one in the search path
-	Others   map[string]string // programs of other peers by their names (type other)
+	Root     string // folder of the repository
+	Self     string // this program, which serves as workers
+	Pappus   string // Pappus's program
+	Watchdog string // of-watchdog's program; empty: the one in the search path
+	// WatchdogLog is a file with what was said when of-watchdog could not be built;
+	// empty: nobody tried.
+	WatchdogLog string
+	Others      map[string]string // programs of other peers by their names (type other)
 	// Dandelion is the source folder of the paper's prototype; empty: it is not among
 	// the peers.
 	Dandelion string

@@ -105,3 +105,24 @@ func TestMissing(t *testing.T) {
 		}
 	}
 }
+
+// Why it could not be built is said, where that was tried.
+func TestWatchdogUnbuilt(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	log := filepath.Join(t.TempDir(), "log")
+	for said, want := range map[string]string{
+		"go: downloading a\ngo: a@v1: no such host\n\n": "and building it from its Go module failed: go: a@v1: no such host",
+		"one line": "failed: one line", "": "and building it from its Go module failed",
+	} {
+		if err := os.WriteFile(log, []byte(said), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := (&watchdog{Setup{WatchdogLog: log}}).Start(t.Context(), 1)
+		if !errors.Is(err, ErrSkipped) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", said, err, want)
+		}
+	}
+	if _, err := (&watchdog{}).Start(t.Context(), 1); !errors.Is(err, ErrSkipped) || !strings.HasSuffix(err.Error(), "search path") {
+		t.Errorf("without trying: got %v", err)
+	}
+}

@@ -1,10 +1,12 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // watchdog is OpenFaaS's of-watchdog, which starts a process for each call. Each
@@ -20,7 +22,7 @@ func (w *watchdog) Start(ctx context.Context, _ int) (*Running, error) {
 	if program == "" {
 		var err error
 		if program, err = exec.LookPath("of-watchdog"); err != nil {
-			return nil, skip("there is no of-watchdog: it could not be built from its Go module, and is not in the search path")
+			return nil, skip("there is no of-watchdog in the search path%s", w.unbuilt())
 		}
 	} else if _, err := os.Stat(program); err != nil {
 		return nil, skip("%v", err)
@@ -50,4 +52,19 @@ func (w *watchdog) Start(ctx context.Context, _ int) (*Running, error) {
 	// Of what it says there is a line or more for each call. When it is told to end it
 	// waits for others to notice first.
 	return &Running{Addr: s.addr, Path: func(int) string { return "/" }, PID: cmd.Process.Pid, Functions: 1, Stop: s.kill}, nil
+}
+
+// unbuilt is how building it failed: the last line that was said, which is the
+// error and not what was fetched before.
+func (w *watchdog) unbuilt() string {
+	said, err := os.ReadFile(w.WatchdogLog)
+	if err != nil {
+		return "" // nobody tried
+	}
+	said = bytes.TrimSpace(said)
+	last := bytes.TrimSpace(said[bytes.LastIndexByte(said, '\n')+1:])
+	if len(last) == 0 {
+		return ", and building it from its Go module failed"
+	}
+	return ", and building it from its Go module failed: " + strings.ToValidUTF8(string(last), "?")
 }

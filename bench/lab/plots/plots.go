@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -19,7 +20,10 @@ type Figure struct {
 	Title, X, Y string
 	LogX, LogY  bool
 	Lines       []Line
-	Notes       []string // below the title: what was published elsewhere, and is not measured
+	// XTicks and YTicks are where numbers stand at an axis, which ends at the first and
+	// the last of them; none: where it suits the values.
+	XTicks, YTicks []float64
+	Notes          []string // below the title: what was published elsewhere, and is not measured
 }
 
 // A Line has its points in order.
@@ -58,8 +62,10 @@ func (f Figure) SVG() ([]byte, error) {
 	p.Title.TextStyle.Font.Size = vg.Points(10)
 	p.Title.Padding = vg.Points(4)
 	p.X.Label.Text, p.Y.Label.Text = f.X, f.Y
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.TextStyle.Font.Size = vg.Points(9)
+	// It stands below, where no line is.
+	legend := plot.NewLegend()
+	legend.Top, legend.Left = true, true
+	legend.TextStyle.Font.Size, legend.Padding = vg.Points(9), vg.Points(3)
 	p.Add(plotter.NewGrid())
 	if f.LogX {
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
@@ -69,7 +75,7 @@ func (f Figure) SVG() ([]byte, error) {
 	}
 	drawn := 0
 	for i, l := range f.Lines {
-		n, err := f.add(p, l, i)
+		n, err := f.add(p, &legend, l, i)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", f.Title, l.Name, err)
 		}
@@ -78,10 +84,14 @@ func (f Figure) SVG() ([]byte, error) {
 	if drawn == 0 {
 		return nil, fmt.Errorf("%s: %w", f.Title, errEmpty)
 	}
-	f.room(p)
-	canvas := vgsvg.New(17*vg.Centimeter, 11*vg.Centimeter)
+	f.axes(p)
+	const width, height, entry = 17 * vg.Centimeter, 10 * vg.Centimeter, 14 // points of the legend's lines
+	below := vg.Points(entry * float64(len(f.Lines)))
+	canvas := vgsvg.New(width, height+below)
 	const margin = 4 * vg.Millimeter // the last number of an axis is as wide again beyond it
-	p.Draw(draw.Crop(draw.New(canvas), margin, -margin, margin/2, -margin/2))
+	whole := draw.Crop(draw.New(canvas), margin, -margin, margin/2, -margin/2)
+	p.Draw(draw.Crop(whole, 0, 0, below, 0))
+	legend.Draw(draw.Crop(whole, 3*margin, 0, 0, -(height - margin)))
 	var out bytes.Buffer
 	if _, err := canvas.WriteTo(&out); err != nil {
 		return nil, err
@@ -90,7 +100,7 @@ func (f Figure) SVG() ([]byte, error) {
 }
 
 // add draws a line and says how many points it has.
-func (f Figure) add(p *plot.Plot, l Line, i int) (int, error) {
+func (f Figure) add(p *plot.Plot, legend *plot.Legend, l Line, i int) (int, error) {
 	var valid, invalid plotter.XYs
 	for _, point := range l.Points {
 		if math.IsNaN(point.X+point.Y) || math.IsInf(point.X+point.Y, 0) || f.LogX && point.X <= 0 || f.LogY && point.Y <= 0 {
@@ -133,21 +143,42 @@ func (f Figure) add(p *plot.Plot, l Line, i int) (int, error) {
 		entry = append(entry, crosses)
 	}
 	if entry != nil {
-		p.Legend.Add(l.Name, entry...)
+		legend.Add(l.Name, entry...)
 	}
 	return len(valid) + len(invalid), nil
 }
 
-// room makes place for the legend above the lines.
-func (f Figure) room(p *plot.Plot) {
-	share := 0.08 * float64(len(f.Lines)+1)
-	if f.LogY {
-		p.Y.Max *= math.Pow(math.Max(p.Y.Max/p.Y.Min, 10), share)
+// axes end where the figure says, or have all values on them.
+func (f Figure) axes(p *plot.Plot) {
+	if !f.LogY {
+		p.Y.Min = min(p.Y.Min, 0)
+	}
+	widen(&p.X, f.LogX)
+	widen(&p.Y, f.LogY)
+	fix(&p.X, f.XTicks)
+	fix(&p.Y, f.YTicks)
+}
+
+// widen gives an axis of one value a length, which on a logarithmic one must not
+// reach 0.
+func widen(axis *plot.Axis, logarithmic bool) {
+	switch {
+	case axis.Max > axis.Min:
+	case logarithmic:
+		axis.Min, axis.Max = axis.Min/10, axis.Max*10
+	default:
+		axis.Max++
+	}
+}
+
+func fix(axis *plot.Axis, at []float64) {
+	if len(at) == 0 {
 		return
 	}
-	p.Y.Min = min(p.Y.Min, 0)
-	p.Y.Max += (p.Y.Max - p.Y.Min) * share
-	if p.Y.Max == p.Y.Min {
-		p.Y.Max++
+	axis.Min, axis.Max = at[0], at[len(at)-1]
+	var ticks plot.ConstantTicks
+	for _, v := range at {
+		ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', -1, 64)})
 	}
+	axis.Tick.Marker = ticks
 }

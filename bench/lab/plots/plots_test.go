@@ -52,8 +52,17 @@ func TestSVG(t *testing.T) {
 	logarithmic.LogX, logarithmic.LogY = true, true
 	// What has no place on a logarithmic axis, or on none, is left out.
 	logarithmic.Lines = append(logarithmic.Lines, Line{Name: "odd", Points: []Point{{0, 0, false}, {-1, 1, false}, {1, math.NaN(), false}, {1, math.Inf(1), false}, {1, 9, false}}})
+	// Numbers stand where the figure has them, and nowhere else.
+	ticked := base
+	ticked.XTicks, ticked.YTicks = []float64{0, 6, 24}, []float64{0, 0.25, 1000}
+	if svg, err := ticked.SVG(); err != nil {
+		t.Error(err)
+	} else if text := strings.Join(strings.Fields(parse(t, svg)), " "); !strings.Contains(text, " 0 6 24 µs 0 0.25 1000 100 % hot") {
+		t.Errorf("numbers of axes: %s", text)
+	}
 	flat := Figure{Title: "flat", Lines: []Line{{Name: "zero", Points: []Point{{0, 0, false}}}}}
-	for name, f := range map[string]Figure{"linear": base, "logarithmic": logarithmic, "flat": flat} {
+	one := Figure{Title: "one", LogX: true, LogY: true, Lines: []Line{{Name: "value", Points: []Point{{1, 0.002, false}}}}}
+	for name, f := range map[string]Figure{"linear": base, "logarithmic": logarithmic, "flat": flat, "one value": one} {
 		t.Run(name, func(t *testing.T) {
 			svg, err := f.SVG()
 			if err != nil {

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"pappus/bench/lab/plots"
 	"pappus/bench/lab/result"
 )
 
@@ -30,7 +29,7 @@ func Of(r *result.Result) (map[string][]byte, error) {
 		}
 		for _, f := range s.figures {
 			f.Lines = f.lines(series)
-			if !slices.ContainsFunc(f.Lines, func(l plots.Line) bool { return len(l.Points) > 0 }) {
+			if !f.drawn(f.Lines) {
 				continue // of so few calls there is no such figure
 			}
 			svg, err := f.SVG()
@@ -66,9 +65,20 @@ func header(b *strings.Builder, r *result.Result) {
 	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
 		fmt.Fprintf(b, "* %s: %s\n", name, r.Versions[name])
 	}
-	fmt.Fprintf(b, "* load of the machine before: %.2f\n\n", r.Machine.Load)
-	b.WriteString("Figures are medians of rounds in which all that is compared takes turns. Client and servers share the machine. " +
-		"All numbers come from `" + result.File + "` beside this report.\n")
+	fmt.Fprintf(b, "* load average of the minute before, on %d processors: %.2f; work that ended in that minute is in it, another run's too\n\n", r.Machine.Cores, r.Machine.Load)
+	b.WriteString(gathered(r) + " All numbers come from `" + result.File + "` beside this report.\n")
+}
+
+// gathered says what a figure is.
+func gathered(r *result.Result) string {
+	all := func(experiment string) bool { return len(r.Series) > 0 && len(r.Of(experiment)) == len(r.Series) }
+	switch {
+	case all("k6"):
+		return "Figures are of one run of each script, one script after another. Client and servers share the machine."
+	case all("languages"):
+		return "Figures are medians of the runs of a benchmark, one benchmark after another."
+	}
+	return "Figures are medians of rounds in which all that is compared takes turns. Client and servers share the machine."
 }
 
 func machine(r *result.Result) string {

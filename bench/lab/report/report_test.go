@@ -25,7 +25,7 @@ func example() *result.Result {
 		Schema: result.Schema, Name: "example", Began: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Seconds: 90,
 		Command: "make bench", Commit: "0123456789ab", Modified: true,
 		Machine:  result.Machine{OS: "linux", Arch: "amd64", Kernel: "Linux 6.1", CPU: "an abacus", Cores: 2, Memory: 8 << 30, Load: 0.05},
-		Versions: map[string]string{"go": "go1.26"}, Parameters: map[string]string{"rounds": "3", "a call of pappus gets": "a new isolate"},
+		Versions: map[string]string{"go": "go1.26"}, Parameters: map[string]string{"rounds": "3", "a call of pappus gets": "a new isolate", "memory of a call": "looked at while matrices of 512×512 are multiplied, two of 2 MiB each"},
 		Skipped: []result.Skipped{{Name: "node-isolate", Reason: "there is no node"}},
 	}
 	add := func(experiment, name, x string, points ...result.Point) {
@@ -145,6 +145,21 @@ func TestFill(t *testing.T) {
 	}
 }
 
+// What a figure is of is said as it was measured.
+func TestGathered(t *testing.T) {
+	for experiment, want := range map[string]string{"k6": "of one run of each script", "languages": "runs of a benchmark", "peers": "takes turns"} {
+		r := example()
+		r.Series = r.Of(experiment)
+		files, err := Of(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if turns := bytes.Contains(files[File], []byte("takes turns")); !bytes.Contains(files[File], []byte(want)) || turns != (experiment == "peers") {
+			t.Errorf("%s:\n%s", experiment, files[File])
+		}
+	}
+}
+
 // A figure for which there are no values is left out, and the report is there.
 func TestFewCalls(t *testing.T) {
 	r := example()
@@ -205,6 +220,11 @@ func TestReadme(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, figure := range Shown(document, "bench/results") {
+		if _, err := os.Stat(filepath.Join(root, figure)); err != nil {
+			t.Errorf("README.md shows what is not there: %v", err)
+		}
 	}
 	if !bytes.Equal(filled, document) {
 		t.Error("README.md is not what its results give: run make bench-report")

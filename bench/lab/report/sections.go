@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+
 	"pappus/bench/lab/plots"
 	"pappus/bench/lab/result"
 )
@@ -46,6 +48,9 @@ func with(columns ...[]column) []column {
 	return all
 }
 
+const begunLate = "*Begun late* is the part of the calls that began more than a millisecond after they were due, as they waited for a connection or for the client itself: " +
+	"latencies count from when a call was due, so that this wait is in them, the client's too."
+
 // sections are all that a report may have, in its order.
 func sections() []section {
 	return []section{
@@ -53,7 +58,9 @@ func sections() []section {
 			experiment: "peers", title: "Peers",
 			text: "The same work, asked for by the same client over HTTP on loopback, in turns. The most is what is answered when each of some " +
 				"connections calls as soon as it was answered; latencies are those at half of a peer's own most, and count from when a call was due. " +
-				"*Cold* is the first call of a function; *idle* is the memory that a function keeps after a call, *running* what a call has while it runs, its data included. " +
+				"*Cold* is the first call of a function; *idle* is the memory that a function keeps after a call, *running* what a call adds while it runs to " +
+				"the memory that the server had before, its data included: pages that a server kept from earlier calls are not in it, so that it can be less than its matrices take. " +
+				"Those are larger than in the rest (*memory of a call* in the settings). " +
 				"Memory of several processes is counted once. Processor time is that of the server and all that it starts.",
 			columns: with([]column{{"most_per_s", "most, calls/s", one}}, latencies, []column{
 				{"calls", "calls a round at half", one}, {"cpu_s_per_1000", "processor s per 1,000 calls", one}, {"cold_us", "cold, ms", milli},
@@ -64,7 +71,7 @@ func sections() []section {
 			experiment: "latency", title: "Latency against load",
 			text: "As figures 4 and 5 of the paper: how long calls take that come at a rate, of which a part is hot. Loads are parts of the most that is answered when all are hot. " +
 				"Where more is offered than answered, calls wait ever longer, and latencies say how long a turn is. " +
-				"A cross is a load at which calls were dropped by the client or refused by the server.",
+				"A cross is a load at which calls were dropped by the client or refused by the server. " + begunLate,
 			figures: []figure{
 				{file: "latency-p99.svg", value: "p99_us", scale: milli, xs: one, Figure: plots.Figure{
 					Title: "99th percentile of latency against offered load", X: "calls/s offered", Y: "ms", LogY: true,
@@ -78,7 +85,7 @@ func sections() []section {
 		},
 		{
 			experiment: "throughput", title: "Throughput against the part of hot calls",
-			text: "The most that is answered.",
+			text: "The most that is answered. Where each call is a process, none is hot or cold: that was measured once in a round, and what it gave stands at every part as one line to compare with.",
 			figures: []figure{{file: "throughput.svg", value: "calls_per_s", scale: one, xs: one, Figure: plots.Figure{
 				Title: "Most calls answered against the part that is hot", X: "% hot", Y: "calls/s",
 				Notes: []string{"published for Dandelion on CHERI, not measured here:", "at 95 % hot 5 times Firecracker's throughput"},
@@ -88,9 +95,9 @@ func sections() []section {
 		{
 			experiment: "distribution", title: "Hot and cold calls",
 			text: "How latencies are distributed at a low rate. *Hot* finds its code loaded; *cold* loads compiled code from the disk (whose pages may be in the system's cache); " +
-				"*compiled first* has no compiled code at all.",
+				"*compiled first* has no compiled code at all. " + begunLate,
 			figures: []figure{{file: "cold.svg", scale: one, xs: milli, Figure: plots.Figure{
-				Title: "Distribution of latency, hot and cold", X: "ms", Y: "part of the calls", LogX: true,
+				Title: "Distribution of latency, hot and cold", X: "ms", Y: "part of the calls", LogX: true, YTicks: []float64{0, 0.25, 0.5, 0.75, 1},
 			}}},
 		},
 		{experiment: "cold", base: "hot", columns: with(latencies, []column{{"max_us", "longest, ms", milli}, {"calls", "calls", one}, {"late_share", "begun late, %", 100}})},
@@ -143,15 +150,16 @@ func sections() []section {
 				"Of Pappus all memory of the server is measured; its calls are matrices and not the published times. What policies commit that keep a sandbox for a time after a call is " +
 				"computed by their rule, with sandboxes of an assumed size; half of the published applications never allocated more than 170 MB (figure 8).",
 			figures: []figure{{file: "density.svg", value: "memory_mib", scale: one, xs: one, Figure: plots.Figure{
-				Title: "Memory over a day, replayed", X: "h of the day", Y: "MiB",
+				Title: "Memory over a day, replayed", X: "h of the day", Y: "MiB", XTicks: []float64{0, 6, 12, 18, 24},
 			}}},
 		},
 		{experiment: "density summary", columns: []column{{"mean_mib", "mean, MiB", one}, {"cold_share", "cold calls, %", 100}, {"p50_us", "p50, ms", milli}, {"p99_us", "p99, ms", milli}, {"calls", "calls", one}}},
 		{
 			experiment: "k6", title: "Load tests with k6",
 			text: "Each script of bench/k6 against a server of its own. Iterations begin at a constant rate, whether or not earlier ones have ended; none was dropped, every answer was right and " +
-				"every threshold held (they stand below), or there would be no report. Times are of requests, by their tags, as k6 sees them, which needs more of the machine than small functions do.",
-			columns: []column{{"p50_us", "p50, ms", milli}, {"p95_us", "p95, ms", milli}, {"p99_us", "p99, ms", milli}, {"max_us", "longest, ms", milli}},
+				"every threshold held (they stand below), or there would be no report. Times are of requests, by their tags, as k6 sees them, which needs more of the machine than small functions do. " +
+				"Of fewer than 100 requests there is no 99th percentile.",
+			columns: []column{{"p50_us", "p50, ms", milli}, {"p95_us", "p95, ms", milli}, {"p99_us", "p99, ms", milli}, {"max_us", "longest, ms", milli}, {"calls", "requests", one}},
 		},
 		{
 			experiment: "languages", title: "Languages",
@@ -160,6 +168,11 @@ func sections() []section {
 			columns: []column{{"call_us", "a call, µs", one}, {"no_image_us", "initialised in every call, µs", one}},
 		},
 	}
+}
+
+// drawn tells whether there is anything to draw.
+func (figure) drawn(lines []plots.Line) bool {
+	return slices.ContainsFunc(lines, func(l plots.Line) bool { return len(l.Points) > 0 })
 }
 
 // lines of a figure.

@@ -18,6 +18,7 @@ import (
 var (
 	measured  = regexp.MustCompile(`(?s)<!-- measured: ?([^ \n]*) ?([^ \n]*) -->\n.*?<!-- /measured -->`)
 	languages = regexp.MustCompile(`(?s)<!-- languages: ?([^ \n]*) -->\n.*?<!-- /languages -->`)
+	image     = regexp.MustCompile(`!\[[^\]\n]*\]\(([^)\n]*)\)`)
 	errPlace  = errors.New("it has no line <!-- measured: … --> with a line <!-- /measured --> after it, or none of languages")
 )
 
@@ -32,6 +33,72 @@ func NamesIn(document []byte) (Names, error) {
 		return Names{}, errPlace
 	}
 	return Names{string(m[1]), string(m[2]), string(l[1])}, nil
+}
+
+// summarised are the figures of Pappus alone that a summary shows.
+func summarised() []string { return []string{"latency-p99.svg", "throughput.svg"} }
+
+var errPartial = errors.New("it does not have all that a summary needs")
+
+// Whole is an error that says what the results of a set lack that a summary needs:
+// a run of some of its experiments lacks the others.
+func Whole(set string, r *result.Result) error {
+	switch set {
+	case "pappus":
+		for _, file := range summarised() {
+			if !hasFigure(r, file) {
+				return fmt.Errorf("%w: no values for the figure %s", errPartial, file)
+			}
+		}
+	case "peers":
+		series := r.Of("peers")
+		if len(series) == 0 || len(series[0].Points) == 0 {
+			return fmt.Errorf("%w: there are no peers in it", errPartial)
+		}
+		if _, ok := r.Value("peers", "pappus", series[0].Points[0].X, "most_per_s"); !ok {
+			return fmt.Errorf("%w: pappus is not among the peers", errPartial)
+		}
+		for _, s := range series {
+			if len(s.Points) == 0 {
+				return fmt.Errorf("%w: the peer %s has no figures", errPartial, s.Name)
+			}
+		}
+	case "languages":
+		series := r.Of("languages")
+		if len(series) == 0 {
+			return fmt.Errorf("%w: there are no languages in it", errPartial)
+		}
+		for _, s := range series {
+			if len(s.Points) == 0 {
+				return fmt.Errorf("%w: %s has no figures", errPartial, s.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// hasFigure tells whether a report of the results has a figure.
+func hasFigure(r *result.Result, file string) bool {
+	for _, s := range sections() {
+		for _, f := range s.figures {
+			if f.file == file && f.drawn(f.lines(r.Of(s.experiment))) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Shown are the images below a folder that a document shows, by their paths from
+// the document.
+func Shown(document []byte, folder string) []string {
+	var shown []string
+	for _, m := range image.FindAllSubmatch(document, -1) {
+		if name := string(m[1]); strings.HasPrefix(name, folder+"/") {
+			shown = append(shown, name)
+		}
+	}
+	return shown
 }
 
 const none = "No results are published yet.\n"
@@ -108,16 +175,12 @@ func languagesAlone() string {
 
 // languageTable is a row for each language.
 func languageTable(r *result.Result, folder string) (string, error) {
-	series := r.Of("languages")
-	if len(series) == 0 {
-		return "", fmt.Errorf("%s: there are no languages in it", folder)
+	if err := Whole("languages", r); err != nil {
+		return "", fmt.Errorf("%s: %w", folder, err)
 	}
 	var b strings.Builder
 	b.WriteString("| language | `pappus new` | module, KB | a call, ms | initialised in every call, ms |\n|---|---|--:|--:|--:|\n")
-	for _, s := range series {
-		if len(s.Points) == 0 {
-			return "", fmt.Errorf("%s: %s has no figures", folder, s.Name)
-		}
+	for _, s := range r.Of("languages") {
 		p := s.Points[0]
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", titleOfLanguage(s.Name), s.Name, number(p.X/1000),
 			cell(p, column{"call_us", "", milli}), cell(p, column{"no_image_us", "", milli}))
@@ -133,15 +196,15 @@ func languageTable(r *result.Result, folder string) (string, error) {
 // summary is a table of the peers with the largest matrix that all were asked
 // for, and two figures.
 func summary(alone, beside *result.Result, aloneFolder, besideFolder string) (string, error) {
+	if err := Whole("pappus", alone); err != nil {
+		return "", fmt.Errorf("%s: %w", aloneFolder, err)
+	}
+	if err := Whole("peers", beside); err != nil {
+		return "", fmt.Errorf("%s: %w", besideFolder, err)
+	}
 	series := beside.Of("peers")
-	if len(series) == 0 || len(series[0].Points) == 0 {
-		return "", fmt.Errorf("%s: there are no peers in it", besideFolder)
-	}
 	rows := series[0].Points[0].X
-	ours, ok := beside.Value("peers", "pappus", rows, "most_per_s")
-	if !ok {
-		return "", fmt.Errorf("%s: pappus is not among the peers", besideFolder)
-	}
+	ours, _ := beside.Value("peers", "pappus", rows, "most_per_s")
 	least := series[0].Points[len(series[0].Points)-1].X
 	oursOfLeast, small := beside.Value("peers", "pappus", least, "most_per_s")
 	small = small && least < rows
@@ -188,12 +251,16 @@ func summary(alone, beside *result.Result, aloneFolder, besideFolder string) (st
 		b.WriteString("\n")
 	}
 	b.WriteString("\nLatencies are those at half of a peer's own most, counted from when a call was due.")
+	if how := beside.Parameters["memory of a call"]; how != "" {
+		fmt.Fprintf(&b, " *MiB a running call* is not of %s×%[1]s: it is what a call adds to the memory that the server had before, %s. "+
+			"Pages that a server kept from earlier calls are not in it, so that it can be less than the matrices take.", number(rows), how)
+	}
 	for _, s := range beside.Skipped {
 		fmt.Fprintf(&b, " Not measured: %s (%s).", s.Name, s.Reason)
 	}
 	fmt.Fprintf(&b, "\n\nThe paper's experiment: calls of which a part is cold, so that code comes from the disk first. Measured on %s by `%s`, commit %s; [all of it](%s):\n\n",
 		alone.Began.UTC().Format("2 January 2006"), alone.Command, commit(alone), path.Join(aloneFolder, File))
-	for _, file := range []string{"latency-p99.svg", "throughput.svg"} {
+	for _, file := range summarised() {
 		fmt.Fprintf(&b, "![%s](%s)\n", titleOf(file), path.Join(aloneFolder, file))
 	}
 	return b.String(), nil

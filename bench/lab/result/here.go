@@ -19,12 +19,19 @@ func Here(ctx context.Context) Machine {
 	if kib, err := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 48); err == nil {
 		m.Memory = kib << 10
 	}
-	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
-		if first, _, ok := strings.Cut(string(b), " "); ok {
-			m.Load, _ = strconv.ParseFloat(first, 64) // 0 if it is no number
-		}
-	}
+	m.Load = Load()
 	return m
+}
+
+// Load is the load average of the last minute, or 0 where the system tells none.
+func Load() float64 {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(b), " ")
+	load, _ := strconv.ParseFloat(first, 64) // 0 if it is no number
+	return load
 }
 
 // field is what a file of the system says behind "name:".

@@ -42,7 +42,7 @@ type Machine struct {
 	CPU    string  `json:"cpu"`
 	Cores  int     `json:"cores"`
 	Memory int64   `json:"memory_bytes"`
-	Load   float64 `json:"load_before"` // average of the minute before, by the system
+	Load   float64 `json:"load_before"` // average of the minute before, by the system: work that ended in it counts
 }
 
 // A Series is one line of a plot, or rows of a table.
