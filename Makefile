@@ -210,7 +210,7 @@ bench-peers: build bin/lab ## The same work by processes, wasmtime, V8 and other
 
 .PHONY: bench-report
 bench-report: bin/lab ## Make the reports again from their results, and README.md's summaries from the newest
-	bin/lab report $(wildcard bench/results/*/)
+	$(if $(wildcard bench/results/*/results.json),bin/lab report $(dir $(wildcard bench/results/*/results.json)))
 	bin/lab readme
 
 # BENCH selects the Go benchmarks of the packages BENCH_PACKAGES; ROUNDS and TIME say how
