@@ -115,6 +115,26 @@ func (l *Lab) serve(ctx context.Context, functions int, flags ...string) (*pappu
 	if err != nil {
 		return nil, err
 	}
+	return l.serveAt(ctx, data, functions, flags...)
+}
+
+// serveAgain is serve, started again afterwards, so that nothing is loaded.
+func (l *Lab) serveAgain(ctx context.Context, functions int, flags ...string) (*pappus.Server, error) {
+	data, err := os.MkdirTemp(l.Setup.Scratch, "data-")
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.serveAt(ctx, data, functions, flags...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Stop(); err != nil {
+		return nil, err
+	}
+	return pappus.Start(ctx, l.Setup.Pappus, data, flags...)
+}
+
+func (l *Lab) serveAt(ctx context.Context, data string, functions int, flags ...string) (*pappus.Server, error) {
 	s, err := pappus.Start(ctx, l.Setup.Pappus, data, flags...)
 	if err != nil {
 		return nil, err
