@@ -74,7 +74,8 @@ func (l *Lab) open(ctx context.Context, gaps load.Gaps, duration time.Duration, 
 // there are enough calls for a 99th percentile that is none of the longest few, four
 // turns at most.
 func (l *Lab) rated(ctx context.Context, perSecond float64, seed uint64, to *target.Target) (*load.Outcome, error) {
-	return l.open(ctx, load.Poisson(perSecond, seed), l.length(perSecond), to)
+	length := l.length(perSecond)
+	return l.open(ctx, load.Poisson(perSecond, length, seed), length, to)
 }
 
 func (l *Lab) length(perSecond float64) time.Duration {
