@@ -23,12 +23,15 @@ func TestEndsWithParent(t *testing.T) {
 	if err := parent.Stop(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("the parent ended with %v", err)
 	}
-	for t.Context().Err() == nil {
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for range ticker.C {
 		// Nobody may wait for it, and then it stays as a zombie.
 		if b, err := os.ReadFile(child); err != nil || strings.Contains(string(b), ") Z ") {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		if t.Context().Err() != nil {
+			t.Fatalf("process %s lives", parent.Addr)
+		}
 	}
-	t.Errorf("process %s lives", parent.Addr)
 }
