@@ -10,5 +10,5 @@
 //	lab worker KIND DIR     a peer's server, which the others start
 //
 // Results are a folder in bench/results, which is there when all was measured,
-// and not before.
+// and not before. With -only its name says that it is a part: DATE-SET-part.
 package main

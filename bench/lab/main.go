@@ -83,6 +83,9 @@ func measure(ctx context.Context, args []string) (err error) {
 		if !ok || name == "" {
 			return errors.New("it is NAME=PROGRAM")
 		}
+		if _, twice := s.others[name]; twice {
+			return fmt.Errorf("there is a peer %q already", name)
+		}
 		if s.others == nil {
 			s.others = map[string]string{}
 		}
@@ -93,6 +96,9 @@ func measure(ctx context.Context, args []string) (err error) {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("lab run takes no argument %q: the set is given by -set", flags.Arg(0))
+	}
 	if s.command == "" {
 		s.command = "lab run " + strings.Join(args, " ")
 	}
@@ -102,8 +108,14 @@ func measure(ctx context.Context, args []string) (err error) {
 	}
 	s.command = set.Given() + s.command
 	plan, name := experiment.Full(), s.set
+	if s.only != "" {
+		name += "-part"
+		if !strings.Contains(s.command, "-only") {
+			s.command += " (-only " + s.only + ")"
+		}
+	}
 	if s.smoke {
-		plan, name = experiment.Smoke(), s.set+"-smoke"
+		plan, name = experiment.Smoke(), name+"-smoke"
 	}
 	plan.Registered = slices.DeleteFunc(plan.Registered, func(n int) bool { return n > s.functions })
 	if len(plan.Registered) == 0 {
@@ -114,6 +126,11 @@ func measure(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(setup.Scratch)) }()
+	claim, err := result.NewClaim(filepath.Join(s.out, time.Now().Format("2006-01-02-")+name))
+	if err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	defer func() { err = errors.Join(err, claim.Close()) }()
 
 	if !s.smoke {
 		const patience = time.Minute
@@ -125,7 +142,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	runtime.GOMAXPROCS(2)
 	began := time.Now()
 	r := &result.Result{
-		Schema: result.Schema, Name: name, Began: began.UTC().Truncate(time.Second), Command: s.command,
+		Schema: result.Schema, Name: name, Partial: s.only != "", Began: began.UTC().Truncate(time.Second), Command: s.command,
 		Machine: result.Here(ctx), Versions: versions(ctx, setup), Parameters: set.Parameters(plan),
 	}
 	r.Commit, r.Modified = result.Checkout(ctx, s.root)
@@ -138,11 +155,10 @@ func measure(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	folder := free(filepath.Join(s.out, began.Format("2006-01-02-")+name))
-	if err := r.Write(folder, files); err != nil {
+	if err := claim.Write(r, files); err != nil {
 		return err
 	}
-	fmt.Println(filepath.Join(folder, report.File))
+	fmt.Println(filepath.Join(claim.Folder, report.File))
 	return nil
 }
 
@@ -206,11 +222,19 @@ func (s settings) setup() (peer.Setup, error) {
 	if _, err := exec.LookPath(s.pappus); err != nil {
 		return peer.Setup{}, fmt.Errorf("-pappus: %w: run make build", err)
 	}
-	scratch, err := os.MkdirTemp("", "lab-")
+	setup := peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, WatchdogLog: s.watchdogLog, Others: s.others, Dandelion: s.dandelion}
+	names := map[string]bool{}
+	for _, p := range setup.All() {
+		if names[p.Name()] {
+			return peer.Setup{}, fmt.Errorf("-peer: there is a peer %q already", p.Name())
+		}
+		names[p.Name()] = true
+	}
+	setup.Scratch, err = os.MkdirTemp("", "lab-")
 	if err != nil {
 		return peer.Setup{}, fmt.Errorf("make a folder for data: %w", err)
 	}
-	return peer.Setup{Root: s.root, Self: self, Pappus: s.pappus, Watchdog: s.watchdog, WatchdogLog: s.watchdogLog, Others: s.others, Dandelion: s.dandelion, Scratch: scratch}, nil
+	return setup, nil
 }
 
 func versions(ctx context.Context, s peer.Setup) map[string]string {
@@ -237,17 +261,6 @@ func versions(ctx context.Context, s peer.Setup) map[string]string {
 		}
 	}
 	return all
-}
-
-// free is the name, or the first with a number that is not taken.
-func free(folder string) string {
-	name := folder
-	for n := 2; ; n++ {
-		if _, err := os.Lstat(name); err != nil {
-			return name
-		}
-		name = fmt.Sprintf("%s-%d", folder, n)
-	}
 }
 
 // readme fills the README's summaries, of what there are results of.

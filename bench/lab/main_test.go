@@ -22,7 +22,8 @@ func TestRefuses(t *testing.T) {
 	}{
 		{"", "usage"}, {"walk", "usage"}, {"worker", "usage"},
 		{"run -set all", "pappus, peers, k6 or languages"}, {"run -only latency,nothing", "no such experiment"},
-		{"run -functions 0", "must be one"}, {"run -pappus /no/such/program", "make build"}, {"worker nothing /tmp", "no such kind"},
+		{"run peers -smoke", "no argument \"peers\""}, {"run -pappus true -peer pappus=true", "already"}, {"run -peer a=true -peer a=true", "already"},
+		{"run -pappus true -out main.go", "-out: "}, {"run -functions 0", "must be one"}, {"run -pappus /no/such/program", "make build"}, {"worker nothing /tmp", "no such kind"},
 		{"readme -root /no/such/folder", "measure first"},
 		{"report", "folders of results"}, {"report /no/such/folder", "no such file"},
 	} {
@@ -35,7 +36,7 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-func TestNewestAndFree(t *testing.T) {
+func TestNewest(t *testing.T) {
 	folder := t.TempDir()
 	series := func(experiment, value string) result.Series {
 		return result.Series{Experiment: experiment, Name: "pappus", Points: []result.Point{{X: 1, Values: map[string]float64{value: 2}}}}
@@ -47,10 +48,7 @@ func TestNewestAndFree(t *testing.T) {
 		"2026-01-04-pappus-smoke": {latency, throughput}, "2026-01-05-pappus.tmp": {latency, throughput},
 		"2026-01-03-peers": {series("peers", "most_per_s")}, "2026-01-04-peers": nil, "2026-01-04-languages": {latency},
 	} {
-		r := result.Result{Schema: result.Schema, Series: all}
-		if err := r.Write(filepath.Join(folder, name), nil); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(folder, name), result.Result{Schema: result.Schema, Series: all})
 	}
 	for set, want := range map[string]struct{ folder, passed string }{
 		"pappus":    {"2026-01-03-pappus-2", "2026-01-04-pappus-2 2026-01-04-pappus"},
@@ -70,8 +68,16 @@ func TestNewestAndFree(t *testing.T) {
 			t.Errorf("%s: passed over %q, want %q:\n%s", set, got, want.passed, &said)
 		}
 	}
-	if got := filepath.Base(free(filepath.Join(folder, "2026-01-03-pappus"))); got != "2026-01-03-pappus-3" {
-		t.Errorf("got %q", got)
+}
+
+func write(t *testing.T, folder string, r result.Result) {
+	t.Helper()
+	c, err := result.NewClaim(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Write(&r, nil), c.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -91,9 +97,7 @@ func TestReadme(t *testing.T) {
 			r.Series = append(r.Series, result.Series{Experiment: experiment, Name: "pappus", Points: []result.Point{{X: 1, Values: map[string]float64{value: 2}}}})
 		}
 		folders = append(folders, filepath.Join(root, "bench", "results", name))
-		if err := r.Write(folders[len(folders)-1], nil); err != nil {
-			t.Fatal(err)
-		}
+		write(t, folders[len(folders)-1], r)
 	}
 	err := run(t.Context(), []string{"readme", "-root", root})
 	if got, _ := os.ReadFile(file); err == nil || !strings.Contains(err.Error(), "latency-p99.svg") || string(got) != before {

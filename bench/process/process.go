@@ -28,6 +28,7 @@ func Start(ctx context.Context, program string, args ...string) (*Server, error)
 	s := &Server{drained: make(chan struct{}), log: new(tail)}
 	s.cmd = exec.CommandContext(ctx, program, args...)
 	s.cmd.Stderr = s.log
+	EndWithParent(s.cmd)
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = 10 * time.Second
 	stdout, err := s.cmd.StdoutPipe()

@@ -25,6 +25,14 @@ func program(what string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	switch what {
+	case "parent":
+		s, err := Start(ctx, os.Args[0], "serve")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		fmt.Printf("listening on http://%d\n", s.PID())
+		<-ctx.Done()
 	case "serve", "fail":
 		fmt.Println("listening on http://127.0.0.1:1")
 		// More than a pipe holds, which nobody needs to read.

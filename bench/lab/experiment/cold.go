@@ -66,7 +66,7 @@ func (l *Lab) cold(ctx context.Context, r *result.Result) (err error) {
 	for range l.Plan.Rounds {
 		most := 0
 		for _, k := range kinds {
-			o, err := l.open(ctx, load.Poisson(l.Plan.Samples, l.Plan.Seed+uint64(made)), turns*l.Plan.Turn, k.to)
+			o, err := l.open(ctx, load.Poisson(l.Plan.Samples, turns*l.Plan.Turn, l.Plan.Seed+uint64(made)), turns*l.Plan.Turn, k.to)
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,16 +23,20 @@ const parts = 288 // of five minutes
 // Pappus has with what policies would commit that keep sandboxes after calls,
 // which are computed.
 func (l *Lab) density(ctx context.Context, r *result.Result) (err error) {
-	day, err := trace.Generate(trace.Params{Functions: l.Plan.Trace, Seed: l.Plan.Seed, Cap: l.Plan.TraceCap})
+	day, err := trace.Generate(trace.Params{Functions: l.Plan.Trace, Seed: l.Plan.Seed})
 	if err != nil {
 		return err
 	}
-	s, err := l.serve(ctx, l.Plan.Trace)
+	thin := day.Thin(l.Plan.TraceMost)
+	top := int(math.Ceil((1 - trace.MinutesShare) * float64(l.Plan.Trace)))
+	r.Parameters["the day's calls"] = fmt.Sprintf("%d, of which the %d most called functions have %.2f %%; replayed are %d", len(day.Events), top, 100*day.Top(top), len(thin.Events))
+	// What is registered is loaded, while policies begin with nothing.
+	s, err := l.serveAgain(ctx, l.Plan.Trace)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	measured, err := l.replay(ctx, s, day)
+	measured, err := l.replay(ctx, s, thin, len(day.Events))
 	if err != nil {
 		return err
 	}
@@ -52,7 +57,8 @@ func (l *Lab) density(ctx context.Context, r *result.Result) (err error) {
 		}
 		summary := result.Series{Experiment: "density summary", Name: policy.name, X: "functions", Points: []result.Point{{
 			X: float64(l.Plan.Trace), Rounds: 1, Values: map[string]float64{
-				"mean_mib": kept.Mean * l.Plan.Sandbox / (1 << 20), "cold_share": float64(kept.Starts) / float64(max(len(day.Events), 1)),
+				"mean_mib": kept.Mean * l.Plan.Sandbox / (1 << 20), "cold_calls": float64(kept.Starts),
+				"cold_share": float64(kept.Starts) / float64(max(len(day.Events), 1)),
 			},
 		}}}
 		r.Series = append(r.Series, series, summary)
@@ -60,8 +66,10 @@ func (l *Lab) density(ctx context.Context, r *result.Result) (err error) {
 	return nil
 }
 
-// replay makes the day's calls and looks at the server's memory meanwhile.
-func (l *Lab) replay(ctx context.Context, s *pappus.Server, day *trace.Day) ([]result.Series, error) {
+// replay makes the day's calls and looks at the server's memory meanwhile. The
+// part of cold calls is that of all calls of the day from which these were taken,
+// as the policies' is.
+func (l *Lab) replay(ctx context.Context, s *pappus.Server, day *trace.Day, of int) ([]result.Series, error) {
 	before, err := s.Metric(ctx, pappus.Loads)
 	if err != nil {
 		return nil, err
@@ -117,6 +125,7 @@ func (l *Lab) replay(ctx context.Context, s *pappus.Server, day *trace.Day) ([]r
 	if err != nil {
 		return nil, err
 	}
-	all.note("cold_share", (after-before)/float64(max(len(at), 1)))
+	all.note("cold_calls", after-before)
+	all.note("cold_share", (after-before)/float64(max(of, 1)))
 	return []result.Series{series, {Experiment: "density summary", Name: series.Name, X: "functions", Points: []result.Point{all.point(float64(l.Plan.Trace))}}}, nil
 }

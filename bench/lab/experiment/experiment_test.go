@@ -33,6 +33,16 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if len(os.Args) == 2 && !strings.HasPrefix(os.Args[1], "-") { // a peer that answers wrongly, with so many functions
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		err := worker.Serve(ctx, "echo", "", os.Stdout)
+		stop()
+		if err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -74,7 +84,7 @@ func TestExperiments(t *testing.T) {
 		"registered":      {1, x(plan.Registered), "calls_per_s memory_mib p50_us p99_us"},
 		"inputs":          {1, x(plan.Inputs), "calls_per_s mib_per_s p50_us p99_us"},
 		"density":         {5, nil, "memory_mib"},
-		"density summary": {5, []float64{float64(plan.Trace)}, "cold_share mean_mib"},
+		"density summary": {5, []float64{float64(plan.Trace)}, "cold_calls cold_share mean_mib"},
 		"peers":           {0, []float64{float64(plan.Rows), 1}, "calls_per_s cpu_s_per_1000 most_per_s p50_us p99_us"},
 	}
 	r := &result.Result{Parameters: map[string]string{}}
@@ -120,6 +130,23 @@ func TestExperiments(t *testing.T) {
 		if seen[experiment] == 0 {
 			t.Errorf("%s: nothing", experiment)
 		}
+	}
+	// The replay begins with nothing loaded, and each function that is called must be.
+	if v, ok := r.Value("density summary", "measured: all of pappus", float64(plan.Trace), "cold_calls"); !ok || v < float64(plan.Trace-1) {
+		t.Errorf("of a day of %d functions %v calls were cold (%v)", plan.Trace, v, ok)
+	}
+	// Latencies are those at half of the most, with exactly so many calls.
+	for _, s := range r.Of("peers") {
+		for _, p := range s.Points {
+			half := p.Values["most_per_s"] / 2
+			want := math.Round(half * l.length(half).Seconds())
+			if got := p.Values["calls"]; got != want && p.Invalid == "" {
+				t.Errorf("%s, %v rows: %v calls at half of %v calls/s, want %v", s.Name, p.X, got, 2*half, want)
+			}
+		}
+	}
+	if _, ok := r.Value("peers", "pappus", 1, "most_per_s"); !ok {
+		t.Errorf("pappus was not measured: %+v", r.Skipped)
 	}
 	// Calls that are said to be cold are so more often than those that are said to
 	// be hot. How often exactly is a matter of time in so short a turn.

@@ -74,7 +74,8 @@ func (l *Lab) open(ctx context.Context, gaps load.Gaps, duration time.Duration, 
 // there are enough calls for a 99th percentile that is none of the longest few, four
 // turns at most.
 func (l *Lab) rated(ctx context.Context, perSecond float64, seed uint64, to *target.Target) (*load.Outcome, error) {
-	return l.open(ctx, load.Poisson(perSecond, seed), l.length(perSecond), to)
+	length := l.length(perSecond)
+	return l.open(ctx, load.Poisson(perSecond, length, seed), length, to)
 }
 
 func (l *Lab) length(perSecond float64) time.Duration {
@@ -115,6 +116,26 @@ func (l *Lab) serve(ctx context.Context, functions int, flags ...string) (*pappu
 	if err != nil {
 		return nil, err
 	}
+	return l.serveAt(ctx, data, functions, flags...)
+}
+
+// serveAgain is serve, started again afterwards, so that nothing is loaded.
+func (l *Lab) serveAgain(ctx context.Context, functions int, flags ...string) (*pappus.Server, error) {
+	data, err := os.MkdirTemp(l.Setup.Scratch, "data-")
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.serveAt(ctx, data, functions, flags...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Stop(); err != nil {
+		return nil, err
+	}
+	return pappus.Start(ctx, l.Setup.Pappus, data, flags...)
+}
+
+func (l *Lab) serveAt(ctx context.Context, data string, functions int, flags ...string) (*pappus.Server, error) {
 	s, err := pappus.Start(ctx, l.Setup.Pappus, data, flags...)
 	if err != nil {
 		return nil, err

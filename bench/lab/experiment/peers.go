@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,43 +31,70 @@ type size struct {
 // peers measures all that can be started here beside each other: the same work,
 // asked for in the same way. Figures that are of the peer and not of a size stand
 // with the plan's size.
-func (l *Lab) peers(ctx context.Context, r *result.Result) (err error) {
+func (l *Lab) peers(ctx context.Context, r *result.Result) error {
 	var all []*contender
 	defer func() {
 		for _, c := range all {
-			err = errors.Join(err, c.Stop())
-		}
-	}()
-	for _, p := range l.Setup.All() {
-		c, err := l.begin(ctx, p)
-		if errors.Is(err, peer.ErrSkipped) {
-			l.say("%s: %v\n", p.Name(), err)
-			r.Skipped = append(r.Skipped, result.Skipped{Name: p.Name(), Reason: reason(err)})
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.Name(), err)
-		}
-		all = append(all, c)
-	}
-	for turn := range 1 + l.Plan.Rounds {
-		for _, c := range all {
-			for _, s := range c.sizes {
-				if turn == 0 { // it warms up
-					_, err = l.closed(ctx, l.Plan.Connections, c.asked(s.rows))
-				} else {
-					err = l.turn(ctx, c, s)
-				}
-				if err != nil {
-					return fmt.Errorf("%s: %d rows: %w", c.Name(), s.rows, err)
-				}
+			if err := c.Stop(); err != nil { // its figures are those of before
+				l.say("%s: %v\n", c.Name(), err)
 			}
 		}
+	}()
+	// leave leaves a peer out that can't be measured, with the reason. The others go
+	// on, unless the measurement itself is to end.
+	leave := func(p peer.Peer, err error) error {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", p.Name(), err)
+		}
+		l.say("%s: %v\n", p.Name(), err)
+		r.Skipped = append(r.Skipped, result.Skipped{Name: p.Name(), Reason: reason(err)})
+		return nil
+	}
+	// each does something with all that are still in.
+	each := func(do func(*contender) error) error {
+		for _, c := range slices.Clone(all) {
+			err := do(c)
+			if err == nil {
+				continue
+			}
+			all = slices.DeleteFunc(all, func(other *contender) bool { return other == c })
+			_ = c.Stop() // it may have ended, in whatever way
+			if err := leave(c, err); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, p := range l.Setup.All() {
+		if c, err := l.begin(ctx, p); err == nil {
+			all = append(all, c)
+		} else if err := leave(p, err); err != nil {
+			return err
+		}
+	}
+	for round := range 1 + l.Plan.Rounds {
+		err := each(func(c *contender) error {
+			for _, s := range c.sizes {
+				var err error
+				if round == 0 { // it warms up
+					_, err = l.closed(ctx, l.Plan.Connections, c.asked(s.rows))
+				} else {
+					err = l.turn(ctx, c, s, round)
+				}
+				if err != nil {
+					return fmt.Errorf("%d rows: %w", s.rows, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := each(func(c *contender) error { return l.running(ctx, c) }); err != nil {
+		return err
 	}
 	for _, c := range all {
-		if err := l.running(ctx, c); err != nil {
-			return fmt.Errorf("%s: %w", c.Name(), err)
-		}
 		series := result.Series{Experiment: "peers", Name: c.Name(), X: "rows"}
 		for _, s := range c.sizes {
 			series.Points = append(series.Points, s.point(float64(s.rows)))
@@ -122,26 +150,31 @@ func (l *Lab) beginMany(ctx context.Context, c *contender) error {
 	if err := errors.Join(err, own.Close()); err != nil {
 		return err
 	}
-	before, err := usage.Memory(c.PID)
-	if err != nil {
-		return err
-	}
 	calls, err := c.Asked(l.Plan.Rows, func(n int) int { return n }).Dial(ctx)
 	if err != nil {
 		return err
 	}
+	var before int64
+	grown := l.Plan.grown()
 	for k := 1; k < c.Functions; k++ {
-		from := time.Now()
+		if k == grown {
+			if before, err = usage.Memory(c.PID); err != nil {
+				return errors.Join(err, calls.Close())
+			}
+		}
+		began := time.Now()
 		if err := calls.Call(k); err != nil {
 			return errors.Join(fmt.Errorf("first call of function %d: %w", k, err), calls.Close())
 		}
-		main.note("cold_us", micro(time.Since(from)))
+		main.note("cold_us", micro(time.Since(began)))
 	}
 	if err := calls.Close(); err != nil {
 		return err
 	}
 	after, err := usage.Memory(c.PID)
-	main.note("idle_kib", float64(after-before)/1024/float64(c.Functions-1))
+	if c.Functions > grown {
+		main.note("idle_kib", float64(after-before)/1024/float64(c.Functions-grown))
+	}
 	return err
 }
 
@@ -175,7 +208,7 @@ func (l *Lab) beginOne(ctx context.Context, c *contender, began time.Time) error
 
 // turn measures one round of a size: the most that is answered and what it costs
 // in time of processors, then how long calls take at half of that.
-func (l *Lab) turn(ctx context.Context, c *contender, s *size) error {
+func (l *Lab) turn(ctx context.Context, c *contender, s *size, round int) error {
 	before, err := usage.CPU(c.PID)
 	if err != nil {
 		return err
@@ -194,7 +227,7 @@ func (l *Lab) turn(ctx context.Context, c *contender, s *size) error {
 	s.count(o)
 	s.note("most_per_s", o.PerSecond())
 	s.note("cpu_s_per_1000", (after-before).Seconds()*1000/float64(o.Done))
-	half, err := l.rated(ctx, o.PerSecond()/2, l.Plan.Seed, c.asked(s.rows))
+	half, err := l.rated(ctx, o.PerSecond()/2, l.Plan.Seed+uint64(round), c.asked(s.rows))
 	if err != nil {
 		return err
 	}

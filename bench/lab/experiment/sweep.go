@@ -19,14 +19,13 @@ import (
 type mixed struct {
 	lab    *Lab
 	server *pappus.Server
-	next   int // number of the next load's first call
+	cold   int // cold calls so far, of all loads
 }
 
 // load applies a load of a mix, and notes what part of the calls was cold.
 func (m *mixed) load(ctx context.Context, share float64, r *rounds, run func(*target.Target) (*load.Outcome, error)) error {
-	mix := target.Mix{Hot: share, Cold: m.lab.Plan.Cold}
-	from := m.next
-	to := m.lab.product(m.server.Addr, func(n int) string { return pappus.Path(pappus.Name(mix.Function(from + n))) })
+	mix := target.Mix{Hot: share, Cold: m.lab.Plan.Cold, Made: m.cold}
+	to := m.lab.product(m.server.Addr, func(n int) string { return pappus.Path(pappus.Name(mix.Function(n))) })
 	before, err := m.server.Metric(ctx, pappus.Loads)
 	if err != nil {
 		return err
@@ -39,7 +38,7 @@ func (m *mixed) load(ctx context.Context, share float64, r *rounds, run func(*ta
 	if err != nil {
 		return err
 	}
-	m.next += o.Offered
+	m.cold += mix.Others(o.Offered)
 	r.add(o)
 	if made := o.Done + o.Refused; made > 0 {
 		r.note("cold_share", (after-before)/float64(made))

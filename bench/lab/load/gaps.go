@@ -2,7 +2,9 @@ package load
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -21,13 +23,18 @@ func Even(perSecond float64) Gaps {
 	}
 }
 
-// Poisson is that many calls a second in the mean, of users who know nothing
-// of each other. The same seed gives the same times.
-func Poisson(perSecond float64, seed uint64) Gaps {
+// Poisson is that many calls a second for a time, rounded to whole calls, of users
+// who know nothing of each other: a Poisson process of which as many calls came, so
+// that no turn offers more or less than it should. The same seed gives the same
+// times.
+func Poisson(perSecond float64, during time.Duration, seed uint64) Gaps {
 	random := rand.New(rand.NewPCG(seed, 0))
-	return func() time.Duration {
-		return time.Duration(random.ExpFloat64() / perSecond * float64(time.Second))
+	at := make([]time.Duration, int(math.Round(perSecond*during.Seconds())))
+	for i := range at {
+		at[i] = time.Duration(random.Int64N(int64(during)))
 	}
+	slices.Sort(at)
+	return Schedule(at)
 }
 
 // Schedule is calls at given times from the beginning, in order. After the

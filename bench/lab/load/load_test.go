@@ -235,9 +235,11 @@ func TestGaps(t *testing.T) {
 	if sum != 1000*time.Second {
 		t.Errorf("3,000 calls after the first at 3 a second: %v", sum)
 	}
-	a, b, other := Poisson(1000, 7), Poisson(1000, 7), Poisson(1000, 8)
-	sum, same := 0, 0
-	const calls = 100_000
+	const calls = 100_001
+	const during = calls * time.Millisecond
+	a, b, other := Poisson(1000, during, 7), Poisson(1000, during, 7), Poisson(1000, during, 8)
+	sum = 0
+	same, long := 0, 0
 	for range calls {
 		gap := a()
 		if gap != b() {
@@ -246,10 +248,17 @@ func TestGaps(t *testing.T) {
 		if gap == other() {
 			same++
 		}
+		if gap > time.Millisecond {
+			long++
+		}
 		sum += gap
 	}
-	if mean := sum.Seconds() / calls; mean < 0.98e-3 || mean > 1.02e-3 || same > calls/100 {
-		t.Errorf("mean gap %v s, %d the same as of another seed", mean, same)
+	if next := a(); next != never || sum >= during || sum < during-during/100 || same > calls/100 {
+		t.Errorf("%d calls in %v, the next %v later, %d the same as of another seed", calls, sum, next, same)
+	}
+	// Of a Poisson process 1/e of the gaps are longer than the mean.
+	if share := float64(long) / calls; share < 0.36 || share > 0.376 {
+		t.Errorf("%v of the gaps are longer than the mean", share)
 	}
 	schedule := Schedule([]time.Duration{2, 2, 7})
 	for _, want := range []time.Duration{2, 0, 5, never} {

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"pappus/bench/process"
 )
 
 // foreign is a program of others that listens where it was told to.
@@ -24,6 +26,7 @@ type foreign struct {
 func listening(ctx context.Context, cmd *exec.Cmd, addr string) (*foreign, error) {
 	f := &foreign{addr: addr, cmd: cmd, ended: make(chan struct{})}
 	cmd.Stderr = &f.log
+	process.EndWithParent(cmd)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {

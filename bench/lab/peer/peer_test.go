@@ -15,8 +15,10 @@ import (
 	"go.uber.org/goleak"
 
 	"pappus/bench/lab/load"
+	"pappus/bench/lab/pappus"
 	"pappus/bench/lab/usage"
 	"pappus/bench/lab/worker"
+	"pappus/bench/process"
 )
 
 // TestMain is also the program that serves as workers.
@@ -93,6 +95,34 @@ func TestPeers(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Of Pappus nothing is loaded when it has started, and each function's first call
+// loads it.
+func TestNothingLoaded(t *testing.T) {
+	s := setup(t)
+	r, err := (&platform{Setup: s}).Start(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &pappus.Server{Server: &process.Server{Addr: r.Addr}}
+	c, err := r.Asked(1, func(n int) int { return n }).Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		if loads, err := server.Metric(t.Context(), pappus.Loads); err != nil || loads != float64(n) {
+			t.Errorf("after %d calls %v functions were loaded, %v", n, loads, err)
+		}
+		if n < 2 {
+			if err := c.Call(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(c.Close(), r.Stop()); err != nil {
+		t.Error(err)
 	}
 }
 

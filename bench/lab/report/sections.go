@@ -146,7 +146,8 @@ func sections() []section {
 			experiment: "density", title: "A day of many functions",
 			text: "A made-up day, replayed in little time. Its shape is that published of Azure Functions (Shahrad et al., USENIX ATC 2020): how often functions are called " +
 				"(figure 5), how long they take (figure 7), how many are called by timers (figure 2), how calls swing over a day (figure 4). Assumed is what the paper gives no number for: " +
-				"rates between and beyond its quantiles, one function an application, no bursts, no call of more than five minutes, and a cap on the most called ones. " +
+				"rates between and beyond its quantiles, one function an application, no bursts, no call of more than five minutes. " +
+				"Of the most called functions not all calls are replayed (the settings say how many); policies are computed over the day, and cold calls given in parts of its calls. " +
 				"Of Pappus all memory of the server is measured; its calls are matrices and not the published times. What policies commit that keep a sandbox for a time after a call is " +
 				"computed by their rule, with sandboxes of an assumed size; half of the published applications never allocated more than 170 MB (figure 8).",
 			figures: []figure{{file: "density.svg", value: "memory_mib", scale: one, xs: one, Figure: plots.Figure{

@@ -2,13 +2,9 @@ package result
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -23,8 +19,9 @@ type Result struct {
 	Schema     int               `json:"schema"`
 	Name       string            `json:"name"` // of the set of experiments
 	Began      time.Time         `json:"began"`
-	Seconds    float64           `json:"seconds"` // that all of it took
-	Command    string            `json:"command"` // that does it again
+	Partial    bool              `json:"partial,omitempty"` // of its experiments only some were asked for
+	Seconds    float64           `json:"seconds"`           // that all of it took
+	Command    string            `json:"command"`           // that does it again
 	Commit     string            `json:"commit"`
 	Modified   bool              `json:"modified,omitempty"` // the checkout differed from its commit
 	Machine    Machine           `json:"machine"`
@@ -96,43 +93,6 @@ func (r *Result) Value(experiment, series string, x float64, value string) (floa
 		}
 	}
 	return 0, false
-}
-
-var errExists = errors.New("there are results of that name already")
-
-// Write makes the folder with the document and the other files, which are
-// given by name. If it fails, there is no folder.
-func (r *Result) Write(folder string, others map[string][]byte) (err error) {
-	document, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	if _, err := os.Lstat(folder); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(fmt.Errorf("%s: %w", folder, errExists), err)
-	}
-	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
-		return err
-	}
-	unfinished := folder + ".tmp" // as .gitignore names it
-	if err := os.Mkdir(unfinished, 0o755); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(unfinished))
-		}
-	}()
-	files := maps.Clone(others)
-	if files == nil {
-		files = map[string][]byte{}
-	}
-	files[File] = append(document, '\n')
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := os.WriteFile(filepath.Join(unfinished, name), files[name], 0o644); err != nil {
-			return err
-		}
-	}
-	return os.Rename(unfinished, folder)
 }
 
 // Read reads the document of a folder.

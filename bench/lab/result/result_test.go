@@ -28,8 +28,27 @@ func example() *Result {
 func TestRoundTrip(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "results", "2026-01-02-pappus")
 	want := example()
-	if err := want.Write(folder, map[string][]byte{"report.md": []byte("# A\n")}); err != nil {
+	claim := func() *Claim {
+		t.Helper()
+		c, err := NewClaim(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	// A run that was killed left something.
+	if err := os.MkdirAll(filepath.Join(folder+".tmp", "left"), 0o700); err != nil {
 		t.Fatal(err)
+	}
+	c, second := claim(), claim()
+	if c.Folder != folder || second.Folder != folder+"-2" {
+		t.Errorf("two runs have %s and %s", c.Folder, second.Folder)
+	}
+	if err := c.Write(want, map[string][]byte{"report.md": []byte("# A\n")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Close(), second.Close()); err != nil {
+		t.Error(err)
 	}
 	got, err := Read(folder)
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -38,8 +57,17 @@ func TestRoundTrip(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(folder, "report.md")); err != nil || string(b) != "# A\n" {
 		t.Errorf("report.md: %q, %v", b, err)
 	}
-	if err := want.Write(folder, nil); !errors.Is(err, errExists) {
-		t.Errorf("over others: got %v, want %v", err, errExists)
+	if c := claim(); c.Folder != folder+"-2" || c.Close() != nil {
+		t.Errorf("beside results it is %s", c.Folder)
+	}
+	if files, err := os.ReadDir(folder); err != nil || len(files) != 2 {
+		t.Errorf("there are %v, %v, want two files", files, err)
+	}
+	if all, err := os.ReadDir(filepath.Dir(folder)); err != nil || len(all) != 1 {
+		t.Errorf("there are %v, %v, want one folder", all, err)
+	}
+	if c, err := NewClaim(filepath.Join(folder, File, "x")); err == nil {
+		t.Errorf("in a file it is %s", c.Folder)
 	}
 }
 
@@ -51,8 +79,15 @@ func TestWholeOrNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
-			if err := example().Write(filepath.Join(folder, "x"), others); err == nil {
-				t.Fatal("it was written")
+			c, err := NewClaim(filepath.Join(folder, "x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Write(example(), others); err == nil {
+				t.Error("it was written")
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
 			}
 			if left, err := os.ReadDir(folder); err != nil || len(left) != 0 {
 				t.Errorf("left over: %v, %v", left, err)

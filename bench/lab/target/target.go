@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"pappus/bench/lab/load"
 	"pappus/bench/wire"
@@ -24,21 +26,28 @@ type Target struct {
 	Want   []byte // the answer; nil: any
 	// Check tells whether an answer is right, besides Want; nil: it is not asked.
 	Check func(answer []byte) error
+	// Patience is how long a call may take, after which the server counts as hung; 0:
+	// the constant.
+	Patience time.Duration
 }
+
+// Patience with a call, if a target says nothing else.
+const Patience = 30 * time.Second
 
 // Dial makes a connection whose calls are those of the target. It is a
 // load.Dialer.
 func (t *Target) Dial(ctx context.Context) (load.Caller, error) {
-	c, err := wire.Dial(ctx, t.Addr)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.Addr)
 	if err != nil {
 		return nil, err
 	}
-	return &caller{target: t, client: c, requests: map[string][]byte{}}, nil
+	return &caller{target: t, conn: conn, client: wire.NewClient(conn), requests: map[string][]byte{}}, nil
 }
 
 // caller makes calls over one connection.
 type caller struct {
 	target   *Target
+	conn     net.Conn // the client's
 	client   *wire.Client
 	requests map[string][]byte // by path
 }
@@ -55,6 +64,9 @@ func (c *caller) Call(n int) error {
 		}
 		request = wire.RequestOf(c.target.Addr, path, kind, body)
 		c.requests[path] = request
+	}
+	if err := c.conn.SetDeadline(time.Now().Add(cmp.Or(c.target.Patience, Patience))); err != nil {
+		return err
 	}
 	answer, err := c.client.Call(request)
 	if status := (*wire.StatusError)(nil); errors.As(err, &status) && (status.Status == http.StatusServiceUnavailable || status.Status == http.StatusTooManyRequests) {
@@ -98,17 +110,18 @@ func Checksum(rows int) []byte {
 type Mix struct {
 	Hot  float64 // from 0 to 1
 	Cold int     // how many functions there are for the others
+	Made int     // how many others were made before call 0, of this mix or another
 }
 
 // Function of call n.
 func (m Mix) Function(n int) int {
-	before, after := m.colds(n), m.colds(n+1)
+	before, after := m.Others(n), m.Others(n+1)
 	if before == after || m.Cold == 0 {
 		return 0
 	}
-	return 1 + before%m.Cold
+	return 1 + (m.Made+before)%m.Cold
 }
 
-// colds is how many of the first n calls are not hot. In thousandths, it is
+// Others is how many of the first n calls are not hot. In thousandths, it is
 // exact.
-func (m Mix) colds(n int) int { return n * int(1000-1000*m.Hot+0.5) / 1000 }
+func (m Mix) Others(n int) int { return n * int(1000-1000*m.Hot+0.5) / 1000 }

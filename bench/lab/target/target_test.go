@@ -3,10 +3,13 @@ package target
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -56,6 +59,24 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// A server that does not answer is an error and no wait without an end.
+func TestHung(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	hung := &Target{Addr: l.Addr().String(), Path: func(int) string { return "/" }, Patience: time.Millisecond}
+	c, err := hung.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Call(0); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v, want %v", err, os.ErrDeadlineExceeded)
+	}
+}
+
 // The checksum is that of the matrix, multiplied.
 func TestChecksum(t *testing.T) {
 	for _, rows := range []int{1, 2, 3, 17, 128} {
@@ -94,8 +115,10 @@ func TestMix(t *testing.T) {
 	for _, test := range []struct {
 		mix  Mix
 		cold int // of 1,000 calls
-	}{{Mix{1, 10}, 0}, {Mix{0.97, 10}, 30}, {Mix{0.95, 10}, 50}, {Mix{0.9, 10}, 100}, {Mix{0, 10}, 1000}, {Mix{0.5, 0}, 0}} {
-		cold, last := 0, 0
+	}{
+		{Mix{1, 10, 0}, 0}, {Mix{0.97, 10, 0}, 30}, {Mix{0.95, 10, 7}, 50}, {Mix{0.9, 10, 19}, 100}, {Mix{0, 10, 5}, 1000}, {Mix{0.5, 0, 3}, 0},
+	} {
+		cold, last := 0, test.mix.Made
 		for n := range 1000 {
 			f := test.mix.Function(n)
 			if f == 0 {

@@ -21,7 +21,8 @@
 //   - Rates between the quantiles are evenly spread in their logarithm, from one call
 //     a day on. The published range is larger, over eight orders of magnitude: those
 //     that are called less than once a day are not in a day.
-//   - The most called function has as many calls as make those 99.6 % true.
+//   - The most called function has as many calls as make those 99.6 % true. A day has
+//     that share of calls as long as Params.Cap is 0.
 //   - Calls that no timer makes come as of a Poisson process, whose rate is a cosine
 //     over the day. That figure 6 has applications whose calls come in bursts is left
 //     out; bursts would need more sandboxes.

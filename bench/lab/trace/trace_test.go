@@ -104,9 +104,43 @@ func TestShape(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	for _, p := range []Params{{}, {Functions: -1}, {Functions: 1 << 40}, {Functions: 1, Cap: -1}} {
+	for _, p := range []Params{{}, {Functions: -1}, {Functions: 1 << 40}, {Functions: 1, Cap: -1}, {Functions: 1, Cap: math.NaN()}, {Functions: 10_000}} {
 		if _, err := Generate(p); err == nil {
 			t.Errorf("%+v gave a day", p)
+		}
+	}
+}
+
+// The most called functions have the part of the generated calls that was
+// published, and thinning leaves out only theirs, evenly.
+func TestTopAndThin(t *testing.T) {
+	d, err := Generate(Params{Functions: 100, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Top(19); math.Abs(got-Popular) > 0.002 {
+		t.Errorf("the 19 most called have %.4f of the calls, published is %v for 18.6 %%", got, Popular)
+	}
+	const most = 1440
+	thin := d.Thin(most)
+	count := func(d *Day) (calls, morning []int) {
+		calls, morning = make([]int, len(d.Functions)), make([]int, len(d.Functions))
+		for _, e := range d.Events {
+			calls[e.Function]++
+			if e.At < Length/2 {
+				morning[e.Function]++
+			}
+		}
+		return calls, morning
+	}
+	calls, morning := count(d)
+	kept, keptMorning := count(thin)
+	for i, n := range calls {
+		if kept[i] != min(n, most) {
+			t.Errorf("of %d calls of function %d, %d were kept", n, i, kept[i])
+		}
+		if n > 0 && math.Abs(float64(keptMorning[i])-float64(morning[i])*float64(kept[i])/float64(n)) > 1 {
+			t.Errorf("function %d: %d of %d calls are before noon, %d of %d that were kept", i, morning[i], n, keptMorning[i], kept[i])
 		}
 	}
 }

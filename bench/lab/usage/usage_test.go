@@ -20,11 +20,19 @@ func TestMain(m *testing.M) {
 
 const held = 32 << 20
 
+// busy is how long the child computes at least.
+const busy = 300 * time.Millisecond
+
 // child is a process that holds memory until its input ends.
 func child() {
 	memory := make([]byte, held)
 	for i := range memory {
 		memory[i] = byte(i)
+	}
+	for {
+		if used, err := CPU(os.Getpid()); err != nil || used >= busy {
+			break
+		}
 	}
 	_, _ = os.Stdout.WriteString("ready\n")
 	_, _ = bufio.NewReader(os.Stdin).ReadByte()
@@ -66,15 +74,30 @@ func TestTree(t *testing.T) {
 	if err != nil || during-before < held {
 		t.Errorf("%d bytes with the child, %d before, %v", during, before, err)
 	}
+	// The child's time counts while it lives, and when it was waited for. Each of the
+	// four counters of a process is rounded to ticks.
+	const rounded = 8 * time.Second / ticks
+	own, err := cpuOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now, err := CPU(os.Getpid()); err != nil || now < own+busy-rounded {
+		t.Errorf("time is %v with a child that took %v, of the process alone %v, %v", now, busy, own, err)
+	}
 	if err := in.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if after, err := CPU(os.Getpid()); err != nil || after < cpuBefore {
-		t.Errorf("time went from %v to %v, %v", cpuBefore, after, err)
+	if after, err := CPU(os.Getpid()); err != nil || after < cpuBefore+busy-rounded {
+		t.Errorf("time went from %v to %v, %v, and a child took %v", cpuBefore, after, err, busy)
 	}
+}
+
+func cpuOf(pid int) (time.Duration, error) {
+	n, err := cpu(pid)
+	return time.Duration(n) * time.Second / ticks, err
 }
 
 func TestNoSuchProcess(t *testing.T) {
