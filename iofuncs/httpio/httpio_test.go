@@ -472,17 +472,55 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
-// What a server sends behind its answer is not the answer to the next request.
+// What a server sends behind its answer is not the answer to the next request, which
+// is not even written to that connection, and is made by another.
 func TestMoreThanAnnounced(t *testing.T) {
-	var asked atomic.Int64
-	url := raw(t, func(conn net.Conn) {
-		asked.Add(1)
-		write(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-	})
-	c := newClient(t, config(t))
-	for i := range 20 {
-		if _, body, err := do(t, c, get(url)); err != nil || body != "ok" || asked.Load() != int64(i+1) {
-			t.Fatalf("%d: %q, asked %d times, %v", i, body, asked.Load(), err)
+	for name, answer := range map[string]string{
+		"an answer":             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+		"one that goes on":      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\nevil",
+		"its beginning":         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTT",
+		"none":                  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\r\n",
+		"behind pieces":         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+		"behind one of no body": "HTTP/1.1 204 ok\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+	} {
+		for _, encrypted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, encrypted=%v", name, encrypted), func(t *testing.T) {
+				var asked, again atomic.Int64
+				s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					asked.Add(1)
+					_, _ = io.Copy(io.Discard, r.Body) // what comes afterwards is another request
+					conn, _, err := http.NewResponseController(w).Hijack()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer func() { _ = conn.Close() }() // the client has closed it
+					write(conn, answer)
+					if n, _ := io.Copy(io.Discard, conn); n > 0 {
+						again.Add(1)
+					}
+				}))
+				conf := config(t)
+				if encrypted {
+					s.StartTLS()
+					conf.Roots = x509.NewCertPool()
+					conf.Roots.AddCert(s.Certificate())
+				} else {
+					s.Start()
+				}
+				c := newClient(t, conf)
+				for i := range 10 {
+					head, body, err := do(t, c, "POST "+s.URL+" HTTP/1.1\n\nbody")
+					if err != nil || !strings.Contains(head+body, "ok") || strings.Contains(body, "evil") || asked.Load() != int64(i+1) {
+						t.Fatalf("%d: %q, %q, asked %d times, %v", i, head, body, asked.Load(), err)
+					}
+				}
+				c.Close()
+				s.Close()
+				if again.Load() > 0 {
+					t.Errorf("%d requests were written to connections by which more had come", again.Load())
+				}
+			})
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -48,10 +49,17 @@ func newWay(tenant string, config *Config, rules *Rules, unused func(*way)) *way
 		policy = rules.Policy(tenant)
 	}
 	limits := config.Limits
+	dialer := egress.NewDialer(policy, limits.Connect, config.Resolver).By(rules.Proxy)
 	w := &way{limits: limits, transport: &http.Transport{
 		// No Proxy: what the environment says of one is not meant for functions, and the
 		// one of the rules is told addresses, by the dialer.
-		DialContext:            egress.NewDialer(policy, limits.Connect, config.Resolver).By(rules.Proxy).DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return newConn(c), nil
+		},
 		TLSClientConfig:        &tls.Config{RootCAs: rules.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    limits.TLS,
 		ResponseHeaderTimeout:  limits.Response,
@@ -121,7 +129,7 @@ func (w *way) exit() {
 func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !httpcache.Detached(r.Context()) {
 		w.enter()
-		resp, err := w.transport.RoundTrip(r)
+		resp, err := w.transport.RoundTrip(r.WithContext(settled(r.Context())))
 		if err != nil {
 			w.exit()
 			return nil, err
@@ -137,7 +145,7 @@ func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		w.exit()
 	})
-	resp, err := w.transport.RoundTrip(r.WithContext(ctx))
+	resp, err := w.transport.RoundTrip(r.WithContext(settled(ctx)))
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, errTotal) {
 			err = late{cause}
