@@ -415,7 +415,30 @@ func (r records) newest(tenant, name string) (*Version, error) {
 	return v, err
 }
 
-// below is the newest version whose number is below before, or of all with 0.
+// all are the versions of a name, the oldest first.
+func (r records) all(tenant, name string) (list []*Version, err error) {
+	c := r.tx.Bucket(bucketVersions).Cursor()
+	prefix := append(functionKey(tenant, name), 0)
+	for k, b := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, b = c.Next() {
+		v, err := decodeVersion(b)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// any reports whether a name has versions.
+func (r records) any(tenant, name string) bool {
+	prefix := append(functionKey(tenant, name), 0)
+	k, _ := r.tx.Bucket(bucketVersions).Cursor().Seek(prefix)
+	return bytes.HasPrefix(k, prefix)
+}
+
+// below is the newest version whose number is below before, or of all with 0. It
+// is not for transactions that delete: going back, a cursor takes a page that
+// became empty for the beginning.
 func (r records) below(tenant, name string, before int64) (int64, *Version, error) {
 	c := r.tx.Bucket(bucketVersions).Cursor()
 	end := versionKey(tenant, name, before)

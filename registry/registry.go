@@ -536,14 +536,11 @@ func (r records) deleteName(tenant, name string, f functionRecord, force bool) (
 	if err := r.putFunction(name, f); err != nil {
 		return nil, err
 	}
-	for {
-		_, v, err := r.below(tenant, name, 0)
-		if err != nil {
-			return nil, err
-		}
-		if v == nil {
-			break
-		}
+	all, err := r.all(tenant, name) // before the first is deleted: cursors do not outlive that
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range all {
 		if err := r.deleteVersion(v); err != nil {
 			return nil, err
 		}
@@ -576,9 +573,7 @@ func (r records) deleteOne(tenant string, ref Ref, f functionRecord, force bool)
 			return nil, err
 		}
 	}
-	if left, err := r.newest(tenant, ref.Name); err != nil {
-		return nil, err
-	} else if left == nil {
+	if !r.any(tenant, ref.Name) {
 		f.Kind = ""
 	}
 	return slices.Collect(maps.Values(v.Code)), r.putFunction(ref.Name, f)

@@ -566,3 +566,31 @@ func FuzzParseRef(f *testing.F) {
 		}
 	})
 }
+
+// What is deleted is gone, however many pages of the records become empty by it.
+func TestDeleteMany(t *testing.T) {
+	r := open(t, t.TempDir())
+	r.db.NoSync = true
+	// After f comes g: a cursor that goes back to the versions of f comes from there.
+	put(t, r, registration("g", "code of g"))
+	const versions = 60
+	for i := range versions {
+		put(t, r, registration("f", fmt.Sprint("code ", i)))
+	}
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}, Change{}); err != nil {
+		t.Fatal(err)
+	}
+	again := put(t, r, registration("f", "another"))
+	if again.Number != versions+1 {
+		t.Errorf("it is version %d", again.Number)
+	}
+	page, _, err := r.Versions(t.Context(), DefaultTenant, "", "f", "", MaxPage)
+	if err != nil || len(page) != 1 {
+		t.Errorf("%d versions are back: %v", len(page)-1, err)
+	}
+	for i := range versions {
+		if _, err := r.Code(t.Context(), DefaultTenant, data.Sum([]byte(fmt.Sprint("code ", i)))); err == nil {
+			t.Errorf("the code of version %d is there", i+1)
+		}
+	}
+}
