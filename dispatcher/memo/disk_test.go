@@ -97,7 +97,9 @@ func TestTheDiskTierSurvivesARestart(t *testing.T) {
 		}
 		wantFrom(t, m, call, run, Computed)
 	}
-	m.Close() // writes what waits
+	short := numberedCall(f, n)
+	wantFrom(t, m, short, echo(short.Inputs, defaultMinRun-1, n), Computed) // which is not worth a file
+	m.Close()                                                               // writes what waits
 	if files := diskFiles(t, dir); len(files) != n {
 		t.Fatalf("there are %d files", len(files))
 	}
