@@ -144,6 +144,7 @@ func (c *call) run(ctx context.Context, sets []data.Set) (engine.Result, error) 
 		copy(mem[s.Address:], s.Data)
 	}
 	abi.Native64.Place(mem, p.image.System, c.base, abi.Heap{Begin: -1, End: c.limit}, sets, p.outputs, engine.CopiedOf(ctx))
+	engine.Placed(ctx)
 
 	err := c.execute(ctx)
 	if f := (*engine.Fault)(nil); errors.As(err, &f) {

@@ -178,7 +178,10 @@ func (d *Dispatcher) runInstance(ctx context.Context, inv *Invocation) (*Answer,
 	i := &a.instance
 	i.permits, i.tenant, i.worker = d.permits, inv.Tenant, inv.worker
 	i.run, i.opens, i.patient = inv.run, inv.opens, inv.patient
-	scheduled.Context, scheduled.Scheduler, scheduled.Copied = ctx, i, inv.copied()
+	scheduled.Context, scheduled.Scheduler, scheduled.Copied = ctx, i, inv.Copied
+	if inv.shared != nil {
+		scheduled.Placed = inv.shared.Placed // it needs none of its caller's memory then
+	}
 	if inv.worker != nil {
 		scheduled.Worker = inv.worker
 	}
@@ -328,31 +331,6 @@ func (d *Dispatcher) execute(ctx context.Context, p *program, inv *Invocation, l
 
 // again reports whether the inputs are still there, for a run that begins again.
 func (inv *Invocation) again() bool { return inv.shared == nil || inv.shared.Again() }
-
-// copied is what the engine tells of the contents that it has copied. A run that
-// others wait for too needs none of its caller's memory when that is all.
-func (inv *Invocation) copied() func([]byte) {
-	if inv.shared == nil {
-		return inv.Copied
-	}
-	left, told, shared := 0, inv.Copied, inv.shared // not inv, which needs no memory otherwise
-	for _, s := range inv.Inputs {
-		for _, it := range s.Items {
-			left += it.Len()
-		}
-	}
-	if left == 0 {
-		shared.Placed()
-	}
-	return func(content []byte) {
-		if told != nil {
-			told(content)
-		}
-		if left -= len(content); left <= 0 {
-			shared.Placed()
-		}
-	}
-}
 
 // arrange brings sets into the order of the signature.
 func arrange(sig engine.Signature, in []data.Set) ([]data.Set, error) {

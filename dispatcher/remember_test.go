@@ -41,19 +41,14 @@ func newRemembering(t testing.TB, run func(ctx context.Context, in []data.Set) e
 	ran := new(atomic.Int64)
 	b.engine.run = func(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
 		ran.Add(1)
-		if copied := engine.CopiedOf(ctx); copied != nil {
-			for _, s := range in {
-				for _, it := range s.Items {
-					copied(it.Bytes())
-				}
-			}
-		}
+		got := fmt.Appendf(nil, "%v %v", data.Size(in), lim.Output)
+		engine.Placed(ctx)
 		if run != nil {
 			if err := run(ctx, in); err != nil {
 				return engine.Result{}, err
 			}
 		}
-		out := data.Set{Name: "output", Items: []*data.Item{data.NewItem("got", 0, fmt.Appendf(nil, "%v %v", data.Size(in), lim.Output))}}
+		out := data.Set{Name: "output", Items: []*data.Item{data.NewItem("got", 0, got)}}
 		return engine.NewResult([]data.Set{out}, engine.Usage{Fuel: 7, MemoryPages: 1, Run: 2 * time.Millisecond}, 0, nil), nil
 	}
 	return b, ran
@@ -165,13 +160,12 @@ func TestSharedRunsBeginAgain(t *testing.T) {
 	b := newBench(t, remembers(t, memo.Options{}))
 	defer b.finish(t)
 	b.engine.run = func(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
-		if copied := engine.CopiedOf(ctx); copied != nil {
-			copied(in[0].Items[0].Bytes())
-		}
+		got := clones(in[0].Items)
+		engine.Placed(ctx)
 		if lim.Stack < 1<<20 && deep.Load() {
 			return engine.Result{}, &engine.Fault{Kind: engine.FaultOutOfStack}
 		}
-		return engine.NewResult([]data.Set{{Name: "output", Items: clones(in[0].Items)}}, engine.Usage{Run: time.Second}, 0, nil), nil
+		return engine.NewResult([]data.Set{{Name: "output", Items: got}}, engine.Usage{Run: time.Second}, 0, nil), nil
 	}
 	deep.Store(true)
 	v := b.publish(t, "", nil)
@@ -181,6 +175,87 @@ func TestSharedRunsBeginAgain(t *testing.T) {
 			t.Fatal(a, err)
 		}
 		a.Release()
+	}
+}
+
+// Who makes a call may leave, and have its memory back, when the engine has placed all
+// of the inputs, and no sooner: not because there are no contents to be copied, nor
+// because an attempt before had placed them.
+func TestInputsAreThereUntilTheyArePlaced(t *testing.T) {
+	for name, c := range map[string]struct {
+		text  string
+		again bool // the first attempt needs more of the stack
+	}{
+		"no contents":       {"", false},
+		"contents":          {"first", false},
+		"begun again":       {"first", true},
+		"begun again, none": {"", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reading, goOn := make(chan struct{}), make(chan struct{})
+			begin := sync.OnceFunc(func() { close(reading) }) // another may begin it with inputs of its own
+			b := newBench(t, remembers(t, memo.Options{}))
+			defer b.finish(t)
+			b.engine.run = func(ctx context.Context, in []data.Set, lim engine.Limits) (engine.Result, error) {
+				if c.again && lim.Stack == shallowStack {
+					engine.Placed(ctx)
+					return engine.Result{}, &engine.Fault{Kind: engine.FaultOutOfStack}
+				}
+				begin()
+				<-goOn
+				got := cloned(in)
+				engine.Placed(ctx)
+				return engine.NewResult([]data.Set{{Name: "output", Items: got[0].Items}}, engine.Usage{Run: 2 * time.Millisecond}, 0, nil), nil
+			}
+			v := b.publish(t, "", nil)
+			content := []byte(c.text)
+			inputs := data.Set{Name: "a", Items: []*data.Item{data.NewItem("", 0, content)}}
+			first, leave := context.WithCancel(t.Context())
+			defer leave()
+			gone := make(chan struct{})
+			go func() {
+				defer close(gone)
+				if a, err := b.call(first, v, inputs); err == nil {
+					a.Release()
+				} else if engine.KindOf(err) != engine.FaultCanceled {
+					t.Error(err)
+				}
+				inputs.Items[0] = data.NewItem("", 0, []byte("another caller's")) // its memory is another's now
+				for i := range content {
+					content[i] = 'X'
+				}
+			}()
+			<-reading
+			answers := make(chan string, 2)
+			ask := func() {
+				a, err := b.call(t.Context(), v, set("a", c.text))
+				if err != nil {
+					answers <- err.Error()
+					return
+				}
+				answers <- texts(a.Outputs[0])
+				a.Release()
+			}
+			go ask()
+			for b.Calls() < 2 {
+				pass(time.Millisecond)
+			}
+			pass(10 * time.Millisecond) // it has joined by now
+			leave()
+			select {
+			case <-gone:
+				t.Error("its memory was given back while it was read")
+			case <-time.After(20 * time.Millisecond):
+			}
+			close(goOn)
+			<-gone
+			ask()
+			for range 2 {
+				if got := <-answers; got != c.text {
+					t.Errorf("another caller got %q", got)
+				}
+			}
+		})
 	}
 }
 

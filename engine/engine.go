@@ -184,6 +184,7 @@ type Scheduled struct {
 	Scheduler Scheduler
 	Worker    any                  // pointer to who runs one instance after the other; nil if nobody does
 	Copied    func(content []byte) // see WithCopied; nil if nobody wants to know
+	Placed    func()               // see Placed; nil if nobody wants to know
 }
 
 // Value gives what it has to those who ask for that, and the context's values to
@@ -196,6 +197,8 @@ func (s *Scheduled) Value(key any) any {
 		return s.Worker
 	case copiedKey{}:
 		return s.Copied
+	case placedKey{}:
+		return s.Placed
 	}
 	return s.Context.Value(key)
 }
@@ -203,7 +206,7 @@ func (s *Scheduled) Value(key any) any {
 // WithScheduler returns a context whose runs ask s at slice boundaries: a
 // Scheduled.
 func WithScheduler(ctx context.Context, s Scheduler) context.Context {
-	return &Scheduled{Context: ctx, Scheduler: s, Copied: CopiedOf(ctx)}
+	return &Scheduled{Context: ctx, Scheduler: s, Copied: CopiedOf(ctx), Placed: placedOf(ctx)}
 }
 
 // SchedulerOf is the scheduler of ctx, or nil: then instances are never parked.
@@ -230,6 +233,22 @@ func WithCopied(ctx context.Context, copied func(content []byte)) context.Contex
 // CopiedOf is what WithCopied put into ctx, or nil.
 func CopiedOf(ctx context.Context) func(content []byte) {
 	f, _ := ctx.Value(copiedKey{}).(func(content []byte))
+	return f
+}
+
+type placedKey struct{}
+
+// Placed tells who wants to know it that a run has taken all of its inputs, sets
+// and items with their names and contents, and will read nothing of them again:
+// they may be gone by then. An engine that does not tell lets others wait longer.
+func Placed(ctx context.Context) {
+	if placed := placedOf(ctx); placed != nil {
+		placed()
+	}
+}
+
+func placedOf(ctx context.Context) func() {
+	f, _ := ctx.Value(placedKey{}).(func())
 	return f
 }
 

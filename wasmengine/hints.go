@@ -21,15 +21,15 @@ const (
 
 // hintFor says what to do about a fault where its causes are known well enough
 // to say more than of every fault of its kind; "" otherwise. It depends on
-// nothing but the fault and the inputs.
-func hintFor(f *engine.Fault, sets []data.Set, sig engine.Signature) string {
+// nothing but the fault and which input sets have no items, which emptyOf says.
+func hintFor(f *engine.Fault, empty missing, sig engine.Signature) string {
 	hint := causeOf(f, sig)
 	// What a program says itself says more than what is only a guess.
 	if hint != "" || len(f.Stderr) > 0 || f.Kind != engine.FaultTrap && f.Kind != engine.FaultExit {
 		return hint
 	}
-	if empty := emptyOf(sets); len(empty) > 0 {
-		return fmt.Sprintf("the input set %s has no items: is that meant?", strings.Join(empty, ", "))
+	if empty.count > 0 {
+		return fmt.Sprintf("the input set %s has no items: is that meant?", strings.Join(empty.names[:empty.count], ", "))
 	}
 	return ""
 }
@@ -41,22 +41,30 @@ const (
 	defaultSet = "input"
 )
 
+// missing are names of input sets without items: the first three, and that there are more.
+type missing struct {
+	names [4]string
+	count int
+}
+
 // emptyOf names input sets without items that somebody may miss: not standard
 // input, nor a set that nobody declared.
-func emptyOf(sets []data.Set) (names []string) {
+func emptyOf(sets []data.Set) (m missing) {
 	if len(sets) == 2 && sets[0].Name == stdioSet && sets[1].Name == defaultSet {
-		return nil
+		return m
 	}
-	const most = 3
 	for _, s := range sets {
-		if len(s.Items) == 0 && s.Name != stdioSet {
-			if len(names) == most {
-				return append(names, "…")
-			}
-			names = append(names, s.Name)
+		if len(s.Items) > 0 || s.Name == stdioSet {
+			continue
 		}
+		m.count++
+		if m.count == len(m.names) {
+			m.names[m.count-1] = "…"
+			return m
+		}
+		m.names[m.count-1] = s.Name
 	}
-	return names
+	return m
 }
 
 func causeOf(f *engine.Fault, sig engine.Signature) string {

@@ -52,7 +52,7 @@ func TestHints(t *testing.T) {
 		"declared":        {exit(3, ""), []data.Set{{Name: "input"}}, sig, "the input set input has no items"},
 		"fuel":            {&engine.Fault{Kind: engine.FaultOutOfFuel}, []data.Set{{Name: "text"}}, sig, ""},
 	} {
-		if got := hintFor(c.fault, c.sets, c.sig); !strings.Contains(got, c.want) || (got == "") != (c.want == "") || strings.Contains(got, "no items") != strings.Contains(c.want, "no items") {
+		if got := hintFor(c.fault, emptyOf(c.sets), c.sig); !strings.Contains(got, c.want) || (got == "") != (c.want == "") || strings.Contains(got, "no items") != strings.Contains(c.want, "no items") {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
@@ -70,7 +70,7 @@ func TestFaultsHaveHints(t *testing.T) {
 func TestHintsKnowWhetherThereIsAStack(t *testing.T) {
 	for _, stack := range [][]string{nil, {"f()"}} {
 		f := &engine.Fault{Kind: engine.FaultTrap, Detail: trapUnreachable, Stack: stack}
-		if got := hintFor(f, nil, engine.Signature{}); strings.Contains(got, "stack") != (stack != nil) {
+		if got := hintFor(f, missing{}, engine.Signature{}); strings.Contains(got, "stack") != (stack != nil) {
 			t.Errorf("with the stack %q: %q", stack, got)
 		}
 	}

@@ -188,19 +188,21 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 		p.image.write(i.bytes())
 	}
 	abi.Wasm32.Place(i.bytes(), uint64(p.facts.System), at.base, at.heap, sets, p.outputs, engine.CopiedOf(ctx))
+	empty := emptyOf(sets)
+	engine.Placed(ctx) // from here on nobody reads the sets
 
 	usage, err := i.call(ctx, i.entry, lim)
 	usage.MemoryPages = int64(i.pages())
 	code := abi.ExitCode(i.bytes(), uint64(p.facts.System))
 	if err = verdict(err, code, i); err != nil {
-		return engine.Result{}, p.fault(err, usage, i, sets, lim)
+		return engine.Result{}, p.fault(err, usage, i, empty, lim)
 	}
 	outputs, err := abi.Wasm32.Outputs(i.bytes(), uint64(p.facts.System), p.outputs, lim)
 	if err == nil {
 		err = p.sig.CheckOutputs(outputs)
 	}
 	if err != nil {
-		return engine.Result{}, p.fault(err, usage, i, sets, lim)
+		return engine.Result{}, p.fault(err, usage, i, empty, lim)
 	}
 	held := int64(0)
 	if data.Count(outputs) > 0 {
@@ -209,8 +211,9 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	return engine.NewResult(outputs, usage, held, func() { p.give(i, false) }), nil
 }
 
-// fault completes a fault with usage and what the function said.
-func (p *Program) fault(err error, usage engine.Usage, i *instance, sets []data.Set, lim engine.Limits) error {
+// fault completes a fault with usage and what the function said. empty is what
+// inputs lacked.
+func (p *Program) fault(err error, usage engine.Usage, i *instance, empty missing, lim engine.Limits) error {
 	var f *engine.Fault
 	if !errors.As(err, &f) {
 		return err
@@ -218,7 +221,7 @@ func (p *Program) fault(err error, usage engine.Usage, i *instance, sets []data.
 	f.Usage = usage
 	abi.Wasm32.AddStderr(f, i.bytes(), uint64(p.facts.System), p.sig, p.outputs, lim)
 	if f.Hint == "" {
-		f.Hint = hintFor(f, sets, p.sig)
+		f.Hint = hintFor(f, empty, p.sig)
 	}
 	return err
 }
