@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pappus/client"
 )
 
 // devRound is a line that "pappus dev --json" prints.
@@ -235,6 +237,37 @@ func TestDevOnAServer(t *testing.T) {
 	d.stop()
 	if _, err := server.client.GetFunction(t.Context(), "hello"); err != nil {
 		t.Error(err)
+	}
+	server.stop()
+}
+
+// With --engine chericap it builds, tests and registers native code.
+func TestDevNative(t *testing.T) {
+	if _, err := exec.LookPath("aarch64-linux-gnu-gcc"); err != nil {
+		t.Skip("needs aarch64-linux-gnu-gcc: apt-get install -y --no-install-recommends gcc-aarch64-linux-gnu")
+	}
+	server := serve(t, t.TempDir())
+	for name, flags := range map[string][]string{"its own server": {"--listen", "127.0.0.1:0"}, "another": {"--server", server.url}} {
+		t.Run(name, func(t *testing.T) {
+			d := develop(t, append(flags, "--engine", "chericap")...)
+			r := d.next()
+			if r.Function != "hello@1" || r.Test == nil || r.Test.OK != 1 || r.Error != nil {
+				t.Fatalf("%+v\n%s", r, d.log)
+			}
+			cl, err := client.New(strings.TrimSuffix(r.URL, "/v1/invoke/hello"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cl.Close()
+			if f, err := cl.GetFunction(t.Context(), "hello"); err != nil || f.Engine != "chericap" {
+				t.Errorf("%+v, %v", f, err)
+			}
+			d.edit("main.c", func(s string) string { return strings.Replace(s, "return 0;", "__builtin_trap();", 1) })
+			if r = d.next(); r.Function != "hello@2" || r.Test == nil || r.Test.Failed != 1 || !slices.ContainsFunc(r.Test.Cases[0].Stack, func(call string) bool { return strings.Contains(call, " at main.c:26") }) {
+				t.Fatalf("%+v\n%s", r, d.log)
+			}
+			d.stop()
+		})
 	}
 	server.stop()
 }

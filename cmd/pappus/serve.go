@@ -184,13 +184,13 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		return fmt.Errorf("make the engine: %w", err)
 	}
 	defer func() { err = errors.Join(err, wasm.Close()) }()
-	s.engine = wasm
 
 	native, err := chericapengine.New(s.chericap)
 	if err != nil {
 		return fail(exitUsage, fmt.Errorf("make the engine for native functions: %w", err), "leave out --native-driver: native functions run in software on every machine")
 	}
 	defer func() { err = errors.Join(err, native.Close()) }()
+	s.engines = map[string]engine.Engine{wasm.Name(): wasm, native.Name(): native}
 
 	if dispatcherConfig.Memo, err = s.openMemo(log); err != nil {
 		return err
