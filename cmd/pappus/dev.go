@@ -41,7 +41,8 @@ The server that it is registered with is part of this command, has the defaults,
 keeps nothing, and can be called like any: by "pappus invoke" in another terminal,
 or by curl. --server or --context names another one instead.
 
-Ctrl-C ends it. With --json every round is one line of JSON.`,
+Ctrl-C ends it, as SIGTERM does, and with it what it builds and runs; the exit code
+is 0. With --json every round is one line of JSON.`,
 		Example: `  pappus dev hello
   pappus dev hello --listen 127.0.0.1:0
   pappus dev hello --engine chericap`,
@@ -122,7 +123,7 @@ func (d *development) serve(ctx context.Context, listen string, w *watcher) (err
 	}
 	defer func() { err = errors.Join(err, temp.Remove()) }()
 	s := newServing()
-	s.listen, s.data, s.server.Shutdown = listen, filepath.Join(temp.Path, "data"), devShutdown
+	s.listen, s.data, s.server.Shutdown, s.abandons = listen, filepath.Join(temp.Path, "data"), devShutdown, true
 	s.findOut()
 	if err := checkAddress(listen); err != nil {
 		return usage(listenHint, "--listen: %w", err)

@@ -255,7 +255,9 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	managed, stop := context.WithCancel(ctx)
 	var manager sync.WaitGroup
 	manager.Go(func() { manage(managed, disp, srv) })
-	err = srv.Serve(ctx, listener)
+	if err = srv.Serve(ctx, listener); s.abandons && errors.Is(err, server.ErrUnfinished) {
+		err = nil
+	}
 	stop()
 	manager.Wait()
 	log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "stopped")

@@ -43,6 +43,7 @@ type serving struct {
 	tlsCert, tlsKey     string                   // files; "": connections are not encrypted
 	certificate         *certificate             // what is in them, once the server has read them
 	address             string                   // URL, once the server listens
+	abandons            bool                     // it is no failure if what runs does not finish when the server stops
 	engines             map[string]engine.Engine // by name, while the server runs
 
 	outside  outside
