@@ -38,7 +38,7 @@ type Engine struct {
 	driver driver
 	native driver // nil: there is none
 
-	tracing chan struct{} // holds one for every program whose lines are being read
+	readers *lines.Readers
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -57,7 +57,7 @@ func New(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{config: config, pool: pool, driver: newSoftware(), tracing: make(chan struct{}, lines.MaxReaders)}
+	e := &Engine{config: config, pool: pool, driver: newSoftware(), readers: lines.NewReaders()}
 	if config.Native {
 		if e.native, err = newNative(); err != nil {
 			return nil, errors.Join(fmt.Errorf("chericap engine: %w", err), pool.Close())
@@ -118,7 +118,7 @@ func (e *Engine) Prepare(ctx context.Context, code []byte, sig engine.Signature,
 	if err != nil {
 		return nil, &engine.RejectedError{Reason: err.Error(), Hint: "build it with a compiler for aarch64", Err: err}
 	}
-	from := &source{debug: image.Debug.Clone(), start: image.CodeStart, end: image.CodeEnd, tracing: e.tracing}
+	from := &source{debug: image.Debug.Clone(), start: image.CodeStart, end: image.CodeEnd, made: e.readers.Once()}
 	image.Debug = loader.Debug{}
 	p := &Program{engine: e, image: image, code: prepared, source: from, sig: sig, size: prepared.size() + from.size() + held}
 	if e.native != nil {

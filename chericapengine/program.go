@@ -148,7 +148,9 @@ func (c *call) run(ctx context.Context, sets []data.Set) (engine.Result, error) 
 
 	err := c.execute(ctx)
 	if f := (*engine.Fault)(nil); errors.As(err, &f) {
-		c.trace(f)
+		if gone := c.trace(ctx, f); gone != nil {
+			err = slice.Canceled(gone)
+		}
 	}
 	if err == nil {
 		err = abi.Exited(abi.ExitCode(mem, p.image.System))
@@ -225,20 +227,22 @@ func (c *call) execute(ctx context.Context) error {
 	}
 }
 
-// trace adds the function's calls to a fault.
-func (c *call) trace(f *engine.Fault) {
+// trace adds the function's calls to a fault. It fails if the caller goes away while
+// that waits for others: one that is remembered must not lack them because of who waited.
+func (c *call) trace(ctx context.Context, f *engine.Fault) (err error) {
 	at, ok := c.thread.where()
 	if !ok {
-		return
+		return nil
 	}
-	f.Stack = c.program.source.calls(at, c.memory()[:c.size])
-	if f.Kind != engine.FaultOutOfStack {
-		return
+	f.Stack, err = c.program.source.calls(ctx, at, c.memory()[:c.size])
+	if err != nil || f.Kind != engine.FaultOutOfStack {
+		return err
 	}
 	f.Hint = hintStack
 	if name := recursive(f.Stack); name != "" {
 		f.Hint = name + " calls itself: look for a recursion that has no end; if it is only deep, link the function higher: what lies below it is its stack"
 	}
+	return nil
 }
 
 // usage ends the thread and tells what was used.

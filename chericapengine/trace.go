@@ -1,25 +1,25 @@
 package chericapengine
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
 	"pappus/chericapengine/loader"
+	"pappus/engine/lines"
 )
 
 // source names a program's calls and finds their lines. What that takes is made at the
 // first fault, and not for programs that don't fail.
 type source struct {
 	debug      loader.Debug
-	start, end uint64        // of the code
-	tracing    chan struct{} // of the engine
+	start, end uint64 // of the code
 
-	made      sync.Once
+	made      *lines.Once
 	functions *loader.Functions
 	lines     *loader.Lines
 }
@@ -28,9 +28,6 @@ type source struct {
 func (s *source) size() int64 { return s.debug.Cost() }
 
 func (s *source) make() {
-	// It takes several times the memory that is kept.
-	s.tracing <- struct{}{}
-	defer func() { <-s.tracing }()
 	s.functions = s.debug.Functions(s.start, s.end)
 	s.lines = s.debug.Lines(s.start, s.end)
 }
@@ -44,9 +41,12 @@ type registers struct {
 const maxCalls = 30
 
 // calls walks through the calls of a thread that has stopped, innermost first. Whatever
-// is in its memory, it ends.
-func (s *source) calls(at registers, mem []byte) []string {
-	s.made.Do(s.make)
+// is in its memory, it ends. The error is ctx's, if that ended while others were waited
+// for: to name calls takes several times the memory that is kept.
+func (s *source) calls(ctx context.Context, at registers, mem []byte) ([]string, error) {
+	if err := s.made.Do(ctx, s.make); err != nil {
+		return nil, err
+	}
 	calls := []string{s.show(at.pc, at.pc)}
 	// A function that calls no other has no frame, and one that has just begun has none
 	// yet: then the register says who called it. In all others it is an address of their
@@ -63,7 +63,7 @@ func (s *source) calls(at registers, mem []byte) []string {
 		frame = next
 		back, next, ok = frameAt(mem, frame)
 	}
-	return calls
+	return calls, nil
 }
 
 // instruction is the size of one. Where a call returns to is behind it.

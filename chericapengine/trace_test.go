@@ -1,7 +1,10 @@
 package chericapengine
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -9,6 +12,7 @@ import (
 
 	"pappus/chericapengine/loader"
 	"pappus/engine"
+	"pappus/engine/lines"
 )
 
 // Whatever a function left in its registers and its memory, its calls are found in
@@ -18,7 +22,7 @@ func TestCallsOfAnything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &source{debug: image.Debug, start: image.CodeStart, end: image.CodeEnd, tracing: make(chan struct{}, 1)}
+	s := &source{debug: image.Debug, start: image.CodeStart, end: image.CodeEnd, made: lines.NewReaders().Once()}
 	rapid.Check(t, func(t *rapid.T) {
 		mem := make([]byte, 8*rapid.IntRange(0, 64).Draw(t, "words"))
 		word := rapid.OneOf(
@@ -30,9 +34,9 @@ func TestCallsOfAnything(t *testing.T) {
 		for at := 0; at < len(mem); at += 8 {
 			binary.LittleEndian.PutUint64(mem[at:], word.Draw(t, "word"))
 		}
-		calls := s.calls(registers{word.Draw(t, "pc"), word.Draw(t, "link"), word.Draw(t, "frame")}, mem)
-		if len(calls) < 1 || len(calls) > maxCalls {
-			t.Fatalf("%d calls", len(calls))
+		calls, err := s.calls(context.Background(), registers{word.Draw(t, "pc"), word.Draw(t, "link"), word.Draw(t, "frame")}, mem)
+		if err != nil || len(calls) < 1 || len(calls) > maxCalls {
+			t.Fatalf("%d calls, %v", len(calls), err)
 		}
 		for _, call := range calls {
 			if call == "" || !utf8.ValidString(call) {
@@ -69,5 +73,54 @@ func TestSourcesAreCharged(t *testing.T) {
 	}
 	if err := prepared.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A leaving caller goes away as soon as something waits for it.
+type leaving struct {
+	context.Context
+	leave context.CancelFunc
+}
+
+func (l leaving) Done() <-chan struct{} {
+	l.leave()
+	return l.Context.Done()
+}
+
+// A call that has failed waits for nobody's lines longer than its caller does. The next
+// one has its calls.
+func TestCallsAreNotWaitedForInVain(t *testing.T) {
+	e := newEngine(t, Config{})
+	var group sync.WaitGroup
+	reading, let := make(chan struct{}), make(chan struct{})
+	for range lines.MaxReaders {
+		group.Go(func() {
+			if err := e.readers.Once().Do(t.Context(), func() { reading <- struct{}{}; <-let }); err != nil {
+				t.Error(err)
+			}
+		})
+		<-reading
+	}
+	p, err := e.Prepare(t.Context(), function(t, "trap"), engine.Signature{}, engine.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	call := func(ctx context.Context) (f *engine.Fault) {
+		t.Helper()
+		if _, err := p.Run(ctx, nil, engine.DefaultLimits()); !errors.As(err, &f) {
+			t.Fatalf("it does not fail: %v", err)
+		}
+		return f
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	if f := call(leaving{ctx, leave}); f.Kind != engine.FaultCanceled || !errors.Is(f, context.Canceled) || f.Usage.Fuel == 0 {
+		t.Errorf("%v with %+v", f, f.Usage)
+	}
+	close(let)
+	group.Wait()
+	if f := call(t.Context()); f.Kind != engine.FaultTrap || len(f.Stack) == 0 {
+		t.Errorf("%v with stack %q", f, f.Stack)
 	}
 }

@@ -567,8 +567,9 @@ func TestRememberedAnswersNeedRoom(t *testing.T) {
 	}
 	v := b.publish(t, "", nil)
 	var answers []*Answer
-	hits := 0
-	for range 20 {
+	hits, full := 0, 0
+	// The first calls may take long on a slow machine: what counts is what comes after a hit.
+	for begun := time.Now(); full < 10 && len(answers) < 20 && time.Since(begun) < time.Minute; {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		a, err := b.call(ctx, v, set("a", "x"))
 		cancel()
@@ -578,6 +579,9 @@ func TestRememberedAnswersNeedRoom(t *testing.T) {
 		if err != nil {
 			if engine.KindOf(err) != engine.FaultDeadline && engine.KindOf(err) != engine.FaultOverload {
 				t.Fatal(err)
+			}
+			if hits > 0 {
+				full++
 			}
 			continue
 		}

@@ -264,8 +264,12 @@ func (s *Server) finish(x *exchange) {
 	s.exchanges.Put(x)
 }
 
+// ErrUnfinished is returned by Serve if what ran did not finish in time.
+var ErrUnfinished = errors.New("requests were still running")
+
 // Serve answers requests on ln until ctx ends, then lets what runs finish, for
-// the time that the configuration gives, and returns nil if that was enough.
+// the time that the configuration gives, and returns nil if that was enough;
+// otherwise it ends what runs and returns ErrUnfinished.
 // It closes ln, and refuses one that other machines can reach unless the
 // configuration allows it.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
@@ -307,7 +311,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	err := hs.Shutdown(bounded)
 	if err != nil {
 		abandon()
-		err = errors.Join(fmt.Errorf("server: requests were still running after %s: %w", patience.Round(time.Millisecond), err), hs.Close())
+		err = errors.Join(fmt.Errorf("server: %w after %s: %w", ErrUnfinished, patience.Round(time.Millisecond), err), hs.Close())
 	}
 	<-stopped //nolint:errcheck // it is http.ErrServerClosed
 	return err

@@ -84,7 +84,7 @@ type Engine struct {
 	reused        atomic.Uint64
 	compiled      compileCounts
 
-	tracing chan struct{} // holds one for every program whose lines are being read
+	readers *lines.Readers
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -128,7 +128,7 @@ func New(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &Engine{config: config, pool: pool, children: children, desc: newDescriptions(), tracing: make(chan struct{}, lines.MaxReaders)}, nil
+	return &Engine{config: config, pool: pool, children: children, desc: newDescriptions(), readers: lines.NewReaders()}, nil
 }
 
 // Name is "wasm".

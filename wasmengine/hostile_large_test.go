@@ -42,7 +42,7 @@ func TestHugeBranchTable(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the compile process can't be limited under the race detector, which reserves terabytes")
 	}
-	e := newEngine(t, Config{CompileTimeout: time.Second, CompileMemory: 2 << 30})
+	e := newEngine(t, Config{CompileTimeout: 3 * time.Second, CompileMemory: 2 << 30})
 	before := residentBytes(t)
 	for _, c := range []struct {
 		targets int

@@ -210,7 +210,7 @@ func (i *instance) initialize(ctx context.Context, lim engine.Limits) error {
 		usage, err := i.call(ctx, f, lim)
 		i.initFuel += usage.Fuel
 		if err != nil {
-			return verdict(err, -1, i)
+			return verdict(ctx, err, -1, i)
 		}
 	}
 	return nil

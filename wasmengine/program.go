@@ -194,7 +194,7 @@ func (p *Program) run(ctx context.Context, i *instance, at entry, sets []data.Se
 	usage, err := i.call(ctx, i.entry, lim)
 	usage.MemoryPages = int64(i.pages())
 	code := abi.ExitCode(i.bytes(), uint64(p.facts.System))
-	if err = verdict(err, code, i); err != nil {
+	if err = verdict(ctx, err, code, i); err != nil {
 		return engine.Result{}, p.fault(err, usage, i, empty, lim)
 	}
 	outputs, err := abi.Wasm32.Outputs(i.bytes(), uint64(p.facts.System), p.outputs, lim)

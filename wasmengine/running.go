@@ -67,7 +67,7 @@ func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) 
 	switch {
 	case stopped != nil:
 		if fault := (*engine.Fault)(nil); errors.As(stopped, &fault) {
-			fault.Stack = i.program.sources.show(stackOf(err))
+			return usage, i.trace(ctx, fault, err)
 		}
 		return usage, stopped
 	case overrun != nil:
@@ -75,6 +75,18 @@ func (i *instance) call(ctx context.Context, f api.Function, lim engine.Limits) 
 	default:
 		return usage, err
 	}
+}
+
+// trace adds the guest's calls, which are in an error of wazero, to a fault. If the
+// caller goes away while that waits for others, that is the fault instead: one that is
+// remembered must not lack lines because of who waited.
+func (i *instance) trace(ctx context.Context, fault *engine.Fault, err error) *engine.Fault {
+	calls, gone := i.program.sources.show(ctx, stackOf(err))
+	if gone != nil {
+		fault = slice.Canceled(gone)
+	}
+	fault.Stack = calls
+	return fault
 }
 
 // What wazero calls the traps that mean something to the platform.
@@ -88,7 +100,7 @@ const (
 // verdict turns the end of a call into nil or a fault. Only `unreachable` with
 // an exit code that was set is an exit; every other trap is a fault whatever
 // the exit code says.
-func verdict(err error, code int32, i *instance) error {
+func verdict(ctx context.Context, err error, code int32, i *instance) error {
 	var stopped *engine.Fault
 	switch {
 	case err == nil:
@@ -104,13 +116,13 @@ func verdict(err error, code int32, i *instance) error {
 	case i.program.engine.config.Interpreter && int64(i.stack.Get()) >= 0 && cause == trapStack:
 		return ErrTooDeep
 	case int64(i.stack.Get()) < 0 || cause == trapStack:
-		return &engine.Fault{Kind: engine.FaultOutOfStack, Detail: "its calls nest deeper than its stack limit", Stack: i.program.sources.show(stackOf(err))}
+		return i.trace(ctx, &engine.Fault{Kind: engine.FaultOutOfStack, Detail: "its calls nest deeper than its stack limit"}, err)
 	case !isTrap:
 		return fmt.Errorf("run a module: %w", err)
 	case cause == trapUnreachable && code != abi.ExitNever:
 		return abi.Exited(code)
 	default:
-		return &engine.Fault{Kind: engine.FaultTrap, Detail: cause, Stack: i.program.sources.show(stackOf(err))}
+		return i.trace(ctx, &engine.Fault{Kind: engine.FaultTrap, Detail: cause}, err)
 	}
 }
 

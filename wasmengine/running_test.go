@@ -13,7 +13,7 @@ import (
 func TestStackOf(t *testing.T) {
 	err := errors.New("wasm error: unreachable\nwasm stack trace:\n\tpappus.slice(i64) i64\n\t.inner(i32)\n\t.\x1b[2J\u202eevil()\n\t." + strings.Repeat("x", 300) + "\n\n")
 	want := []string{"inner(i32)", "?[2J?evil()", strings.Repeat("x", maxCall) + "…"}
-	if got := (*sources)(nil).show(stackOf(err)); !slices.Equal(got, want) {
+	if got, err := (*sources)(nil).show(t.Context(), stackOf(err)); err != nil || !slices.Equal(got, want) {
 		t.Errorf("stack %q", got)
 	}
 	if stackOf(nil) != nil || stackOf(errors.New("x")) != nil {

@@ -2,13 +2,12 @@ package wasmengine
 
 import (
 	"cmp"
+	"context"
 	encoding "encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"pappus/engine/lines"
@@ -60,7 +59,7 @@ type sources struct {
 	code   []byte // as it was sent
 	lines  int    // bytes of the section that has the lines
 
-	made     sync.Once
+	made     *lines.Once
 	table    *lines.Table
 	bodies   []body
 	original uint32 // where the content of the original's code section begins
@@ -81,7 +80,7 @@ func (e *Engine) sourcesOf(code []byte) *sources {
 	}
 	for s := range sections(code) {
 		if name, _, ok := customSection(s); ok && name == lines.SectionLine && len(s.content) <= lines.MaxSize {
-			return &sources{engine: e, code: code, lines: len(s.content)}
+			return &sources{engine: e, code: code, lines: len(s.content), made: e.readers.Once()}
 		}
 	}
 	return nil
@@ -99,17 +98,12 @@ func (s *sources) size() int64 {
 // times what they take of modules that compilers made. Others have no lines.
 func (s *sources) originsBound() int64 { return 3 * int64(len(s.code)) }
 
-// at finds the source line of an offset in the metered code section.
+// read makes what lines are found in, unless that is there. It waits for others
+// until ctx ends: it takes as much memory as looking at a new module does.
+func (s *sources) read(ctx context.Context) error { return s.made.Do(ctx, s.make) }
+
+// at finds the source line of an offset in the metered code section, after read.
 func (s *sources) at(offset uint32) (lines.Position, bool) {
-	if s == nil {
-		return lines.Position{}, false
-	}
-	s.made.Do(func() {
-		// It takes as much memory as looking at a new module does.
-		s.engine.tracing <- struct{}{}
-		defer func() { <-s.engine.tracing }()
-		s.make()
-	})
 	address, ok := s.origin(offset)
 	if !ok || s.table == nil {
 		return lines.Position{}, false
@@ -243,20 +237,35 @@ type frame struct {
 	offset uint32 // in the metered code section; 0: it is not known
 }
 
-// show spells the calls of a trace.
-func (s *sources) show(frames []frame) []string {
-	var calls []string
+// show spells the calls of a trace. If ctx ends while that waits, they have no lines,
+// and the error is ctx's.
+func (s *sources) show(ctx context.Context, frames []frame) (calls []string, err error) {
+	lined := s != nil && len(frames) > 0
+	if lined {
+		err = s.read(ctx)
+		lined = err == nil
+	}
 	for _, f := range frames {
 		call := f.call
-		if p, ok := s.at(f.offset); ok && f.offset > 0 {
-			call += " at " + shown(p.File) + ":" + strconv.Itoa(p.Line)
-			if p.Column > 0 {
-				call += fmt.Sprintf(":%d", p.Column)
-			}
+		if lined && f.offset > 0 {
+			call += s.suffix(f.offset)
 		}
 		calls = append(calls, call)
 	}
-	return calls
+	return calls, err
+}
+
+// suffix is what a trace says of where a call is; "" if that is not known.
+func (s *sources) suffix(offset uint32) string {
+	p, ok := s.at(offset)
+	if !ok {
+		return ""
+	}
+	text := " at " + shown(p.File) + ":" + strconv.Itoa(p.Line)
+	if p.Column > 0 {
+		text += ":" + strconv.Itoa(p.Column)
+	}
+	return text
 }
 
 // shown is a name that the guest has given, bounded and printable.

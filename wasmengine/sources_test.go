@@ -2,6 +2,7 @@ package wasmengine
 
 import (
 	"bytes"
+	"context"
 	encoding "encoding/binary"
 	"errors"
 	"flag"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -154,14 +156,16 @@ func TestLinesChangeNothing(t *testing.T) {
 // Names can look like what wazero writes of positions: then there are other calls
 // and lines than there are, of the same function.
 func TestPositionsAreNotBelieved(t *testing.T) {
-	s := &sources{bodies: []body{{start: 10, end: 20, from: 100}}}
-	s.made.Do(func() {}) // there is no module to read
+	s := &sources{bodies: []body{{start: 10, end: 20, from: 100}}, made: lines.NewReaders().Once()}
+	if err := s.made.Do(t.Context(), func() {}); err != nil { // there is no module to read
+		t.Fatal(err)
+	}
 	err := errors.New("wasm error: unreachable\nwasm stack trace:\n\t\t0x1: p:1\n\t.f()\n\t\t0xb: p:1\n\t\t0xffffffff: p:1\n\t.g()\n\t\t0xffffffffffffffff: p:1")
 	frames := stackOf(err)
 	if want := []frame{{"f()", 11}, {"g()", 0}, {"0xffffffffffffffff: p:1", 0}}; !slices.Equal(frames, want) {
 		t.Errorf("frames %+v", frames)
 	}
-	if got := s.show(frames); len(got) != len(frames) || got[0] != "f()" {
+	if got, err := s.show(t.Context(), frames); err != nil || len(got) != len(frames) || got[0] != "f()" {
 		t.Errorf("%q", got)
 	}
 	for _, offset := range []uint32{0, 9, 11, 20, 1<<32 - 1} {
@@ -226,7 +230,7 @@ func TestLinesAreCharged(t *testing.T) {
 	if least := int64(len(code)) + lines.Cost(s.lines); s.lines == 0 || s.size() <= least {
 		t.Errorf("%d bytes are charged for %d of lines, and they take %d and more", s.size(), s.lines, least)
 	}
-	if s.at(0); len(s.bodies) == 0 || s.table == nil {
+	if err := s.read(t.Context()); err != nil || len(s.bodies) == 0 || s.table == nil {
 		t.Fatal("there are no lines")
 	}
 	// Many small functions, whose origins take more than is charged.
@@ -255,7 +259,57 @@ func TestLinesAreCharged(t *testing.T) {
 	if _, err := e.examine(small); err != nil {
 		t.Fatal(err)
 	}
-	if s.at(0); len(s.bodies) != 0 || s.table != nil {
+	if err := s.read(t.Context()); err != nil || len(s.bodies) != 0 || s.table != nil {
 		t.Errorf("%d bodies are kept, and %d bytes are charged", len(s.bodies), s.size())
+	}
+}
+
+// A leaving caller goes away as soon as something waits for it.
+type leaving struct {
+	context.Context
+	leave context.CancelFunc
+}
+
+func (l leaving) Done() <-chan struct{} {
+	l.leave()
+	return l.Context.Done()
+}
+
+// A call that has failed waits for nobody's lines longer than its caller does. The next
+// one has its lines.
+func TestLinesAreNotWaitedForInVain(t *testing.T) {
+	e := newEngine(t, Config{})
+	var group sync.WaitGroup
+	reading, let := make(chan struct{}), make(chan struct{})
+	for range lines.MaxReaders {
+		group.Go(func() {
+			if err := e.readers.Once().Do(t.Context(), func() { reading <- struct{}{}; <-let }); err != nil {
+				t.Error(err)
+			}
+		})
+		<-reading
+	}
+	lim := enginetest.Limits()
+	p, err := e.Prepare(t.Context(), lined(t, "v5"), engine.Signature{Inputs: []engine.Param{{Name: "text"}}, Outputs: []engine.Param{{Name: "upper"}}}, lim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	call := func(ctx context.Context) (f *engine.Fault) {
+		t.Helper()
+		if _, err := p.Run(ctx, []data.Set{{Name: "text", Items: []*data.Item{data.NewItem("a", 0, []byte("aaaaabb"))}}}, lim); !errors.As(err, &f) {
+			t.Fatalf("it does not fail: %v", err)
+		}
+		return f
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	if f := call(leaving{ctx, leave}); f.Kind != engine.FaultCanceled || !errors.Is(f, context.Canceled) || f.Usage.Fuel == 0 {
+		t.Errorf("%v with %+v", f, f.Usage)
+	}
+	close(let)
+	group.Wait()
+	if f := call(t.Context()); f.Kind != engine.FaultTrap || !slices.Equal(f.Stack, withLines) {
+		t.Errorf("%v with stack %q", f, f.Stack)
 	}
 }

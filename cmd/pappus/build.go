@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pappus/chericapengine"
 	"pappus/engine"
@@ -23,8 +25,9 @@ import (
 
 func (c *commandLine) buildCommand() *cobra.Command {
 	var (
-		out, forEngine string
-		opts           toolchain.Options
+		out  string
+		made engineFlag
+		opts toolchain.Options
 	)
 	cmd := &cobra.Command{
 		Use:   "build [FOLDER|FILE]",
@@ -42,16 +45,16 @@ The module has the source's lines for stack traces, unless --strip leaves them o
   pappus build hello --engine chericap`,
 		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if forEngine != wasmengine.Name && forEngine != chericapengine.Name {
-				return usage("use wasm or chericap", "--engine %s: there is no such engine", forEngine)
+			if err := made.check(); err != nil {
+				return err
 			}
-			opts.Native = forEngine == chericapengine.Name
+			opts.Native = made.native()
 			p, err := openProject(folderOf(args))
 			if err != nil {
 				return err
 			}
 			if out == "" {
-				out = filepath.Join(p.Dir, p.Name+suffixOf(forEngine))
+				out = filepath.Join(p.Dir, p.Name+suffixOf(made.name))
 			}
 			b, err := c.newBuilder()
 			if err != nil {
@@ -69,11 +72,31 @@ The module has the source's lines for stack traces, unless --strip leaves them o
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&out, "out", "o", "", "`FILE` to write the module into")
-	flags.StringVar(&forEngine, "engine", wasmengine.Name, "the engine to build for: `wasm|chericap`")
+	made.bind(flags)
 	flags.BoolVar(&opts.Strip, "strip", false, "leave out what stack traces take from the source's lines")
 	c.bindQuiet(flags, "print the name of the module's file only, and no progress")
 	return cmd
 }
+
+// engineFlag is the engine that a verb builds for.
+type engineFlag struct{ name string }
+
+func (f *engineFlag) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&f.name, "engine", wasmengine.Name, "the engine to build for: `wasm|chericap`")
+}
+
+// check refuses names of engines that there are not.
+func (f *engineFlag) check() error {
+	if !slices.Contains(engineNames(), f.name) {
+		return usage("use wasm or chericap", "--engine %s: there is no such engine", f.name)
+	}
+	return nil
+}
+
+func (f *engineFlag) native() bool { return f.name == chericapengine.Name }
+
+// engineNames are the engines that functions are built for.
+func engineNames() []string { return []string{wasmengine.Name, chericapengine.Name} }
 
 // suffixOf is how files of code for an engine are named.
 func suffixOf(name string) string {
@@ -81,6 +104,14 @@ func suffixOf(name string) string {
 		return ".elf"
 	}
 	return ".wasm"
+}
+
+// typeOf is the media type of code for an engine.
+func typeOf(name string) string {
+	if name == chericapengine.Name {
+		return "application/x-elf"
+	}
+	return "application/wasm"
 }
 
 // languageHelp lists the languages there are.

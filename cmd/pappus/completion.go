@@ -68,7 +68,7 @@ type completion = func(cmd *cobra.Command, args []string, begun string) ([]cobra
 func (c *commandLine) completeFlags(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions) // these fail for flags that do not exist
 	_ = root.RegisterFlagCompletionFunc("context", c.completeContexts)
-	words := map[string][]string{"log-format": logFormats(), "log-level": logLevels(), "memo": {"auto", "off"}}
+	words := map[string][]string{"log-format": logFormats(), "log-level": logLevels(), "memo": {"auto", "off"}, "engine": engineNames()}
 	for _, cmd := range allCommands(root) {
 		for name, list := range words {
 			if cmd.Flags().Lookup(name) != nil {

@@ -24,7 +24,6 @@ import (
 	"pappus/registry"
 	"pappus/sdk/toolchain"
 	"pappus/server"
-	"pappus/wasmengine"
 )
 
 func (c *commandLine) devCommand() *cobra.Command {
@@ -36,16 +35,22 @@ func (c *commandLine) devCommand() *cobra.Command {
 		Long: `Watches the files of the function in FOLDER (default: this one). At first, and
 whenever one changes, it builds the function, registers it, and runs its cases.
 What is wrong is said, and the last version that could be built stays registered.
+--engine chericap builds native code instead, as "pappus build" does.
 
 The server that it is registered with is part of this command, has the defaults,
 keeps nothing, and can be called like any: by "pappus invoke" in another terminal,
 or by curl. --server or --context names another one instead.
 
-Ctrl-C ends it. With --json every round is one line of JSON.`,
+Ctrl-C ends it, as SIGTERM does, and with it what it builds and runs; the exit code
+is 0. With --json every round is one line of JSON.`,
 		Example: `  pappus dev hello
-  pappus dev hello --listen 127.0.0.1:0`,
+  pappus dev hello --listen 127.0.0.1:0
+  pappus dev hello --engine chericap`,
 		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := d.made.check(); err != nil {
+				return err
+			}
 			if d.project, err = openProject(folderOf(args)); err != nil {
 				return err
 			}
@@ -65,6 +70,7 @@ Ctrl-C ends it. With --json every round is one line of JSON.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", "127.0.0.1:8080", "`ADDRESS` of the server; port 0 picks a free one")
+	d.made.bind(flags)
 	flags.StringVar(&d.cases, "cases", "", "`FOLDER` of the cases (default: cases beside the source)")
 	return cmd
 }
@@ -75,6 +81,7 @@ type development struct {
 	project *toolchain.Project
 	cases   string // the folder of the cases
 	builder *toolchain.Builder
+	made    engineFlag    // what it is built for
 	engine  engine.Engine // runs the cases
 	client  *client.Client
 	stderr  io.Writer
@@ -96,7 +103,7 @@ func (d *development) run(ctx context.Context, listen string) (err error) {
 	if d.client, err = d.command.client(); err != nil {
 		return err
 	}
-	eng, err := wasmengine.New(wasmConfig()) //nolint:contextcheck // an engine lives longer than a round
+	eng, err := newEngine(d.made.name) //nolint:contextcheck // an engine lives longer than a round
 	if err != nil {
 		return err
 	}
@@ -116,7 +123,7 @@ func (d *development) serve(ctx context.Context, listen string, w *watcher) (err
 	}
 	defer func() { err = errors.Join(err, temp.Remove()) }()
 	s := newServing()
-	s.listen, s.data, s.server.Shutdown = listen, filepath.Join(temp.Path, "data"), devShutdown
+	s.listen, s.data, s.server.Shutdown, s.abandons = listen, filepath.Join(temp.Path, "data"), devShutdown, true
 	s.findOut()
 	if err := checkAddress(listen); err != nil {
 		return usage(listenHint, "--listen: %w", err)
@@ -127,7 +134,7 @@ func (d *development) serve(ctx context.Context, listen string, w *watcher) (err
 	var loopErr error
 	err = s.run(serving, io.Discard, log, func(ctx context.Context, _ *dispatcher.Dispatcher, _ *server.Server) {
 		defer stop()
-		d.engine = s.engine
+		d.engine = s.engines[d.made.name]
 		if d.client, loopErr = client.New(s.address, nil); loopErr == nil {
 			loopErr = d.loop(ctx, w)
 			d.client.Close()
@@ -205,7 +212,7 @@ func (d *development) round(ctx context.Context, changed []string) *devRound {
 		if err != nil {
 			return failed(err)
 		}
-		built, err := d.command.build(ctx, d.builder, p, toolchain.Options{}, d.stderr)
+		built, err := d.command.build(ctx, d.builder, p, toolchain.Options{Native: d.made.native()}, d.stderr)
 		if err != nil {
 			return failed(err)
 		}
@@ -216,7 +223,7 @@ func (d *development) round(ctx context.Context, changed []string) *devRound {
 	var tested error
 	r.Test, tested = d.test(engine.WithTenant(ctx, registry.DefaultTenant))
 	telling := d.command.startProgress("registering " + d.project.Name)
-	f, _, registered := d.client.PutFunction(ctx, d.project.Name, client.BytesBody(d.module, "application/wasm"), client.PutOptions{})
+	f, _, registered := d.client.PutFunction(ctx, d.project.Name, client.BytesBody(d.module, typeOf(d.made.name)), client.PutOptions{})
 	telling.Stop()
 	if registered == nil {
 		r.Function, r.URL = fmt.Sprintf("%s@%d", f.Name, f.Version), d.client.Address()+"/v1/invoke/"+f.Name

@@ -4,16 +4,20 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"pappus/client"
 )
 
 // devRound is a line that "pappus dev --json" prints.
@@ -42,6 +46,7 @@ type developer struct {
 	env   []string
 	cmd   *exec.Cmd
 	lines *bufio.Reader
+	alive *os.File // ends when it has, and all that it has started
 	log   *output
 }
 
@@ -71,7 +76,13 @@ func (d *developer) start(args ...string) {
 		d.t.Fatal(err)
 	}
 	d.lines = bufio.NewReader(stdout)
-	if err := d.cmd.Start(); err != nil {
+	alive, held, err := os.Pipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { _ = alive.Close() }) // it was only read
+	d.alive, d.cmd.ExtraFiles = alive, []*os.File{held}
+	if err := errors.Join(d.cmd.Start(), held.Close()); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -119,7 +130,18 @@ func (d *developer) edit(file string, change func(string) string) {
 // stop ends it as Ctrl-C does, and looks whether it leaves anything.
 func (d *developer) stop() {
 	d.t.Helper()
-	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil {
+	d.signal(syscall.SIGINT)
+}
+
+// whatTakesLong is what it may say at any time.
+var whatTakesLong = regexp.MustCompile(`\A((building|registering|testing) hello.*… [0-9]+s\n)*\z`)
+
+// signal ends it by one signal: at once, well, without a word, and with all that it
+// has started and written.
+func (d *developer) signal(s os.Signal) {
+	d.t.Helper()
+	before := d.log.String()
+	if err := d.cmd.Process.Signal(s); err != nil {
 		d.t.Fatal(err)
 	}
 	rest, err := io.ReadAll(d.lines)
@@ -128,6 +150,16 @@ func (d *developer) stop() {
 	}
 	if err := d.cmd.Wait(); err != nil {
 		d.t.Errorf("%v\n%s", err, d.log)
+	}
+	if said := strings.TrimPrefix(d.log.String(), before); !whatTakesLong.MatchString(said) {
+		d.t.Errorf("it says %q", said)
+	}
+	// What is left of it would be there for longer than this.
+	if err := d.alive.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := io.ReadAll(d.alive); err != nil {
+		d.t.Errorf("something that it has started goes on: %v", err)
 	}
 	if left, err := os.ReadDir(d.temp()); err != nil || len(left) > 0 {
 		d.t.Errorf("left over: %v (%v)", left, err)
@@ -239,6 +271,37 @@ func TestDevOnAServer(t *testing.T) {
 	server.stop()
 }
 
+// With --engine chericap it builds, tests and registers native code.
+func TestDevNative(t *testing.T) {
+	if _, err := exec.LookPath("aarch64-linux-gnu-gcc"); err != nil {
+		t.Skip("needs aarch64-linux-gnu-gcc: apt-get install -y --no-install-recommends gcc-aarch64-linux-gnu")
+	}
+	server := serve(t, t.TempDir())
+	for name, flags := range map[string][]string{"its own server": {"--listen", "127.0.0.1:0"}, "another": {"--server", server.url}} {
+		t.Run(name, func(t *testing.T) {
+			d := develop(t, append(flags, "--engine", "chericap")...)
+			r := d.next()
+			if r.Function != "hello@1" || r.Test == nil || r.Test.OK != 1 || r.Error != nil {
+				t.Fatalf("%+v\n%s", r, d.log)
+			}
+			cl, err := client.New(strings.TrimSuffix(r.URL, "/v1/invoke/hello"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cl.Close()
+			if f, err := cl.GetFunction(t.Context(), "hello"); err != nil || f.Engine != "chericap" {
+				t.Errorf("%+v, %v", f, err)
+			}
+			d.edit("main.c", func(s string) string { return strings.Replace(s, "return 0;", "__builtin_trap();", 1) })
+			if r = d.next(); r.Function != "hello@2" || r.Test == nil || r.Test.Failed != 1 || !slices.ContainsFunc(r.Test.Cases[0].Stack, func(call string) bool { return strings.Contains(call, " at main.c:26") }) {
+				t.Fatalf("%+v\n%s", r, d.log)
+			}
+			d.stop()
+		})
+	}
+	server.stop()
+}
+
 // What it leaves when it is killed, the next one removes.
 func TestDevSweeps(t *testing.T) {
 	d := develop(t, "--listen", "127.0.0.1:0")
@@ -265,6 +328,90 @@ func TestDevSweeps(t *testing.T) {
 		t.Errorf("there is %v; before it was %v", now, before)
 	}
 	d.stop()
+}
+
+// The first signal ends it, whatever it does.
+func TestDevEnds(t *testing.T) {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run("while it waits: "+s.String(), func(t *testing.T) {
+			d := develop(t, "--listen", "127.0.0.1:0")
+			d.next()
+			d.signal(s)
+		})
+	}
+	endless := func(d *developer) {
+		d.edit("main.c", func(s string) string {
+			return strings.Replace(s, "return 0;", "if (pappus_item(0, 0)->data_len == 7) for (volatile int i = 0;; i++); return 0;", 1)
+		})
+	}
+	t.Run("while a call runs", func(t *testing.T) {
+		d := develop(t, "--listen", "127.0.0.1:0")
+		d.next()
+		endless(d)
+		r := d.next()
+		if r.Error != nil {
+			t.Fatalf("%+v", r)
+		}
+		cl, err := client.New(strings.TrimSuffix(r.URL, "/v1/invoke/hello"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cl.Close()
+		ended := make(chan error, 1)
+		go func() {
+			answer, err := cl.Invoke(t.Context(), "hello", client.Invocation{Body: client.BytesBody([]byte("endless"), "text/plain")})
+			if err == nil {
+				err = answer.Close()
+			}
+			ended <- err
+		}()
+		for running := false; !running; {
+			select {
+			case err := <-ended:
+				t.Fatalf("the call has ended: %v", err)
+			default:
+			}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cl.Address()+"/metrics", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(answer.Body)
+			if err := errors.Join(err, answer.Body.Close()); err != nil {
+				t.Fatal(err)
+			}
+			running = strings.Contains(string(text), "\npappus_permits_in_use 1\n")
+		}
+		d.signal(syscall.SIGTERM)
+		if err := <-ended; err == nil {
+			t.Error("the call went well")
+		}
+	})
+	t.Run("while it tests", func(t *testing.T) {
+		d := develop(t, "--listen", "127.0.0.1:0")
+		d.next()
+		d.stop()
+		endless(d)
+		for file, text := range map[string]string{"in/text/a": "endless", "case.json": `{"limits": {"timeout": "5m"}}`} {
+			path := filepath.Join(d.dir, "cases", "another", file)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.start("dev", d.dir, "--listen", "127.0.0.1:0")
+		first, err := d.lines.ReadString('\n')
+		if err != nil || !strings.HasSuffix(first, " start\n") {
+			t.Errorf("it begins with %q (%v)", first, err)
+		}
+		awaitLog(t, d.log, "testing hello: ")
+		d.signal(syscall.SIGINT)
+	})
 }
 
 // It can be ended while it builds, and takes the compiler with it.

@@ -42,10 +42,16 @@ func TestKill(t *testing.T) {
 		}
 		var clients sync.WaitGroup
 		ctx, leave := context.WithCancel(t.Context())
+		wrote := make(chan struct{})
+		first := sync.OnceFunc(func() { close(wrote) })
 		for g := range 4 {
-			clients.Go(func() { told.write(ctx, p.client, fmt.Sprintf("f%d", g), base) })
+			clients.Go(func() {
+				defer first()
+				told.write(ctx, p.client, fmt.Sprintf("f%d", g), base, first)
+			})
 		}
-		time.Sleep(time.Duration(10+rand.IntN(250)) * time.Millisecond) // any moment will do
+		<-wrote                                                      // a slow machine takes long for it
+		time.Sleep(time.Duration(rand.IntN(250)) * time.Millisecond) // any moment after that will do
 		p.kill()
 		leave()
 		clients.Wait()
@@ -72,8 +78,8 @@ func (a *acknowledged) note(f func()) {
 }
 
 // write registers, tags and deletes versions of one function until the server
-// is gone.
-func (a *acknowledged) write(ctx context.Context, c *client.Client, name string, base []byte) {
+// is gone, and tells of each version.
+func (a *acknowledged) write(ctx context.Context, c *client.Client, name string, base []byte, tell func()) {
 	for i := 0; ; i++ {
 		code := withSection(base, rand.N[uint64](1<<63), rand.IntN(200_000))
 		f, created, err := c.PutFunction(ctx, name, client.BytesBody(code, "application/wasm"), client.PutOptions{})
@@ -84,6 +90,7 @@ func (a *acknowledged) write(ctx context.Context, c *client.Client, name string,
 			a.versions[fmt.Sprintf("%s@%d", name, f.Version)] = f.Digest
 			a.latest[name] = f.Version
 		})
+		tell()
 		if i%3 == 2 {
 			if _, err := c.SetTag(ctx, name, "stable", strconv.FormatInt(f.Version, 10)); err != nil {
 				return

@@ -15,6 +15,7 @@ import (
 	"pappus/client"
 	"pappus/cmd/pappus/internal/settings"
 	"pappus/engine"
+	"pappus/server"
 	"pappus/server/problem"
 )
 
@@ -118,6 +119,8 @@ func failureOf(err error) *failure {
 		}
 	case errors.Is(err, client.ErrUnreachable):
 		f.Exit, f.Hint = exitUnreachable, "start one with: pappus serve; or name another with --server"
+	case errors.Is(err, server.ErrUnfinished):
+		f.Hint = "nothing is left to do; give what runs longer with --shutdown"
 	case errors.Is(err, context.Canceled):
 		f.Exit, f.Message, f.Hint = exitInterrupted, "interrupted", "nothing is left to do; run the command again if its result is wanted"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

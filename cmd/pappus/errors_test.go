@@ -17,6 +17,7 @@ import (
 
 	"pappus/client"
 	"pappus/engine"
+	"pappus/server"
 	"pappus/server/problem"
 )
 
@@ -64,6 +65,9 @@ func TestFailures(t *testing.T) {
 		if f.Exit != c.exit || f.Kind != c.kind || f.Hint == "" || f.Message == "" {
 			t.Errorf("%v: %+v", c.err, f)
 		}
+	}
+	if f := failureOf(fmt.Errorf("server: %w", server.ErrUnfinished)); f.Exit != exitInternal || !strings.Contains(f.Hint, "--shutdown") {
+		t.Errorf("%+v", f)
 	}
 	if f := failureOf(fault); f.ExitCode == nil || *f.ExitCode != -1 || f.Stderr != "no" || len(f.Stack) != 1 {
 		t.Errorf("%+v", f)

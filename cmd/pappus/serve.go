@@ -184,13 +184,13 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 		return fmt.Errorf("make the engine: %w", err)
 	}
 	defer func() { err = errors.Join(err, wasm.Close()) }()
-	s.engine = wasm
 
 	native, err := chericapengine.New(s.chericap)
 	if err != nil {
 		return fail(exitUsage, fmt.Errorf("make the engine for native functions: %w", err), "leave out --native-driver: native functions run in software on every machine")
 	}
 	defer func() { err = errors.Join(err, native.Close()) }()
+	s.engines = map[string]engine.Engine{wasm.Name(): wasm, native.Name(): native}
 
 	if dispatcherConfig.Memo, err = s.openMemo(log); err != nil {
 		return err
@@ -255,7 +255,9 @@ func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, m
 	managed, stop := context.WithCancel(ctx)
 	var manager sync.WaitGroup
 	manager.Go(func() { manage(managed, disp, srv) })
-	err = srv.Serve(ctx, listener)
+	if err = srv.Serve(ctx, listener); s.abandons && errors.Is(err, server.ErrUnfinished) {
+		err = nil
+	}
 	stop()
 	manager.Wait()
 	log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, "stopped")

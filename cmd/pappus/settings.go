@@ -37,13 +37,14 @@ type serving struct {
 
 	listen, data        string
 	logFormat, logLevel string
-	codeCache           int64        // bytes; 0: none
-	memo, memoDisk      int64        // bytes of remembered results; 0: none
-	memoVerify          int          // one of so many hits is computed again; 0: none
-	tlsCert, tlsKey     string       // files; "": connections are not encrypted
-	certificate         *certificate // what is in them, once the server has read them
-	address             string       // URL, once the server listens
-	engine              engine.Engine
+	codeCache           int64                    // bytes; 0: none
+	memo, memoDisk      int64                    // bytes of remembered results; 0: none
+	memoVerify          int                      // one of so many hits is computed again; 0: none
+	tlsCert, tlsKey     string                   // files; "": connections are not encrypted
+	certificate         *certificate             // what is in them, once the server has read them
+	address             string                   // URL, once the server listens
+	abandons            bool                     // it is no failure if what runs does not finish when the server stops
+	engines             map[string]engine.Engine // by name, while the server runs
 
 	outside  outside
 	traces   traces

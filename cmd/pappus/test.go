@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pappus/cases"
+	"pappus/chericapengine"
 	"pappus/engine"
 	"pappus/sdk/toolchain"
 )
@@ -22,6 +23,7 @@ func (c *commandLine) testCommand() *cobra.Command {
 	var (
 		folder string
 		update bool
+		made   engineFlag
 	)
 	cmd := &cobra.Command{
 		Use:   "test [FOLDER|FILE]",
@@ -29,7 +31,8 @@ func (c *commandLine) testCommand() *cobra.Command {
 		Long: `Builds the function whose source code is in FOLDER (default: this one), or in
 FILE, and runs its cases here, under the rules and limits of a server that has the
 defaults. FILE can be a module, WebAssembly or native (ELF), which is taken as it
-is; so is the only module of a folder without source code.
+is; so is the only module of a folder without source code. --engine chericap builds
+native code instead, as "pappus build" does, and runs that.
 
 A case is a folder cases/NAME with inputs in/SET/ITEM, outputs out/SET/ITEM, and
 case.json if it must fail or has keys or limits of its own. What a case gives and
@@ -38,14 +41,20 @@ should not is shown as differences: lines with - should be there, those with + a
 
 "pappus verify" runs cases on a second engine too.`,
 		Example: `  pappus test hello
+  pappus test hello --engine chericap
   pappus test samples/wordcount/wordcount.wasm
   pappus test samples/wordcount/wordcount.elf`,
 		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := folderOf(args)
-			t, err := c.openTested(cmd.Context(), path, cmd.ErrOrStderr())
+			if err := made.check(); err != nil {
+				return err
+			}
+			t, err := c.openTested(cmd.Context(), folderOf(args), made, cmd.ErrOrStderr())
 			if err != nil {
 				return err
+			}
+			if name := engineOf(t.module); cmd.Flags().Changed("engine") && name != made.name {
+				return usage("leave --engine out, or name source code", "--engine %s: %s is code for %s", made.name, t.file, name)
 			}
 			if folder == "" {
 				folder = filepath.Join(t.dir, casesFolder)
@@ -69,6 +78,7 @@ should not is shown as differences: lines with - should be there, those with + a
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&folder, "cases", "", "`FOLDER` of the cases (default: cases beside the source)")
+	made.bind(flags)
 	flags.BoolVar(&update, "update", false, "write what the function gives into the cases that fail")
 	c.bindForm(flags, plainForms)
 	c.bindQuiet(flags, "show only cases that fail, in every form, and no progress")
@@ -82,7 +92,7 @@ type tested struct {
 }
 
 // openTested builds what a path names, or reads it if it is a module.
-func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Writer) (*tested, error) {
+func (c *commandLine) openTested(ctx context.Context, path string, made engineFlag, stderr io.Writer) (*tested, error) {
 	if isModule(path) {
 		return readTested(path)
 	}
@@ -93,9 +103,9 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 	var unknown *toolchain.UnknownError
 	if _, err := toolchain.LanguageOf(p); errors.As(err, &unknown) && len(unknown.Languages) == 0 {
 		inFolder := func(f string) bool { return strings.Contains(f, "/") }
-		modules := slices.DeleteFunc(p.With(".wasm"), inFolder)
-		if len(modules) == 0 {
-			modules = slices.DeleteFunc(p.With(".elf"), inFolder)
+		modules := slices.DeleteFunc(p.With(suffixOf(made.name)), inFolder)
+		if len(modules) == 0 && !made.native() {
+			modules = slices.DeleteFunc(p.With(suffixOf(chericapengine.Name)), inFolder)
 		}
 		if len(modules) == 1 {
 			return readTested(filepath.Join(path, modules[0]))
@@ -105,7 +115,7 @@ func (c *commandLine) openTested(ctx context.Context, path string, stderr io.Wri
 	if err != nil {
 		return nil, err
 	}
-	built, err := c.build(ctx, b, p, toolchain.Options{}, stderr)
+	built, err := c.build(ctx, b, p, toolchain.Options{Native: made.native()}, stderr)
 	if err != nil {
 		return nil, err
 	}

@@ -3,5 +3,6 @@
 //
 // It owns how such tables are read, in time and memory that follow from their
 // size, whatever is in them: the standard library's reader takes the square of
-// it for tables that were made for that. It knows nothing else of the project.
+// it for tables that were made for that; and how many are read at once. It knows
+// nothing else of the project.
 package lines

@@ -32,10 +32,6 @@ func Cost(section int) int64 {
 	return int64(rowSize*min(section, MaxRows) + pathsOf(section))
 }
 
-// MaxReaders is how many tables an engine reads at the same time: one takes some
-// tenths of a second at most, and several times the memory that is kept.
-const MaxReaders = 4
-
 // Position is a place in source code.
 type Position struct {
 	File         string // as the compiler names it; it may hold anything

@@ -66,7 +66,7 @@ func (r *Run) Next(used int64) (granted int64, err error) {
 		return 0, err
 	}
 	if err := r.ctx.Err(); err != nil {
-		return 0, canceled(err)
+		return 0, Canceled(err)
 	}
 	now := time.Now()
 	if !now.Before(r.deadline) {
@@ -130,7 +130,7 @@ func (r *Run) refused(err error) error {
 	case errors.Is(err, context.DeadlineExceeded) && r.ctx.Err() == nil:
 		return timedOut()
 	default:
-		return canceled(err)
+		return Canceled(err)
 	}
 }
 
@@ -148,8 +148,9 @@ func timedOut() *engine.Fault {
 	return &engine.Fault{Kind: engine.FaultDeadline, Detail: "it ran longer than its timeout"}
 }
 
-// canceled is a fault of the caller: its own deadline, or that it went away.
-func canceled(err error) *engine.Fault {
+// Canceled is a fault of the caller, from the error of its context: its own
+// deadline, or that it went away.
+func Canceled(err error) *engine.Fault {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &engine.Fault{Kind: engine.FaultDeadline, Detail: "the caller's deadline passed", Err: err}
 	}

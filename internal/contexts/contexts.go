@@ -14,9 +14,10 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"pappus/internal/filelock"
 )
 
 // File is what a file of contexts says.
@@ -132,8 +133,12 @@ func Update(ctx context.Context, path string, change func(*File) error) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	unlock, err := lock(ctx, path+".lock")
-	if err != nil {
+	lock := path + ".lock" // its own file is another one after every change
+	unlock, err := filelock.Take(ctx, lock)
+	switch {
+	case err != nil && errors.Is(err, ctx.Err()):
+		return fmt.Errorf("wait for another command to release %s: %w", lock, err)
+	case err != nil:
 		return err
 	}
 	defer unlock()
@@ -153,32 +158,6 @@ func Update(ctx context.Context, path string, change func(*File) error) error {
 		return fmt.Errorf("%w: %w", ErrNotKept, cmp.Or(err, errors.New("it has characters that YAML does not keep")))
 	}
 	return replace(path, text)
-}
-
-// lock takes the lock on a file that is there for nothing else: the contexts'
-// own file is another one after every change.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	const pause = 5 * time.Millisecond
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil // which unlocks it
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(&fs.PathError{Op: "lock", Path: path, Err: err}, f.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("wait for another command to release %s: %w", path, ctx.Err()), f.Close())
-		case <-ticker.C:
-		}
-	}
 }
 
 // replace writes a file so that it is there whole or not at all.

@@ -2,5 +2,6 @@
 // name, in a file of the user's configuration.
 //
 // It owns the file: its form, how it is read and changed by several programs
-// at once. It knows nothing else of the project, and calls no server.
+// at once. It knows of the project only how processes take turns, and calls no
+// server.
 package contexts

@@ -102,7 +102,7 @@ var rules = map[string]rule{
 
 	"sdk":                {tests: []string{"sdk/purify", "sdk/toolchain", "wasmengine", "engine", "data"}},
 	"sdk/rust":           {tests: []string{"sdk/purify", "wasmengine", "engine", "data"}},
-	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary", "engine", "internal/scratch"}},
+	"sdk/toolchain":      {may: []string{"sdk/c", "sdk/rust", "sdk/go", "sdk/assemblyscript", "sdk/script", "sdk/purify", "wasmengine/binary", "engine", "internal/filelock", "internal/scratch"}},
 	"sdk/assemblyscript": {},
 
 	"samples":             {tests: []string{"cases", "chericapengine", "sdk/purify", "sdk/toolchain", "dispatcher", "registry", "wasmengine", "wasmengine/binary", "engine", "data"}},
@@ -112,7 +112,8 @@ var rules = map[string]rule{
 	"bench/wire":          {},
 	"docs":                {},
 	"internal/contract":   {},
-	"internal/contexts":   {},
+	"internal/contexts":   {may: []string{"internal/filelock"}},
+	"internal/filelock":   {},
 	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/progress":   {},

@@ -13,8 +13,8 @@ import (
 	"path"
 	"path/filepath"
 	"syscall"
-	"time"
 
+	"pappus/internal/filelock"
 	"pappus/internal/scratch"
 )
 
@@ -57,7 +57,7 @@ func (b *Builder) unpack(ctx context.Context, l *Language) (dir, made string, er
 		return "", "", err
 	}
 	// Two that replace it would take away what the other has put there.
-	unlock, err := lock(ctx, filepath.Join(b.Cache, ".lock"))
+	unlock, err := filelock.Take(ctx, filepath.Join(b.Cache, ".lock"))
 	if err != nil {
 		return "", "", err
 	}
@@ -100,31 +100,6 @@ func open(dir string) {
 		}
 		return err
 	})
-}
-
-// lock takes the lock on a file that is there for nothing else.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	const pause = 5 * time.Millisecond
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil // which unlocks it
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(&fs.PathError{Op: "lock", Path: path, Err: err}, f.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), f.Close())
-		case <-ticker.C:
-		}
-	}
 }
 
 // digestOf is a digest of names and contents.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+
+	"pappus/internal/filelock"
 )
 
 // sdkOf is an SDK of one file.
@@ -153,7 +155,7 @@ func TestUnpackTogether(t *testing.T) {
 // Who waits for another to unpack can give up.
 func TestUnpackEnds(t *testing.T) {
 	b := &Builder{Cache: t.TempDir()}
-	unlock, err := lock(t.Context(), filepath.Join(b.Cache, ".lock"))
+	unlock, err := filelock.Take(t.Context(), filepath.Join(b.Cache, ".lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
