@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"pappus/cases"
@@ -113,7 +112,7 @@ func TestJavaScript(t *testing.T) {
 	t.Run("engine", func(t *testing.T) {
 		t.Setenv(workerEnv, "1")
 		// It is large, and a machine that has other work takes long for it.
-		config := wasmengine.Config{Compiler: []string{"/proc/self/exe"}, CompileTimeout: 5 * time.Minute}
+		config := wasmengine.Config{Compiler: []string{"/proc/self/exe"}}
 		passesCases(t, newEngine(t, config), "orders", buildSample(t, "javascript/orders"))
 	})
 	t.Run("natively", func(t *testing.T) {
@@ -284,7 +283,7 @@ func TestAssemblyScript(t *testing.T) {
 func TestLua(t *testing.T) {
 	t.Setenv(workerEnv, "1")
 	code := buildSample(t, "lua/accesslog")
-	e := newEngine(t, wasmengine.Config{Compiler: []string{"/proc/self/exe"}, CompileTimeout: 5 * time.Minute})
+	e := newEngine(t, wasmengine.Config{Compiler: []string{"/proc/self/exe"}})
 	p := passesCases(t, e, "accesslog", code)
 	r := rand.New(rand.NewPCG(1, 8))
 	for range 100 {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -73,6 +74,7 @@ func prepareCode(t testing.TB, e engine.Engine, code []byte, limits engine.Limit
 
 func newEngine(t *testing.T, config wasmengine.Config) engine.Engine {
 	t.Helper()
+	config.CompileTimeout = 5 * time.Minute // a machine may be slow
 	e, err := wasmengine.New(config)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -48,7 +49,7 @@ type function struct {
 func prepare(t testing.TB, code []byte, config wasmengine.Config) *function {
 	t.Helper()
 	t.Setenv(workerEnv, "1")
-	config.Compiler = []string{"/proc/self/exe"}
+	config.Compiler, config.CompileTimeout = []string{"/proc/self/exe"}, 5*time.Minute // a machine may be slow
 	e, err := wasmengine.New(config)
 	if err != nil {
 		t.Fatal(err)
