@@ -21,8 +21,8 @@ import (
 type files struct {
 	dir string
 
-	// before is called before each step that changes the disk, with the step's
-	// name. Tests make it fail.
+	// before is called before each step that reads code or changes the disk, with
+	// the step's name. Tests make it fail.
 	before func(step string) error
 }
 
@@ -131,6 +131,9 @@ func (f *files) syncFolder(dir string) error {
 // read returns code and checks it against its digest. It fails with ErrDamaged
 // if the file is missing or holds something else.
 func (f *files) read(tenant string, d data.Digest) ([]byte, error) {
+	if err := f.step("read"); err != nil {
+		return nil, err
+	}
 	code, err := os.ReadFile(f.path(tenant, d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the code %s is missing", ErrDamaged, d)

@@ -345,6 +345,18 @@ func (r *Registry) Tags(ctx context.Context, tenant, name string) (map[string]in
 // Code returns the bytes of code that some version of the tenant refers to,
 // checked against the digest. Errors: *NotFoundError, ErrDamaged.
 func (r *Registry) Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error) {
+	code, err := r.code(ctx, tenant, digest)
+	if !errors.Is(err, ErrDamaged) {
+		return code, err
+	}
+	// It may have been deleted after it was looked up. While the lock is held no
+	// file goes away.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.code(ctx, tenant, digest)
+}
+
+func (r *Registry) code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error) {
 	err := r.view(ctx, func(rec records) error {
 		if !rec.used(tenant, digest) {
 			return &NotFoundError{What: "code", Name: digest.String()}

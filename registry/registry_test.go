@@ -174,6 +174,31 @@ func TestDelete(t *testing.T) {
 	}
 }
 
+// Code that is deleted while it is asked for is not found; code that is missing
+// though a version refers to it is damage.
+func TestCodeWhileDeleted(t *testing.T) {
+	r := open(t, t.TempDir())
+	code := put(t, r, registration("f", "code")).Code["wasm"].Digest
+	r.files.before = func(step string) error {
+		if step != "read" {
+			return nil
+		}
+		r.files.before = nil
+		return r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}, Change{})
+	}
+	var missing *NotFoundError
+	if _, err := r.Code(t.Context(), DefaultTenant, code); !errors.As(err, &missing) || r.files.before != nil {
+		t.Errorf("deleted while it is asked for: %v", err)
+	}
+	put(t, r, registration("f", "code"))
+	if err := os.Remove(r.files.path(DefaultTenant, code)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Code(t.Context(), DefaultTenant, code); !errors.Is(err, ErrDamaged) {
+		t.Errorf("missing: %v", err)
+	}
+}
+
 func TestWhatMakesAVersion(t *testing.T) {
 	r := open(t, t.TempDir())
 	base := put(t, r, registration("f", "code"))
