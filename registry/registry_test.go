@@ -481,6 +481,45 @@ func TestEveryStepCanFail(t *testing.T) {
 	}
 }
 
+// A folder that was made and perhaps not synced into its parent is synced before
+// anything relies on it, be there a file in it or not.
+func TestFoldersAreDurable(t *testing.T) {
+	steps := func(r *Registry, reg Registration) string {
+		t.Helper()
+		var list []string
+		r.files.before = func(step string) error {
+			list = append(list, step)
+			return nil
+		}
+		put(t, r, reg)
+		r.files.before = nil
+		return strings.Join(list, ", ")
+	}
+	const folders, file, commit = "mkdir, sync folder, mkdir, sync folder, ", "create, write, sync, rename, sync folder, ", "commit"
+	dir := t.TempDir()
+	r := open(t, dir)
+	path := r.files.path(DefaultTenant, data.Sum([]byte("code")))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := steps(r, registration("f", "code")); got != folders+file+commit {
+		t.Errorf("into folders that are there: %s", got)
+	}
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}, Change{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := steps(r, registration("f", "code")); got != file+commit {
+		t.Errorf("into folders that are known: %s", got)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r = open(t, dir)
+	if got := steps(r, registration("g", "code")); got != folders+"sync folder, "+commit {
+		t.Errorf("of code that another process stored: %s", got)
+	}
+}
+
 // Pushes, tags and deletions at once, over few names and few codes, end with
 // every reference readable and no file without a version.
 func TestConcurrentUse(t *testing.T) {
