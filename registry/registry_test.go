@@ -573,6 +573,43 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
+// Names whose versions were all deleted keep their records. A page does not take
+// longer the more there are.
+func TestPagesAmongDeleted(t *testing.T) {
+	r := open(t, t.TempDir())
+	r.db.NoSync = true
+	put(t, r, registration("a", "code"))
+	put(t, r, registration("z", "code"))
+	if err := r.update(t.Context(), DefaultTenant, "f", func(rec records) error {
+		for i := range 2 * mostLookedAt {
+			if err := rec.putFunction(fmt.Sprintf("f%06d", i), functionRecord{Tenant: DefaultTenant, Next: 2}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for cursor := ""; ; {
+		page, next, err := r.List(t.Context(), DefaultTenant, "", cursor, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := ""
+		for _, v := range page {
+			names += v.Name
+		}
+		got = append(got, names)
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	if want := []string{"a", "", "z"}; !slices.Equal(got, want) {
+		t.Errorf("the pages hold %q, want %q", got, want)
+	}
+}
+
 func TestResolveNeedsNoStore(t *testing.T) {
 	r := open(t, t.TempDir())
 	put(t, r, registration("f", "code"))
