@@ -141,7 +141,7 @@ func versionName(v *registry.Version) string {
 // bind makes of a resolved composition, which stands in others to that depth, what
 // a run needs, and holds it to the limits that are known before it begins.
 func (d *Dispatcher) bind(resolved *registry.Resolved, limits RunLimits, depth int) (*bound, error) {
-	b := binder{graphs: &d.graphs, io: d.io, limits: limits, done: map[*registry.Resolved]*bound{}}
+	b := binder{graphs: &d.graphs, io: d.io, choose: d.choose, limits: limits, done: map[*registry.Resolved]*bound{}}
 	return b.bind(resolved, depth+1)
 }
 
@@ -149,8 +149,28 @@ func (d *Dispatcher) bind(resolved *registry.Resolved, limits RunLimits, depth i
 type binder struct {
 	graphs *graphs
 	io     ioFunctions
+	choose func(*Invocation) engine.Engine
 	limits RunLimits
 	done   map[*registry.Resolved]*bound
+
+	engines map[*registry.Version]engine.Engine // that run versions with code for several
+}
+
+// engine is the one that runs all instances of a version. What those use may depend
+// on it, so it is chosen before it is known whether a result is remembered.
+func (b *binder) engine(v *registry.Version) engine.Engine {
+	if len(v.Code) < 2 {
+		return nil // there is no choice
+	}
+	e, known := b.engines[v]
+	if !known {
+		if b.engines == nil {
+			b.engines = make(map[*registry.Version]engine.Engine)
+		}
+		e = b.choose(&Invocation{Tenant: v.Tenant, Target: v})
+		b.engines[v] = e
+	}
+	return e
 }
 
 func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
@@ -171,7 +191,7 @@ func (b *binder) bind(resolved *registry.Resolved, depth int) (*bound, error) {
 	out := newBound(graph, make([]callee, len(resolved.Uses)))
 	for i, use := range resolved.Uses {
 		was, is := graph.References[i].Signature, use.Version.Signature
-		out.callees[i] = callee{version: use.Version, inputs: inOrder(was.Inputs, is.Inputs), outputs: inOrder(was.Outputs, is.Outputs)}
+		out.callees[i] = callee{version: use.Version, engine: b.engine(use.Version), inputs: inOrder(was.Inputs, is.Inputs), outputs: inOrder(was.Outputs, is.Outputs)}
 		if use.Version.Kind == registry.KindIO {
 			if out.callees[i].io, err = b.io.bound(v, use.Version); err != nil {
 				return nil, err

@@ -58,8 +58,9 @@ func (b *bound) size() int { return b.sizes[len(b.sizes)-1] }
 // own, or an I/O function.
 type callee struct {
 	version *registry.Version
-	graph   *bound // of a composition
-	inputs  []int  // where the version has those that the reference has; nil: in the same places
+	engine  engine.Engine // that runs it, where it has code for several; else nil
+	graph   *bound        // of a composition
+	inputs  []int         // where the version has those that the reference has; nil: in the same places
 	outputs []int
 	io      *ioFunction // if it is one
 }

@@ -15,8 +15,8 @@ import (
 // order of preference; nil if none of them can. Each engine that has code in
 // the invocation's target can, and gives the same outputs. It is called for
 // every invocation, but for those that a worker has just run the same version for,
-// from many goroutines. What it chooses is the invocation's, and for a run that of
-// all its instances of the version.
+// from many goroutines. What it chooses is the invocation's, and for a
+// composition's that of all instances of the version.
 type placement func(engines []engine.Engine, inv Invocation) engine.Engine
 
 var _ placement = preferred

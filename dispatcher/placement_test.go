@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pappus/data"
+	"pappus/dispatcher/memo"
 	"pappus/engine"
 	"pappus/registry"
 )
@@ -22,7 +23,7 @@ type twoEngines struct {
 	versions      map[string]*registry.Version // "both", "first", "second", "neither"
 }
 
-func newTwoEngines(t *testing.T) *twoEngines {
+func newTwoEngines(t *testing.T, change ...func(*Config)) *twoEngines {
 	t.Helper()
 	two := &twoEngines{first: newFakeEngine(), second: newFakeEngine(), versions: map[string]*registry.Version{}}
 	two.first.name, two.second.name = "quick", "wasm"
@@ -40,8 +41,12 @@ func newTwoEngines(t *testing.T) *twoEngines {
 		}
 		two.versions[name] = v
 	}
+	c := Config{Workers: 2}
+	for _, f := range change {
+		f(&c)
+	}
 	var err error
-	two.Dispatcher, err = New(Config{Workers: 2}, reg, []engine.Engine{two.first, two.second}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	two.Dispatcher, err = New(c, reg, []engine.Engine{two.first, two.second}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,18 +177,69 @@ func TestTheChoiceIsMadeOnce(t *testing.T) {
 	if again := two.choose(&inv); again != first || calls != 1 {
 		t.Errorf("one call was given to %s and to %s", first.Name(), again.Name())
 	}
-	r := &run{d: two.Dispatcher}
+	b := binder{choose: two.choose}
 	for range 3 {
-		of := Invocation{Target: two.versions["both"]}
-		if r.choose(&of); of.engine != two.first && of.engine != two.second || r.engines[of.Target] != of.engine {
-			t.Errorf("an instance was given to %v", of.engine)
+		if e := b.engine(two.versions["both"]); e != engine.Engine(two.first) && e != engine.Engine(two.second) || b.engines[two.versions["both"]] != e {
+			t.Errorf("an application was given to %v", e)
 		}
 	}
 	if calls != 2 {
 		t.Errorf("a run with one version made %d choices", calls-1)
 	}
-	one := Invocation{Target: two.versions["second"]}
-	if r.choose(&one); one.engine != nil {
+	if b.engine(two.versions["second"]) != nil || calls != 2 {
 		t.Error("a choice was made where there is none")
+	}
+}
+
+// What a composition's answer has depends on the engines that run its functions,
+// and an ETag is made of its key: so one key is of one choice of engines.
+func TestCompositionsOfTwoEngines(t *testing.T) {
+	two := newTwoEngines(t, remembers(t, memo.Options{}))
+	defer two.finish(t)
+	two.first.magic = "quick:"
+	for i, e := range []*fakeEngine{two.first, two.second} {
+		e.run = func(_ context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+			outputs := []data.Set{{Name: "out", Items: clones(in[0].Items)}}
+			return engine.NewResult(outputs, engine.Usage{Fuel: int64(i + 1), MemoryPages: 1, Run: time.Second}, 0, nil), nil
+		}
+	}
+	if _, _, err := two.Publish(t.Context(), Publication{
+		Tenant: "default", Name: "F", Implementations: map[string][]byte{"wasm": []byte("\x00asm1"), "quick": []byte("quick:1")},
+		HasSignature: true, Inputs: []engine.Param{{Name: "in", Type: engine.TypeSet}}, Outputs: []engine.Param{{Name: "out", Type: engine.TypeSet}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	publish := func(name, source string) *registry.Version {
+		t.Helper()
+		v, _, _, err := two.PublishComposition(t.Context(), CompositionPublication{Tenant: "default", Name: name, Source: source})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	publish("Inner", "function F(in) => (out);\ncomposition Inner(x) => (y) { F(in = all x) => (y = out); }")
+	v := publish("Outer", "function Inner(x) => (y);\nfunction F(in) => (out);\ncomposition Outer(a) => (c) { Inner(x = all a) => (b = y); F(in = all b) => (c = out); }")
+	used := map[memo.Key]int64{}
+	for _, c := range []struct {
+		engine int
+		reuse  Reuse
+		source memo.Source
+	}{{0, ReuseAuto, memo.Computed}, {1, ReuseAuto, memo.Computed}, {0, ReuseAuto, memo.FromMemory}, {1, ReuseOnly, memo.FromMemory}, {0, ReuseFresh, memo.Computed}, {1, ReuseFresh, memo.Computed}} {
+		two.place = func(engines []engine.Engine, _ Invocation) engine.Engine { return engines[c.engine] }
+		a, err := two.Invoke(t.Context(), Invocation{Tenant: "default", Target: v, Inputs: []data.Set{set("a", "text")}, Reuse: c.reuse, Keyed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Usage.Fuel != int64(2*(c.engine+1)) || a.From.Source != c.source {
+			t.Errorf("by engine %d it used %d, %s", c.engine, a.Usage.Fuel, a.From.Source)
+		}
+		if before, known := used[a.From.Key]; known && before != a.Usage.Fuel {
+			t.Errorf("answers of one key used %d and %d", before, a.Usage.Fuel)
+		}
+		used[a.From.Key] = a.Usage.Fuel
+		a.Release()
+	}
+	if len(used) != 2 {
+		t.Errorf("two engines have %d keys", len(used))
 	}
 }

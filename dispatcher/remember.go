@@ -133,6 +133,9 @@ func (b *bound) mean(h hash.Hash) {
 	for i := range b.callees {
 		c := &b.callees[i]
 		_, _ = h.Write(c.version.Digest[:])
+		if c.engine != nil { // what is used depends on it
+			_, _ = fmt.Fprintf(h, "%q\n", c.engine.Name())
+		}
 		if c.graph != nil {
 			c.graph.mean(h)
 		}

@@ -15,7 +15,6 @@ import (
 	"pappus/dispatcher/shard"
 	"pappus/engine"
 	"pappus/iofuncs"
-	"pappus/registry"
 )
 
 // DefaultParallelism is how many instances the any-forms may make unless a run
@@ -45,13 +44,12 @@ type run struct {
 	serial      bool      // it does one thing at a time
 
 	mu        sync.Mutex
-	engines   map[*registry.Version]engine.Engine // that run versions with several implementations
-	wake      sync.Cond                           // for the first worker, who waits when there is nothing to do
-	workers   int                                 // besides the first one
-	idle      bool                                // the first one waits
-	active    int                                 // instances that are being executed
-	started   bool                                // an instance has been: later ones wait as long as the run may take
-	opened    bool                                // an instance has ended: later ones wait in the run's own line
+	wake      sync.Cond // for the first worker, who waits when there is nothing to do
+	workers   int       // besides the first one
+	idle      bool      // the first one waits
+	active    int       // instances that are being executed
+	started   bool      // an instance has been: later ones wait as long as the run may take
+	opened    bool      // an instance has ended: later ones wait in the run's own line
 	ready     ready
 	depths    []nested // by depth of nesting
 	outermost *flow
@@ -214,22 +212,6 @@ func (r *run) unfinished() string {
 // over reports whether nothing is to be begun any more. r.mu is held.
 func (r *run) over() bool { return r.done || r.stop != nil || r.ctx.Err() != nil }
 
-// choose has all instances of a version run on one engine. r.mu is held.
-func (r *run) choose(inv *Invocation) {
-	if len(inv.Target.Code) < 2 {
-		return // there is no choice
-	}
-	e, ok := r.engines[inv.Target]
-	if !ok {
-		if r.engines == nil {
-			r.engines = make(map[*registry.Version]engine.Engine)
-		}
-		e = r.d.place(r.d.engines, *inv)
-		r.engines[inv.Target] = e
-	}
-	inv.engine = e
-}
-
 // work executes instances until there are none that can begin: then the first
 // worker waits for more, and others go. r.mu is held, but while a function runs.
 func (r *run) work(first bool) {
@@ -257,8 +239,7 @@ func (r *run) work(first bool) {
 			continue
 		}
 		r.take(&w, app)
-		inv := Invocation{Target: app.callee().version, Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, worker: &w, Reuse: r.reuse}
-		r.choose(&inv)
+		inv := Invocation{Target: app.callee().version, Tenant: r.tenant, run: r.share, opens: !r.opened, patient: r.started, engine: app.callee().engine, worker: &w, Reuse: r.reuse}
 		r.started = true
 		r.active++
 		r.share.active.Add(1)

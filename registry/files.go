@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"pappus/data"
 )
@@ -19,10 +20,11 @@ import (
 //
 // A file that is there under its digest is complete.
 type files struct {
-	dir string
+	dir     string
+	durable sync.Map // the folders, by path, that were synced into their parents
 
-	// before is called before each step that changes the disk, with the step's
-	// name. Tests make it fail.
+	// before is called before each step that reads code or changes the disk, with
+	// the step's name. Tests make it fail.
 	before func(step string) error
 }
 
@@ -47,13 +49,13 @@ func (f *files) path(tenant string, d data.Digest) string {
 // the file survives a crash. Code that is there already is not written again.
 func (f *files) write(tenant string, d data.Digest, code []byte) (err error) {
 	path := f.path(tenant, d)
+	if err := f.makeFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
 	// Reading it again makes a push repair a damaged file.
 	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, code) {
 		// Whoever wrote it may not have synced the folder yet.
 		return f.syncFolder(filepath.Dir(path))
-	}
-	if err := f.makeFolder(filepath.Dir(path)); err != nil {
-		return err
 	}
 	if err := f.step("create"); err != nil {
 		return err
@@ -94,16 +96,21 @@ func (f *files) fill(file *os.File, code []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// makeFolder makes a folder and those above it, each durable in its parent.
+// makeFolder makes a folder and those above it, each durable in its parent. Of one
+// that is there that is known only once its parent was synced here: another push
+// may not have come to that yet, and a process may have been killed before it.
 func (f *files) makeFolder(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
+	if dir == f.dir {
 		return nil
 	}
-	parent := filepath.Dir(dir)
-	if len(parent) >= len(f.dir) {
-		if err := f.makeFolder(parent); err != nil {
-			return err
+	if _, known := f.durable.Load(dir); known {
+		if _, err := os.Stat(dir); err == nil {
+			return nil
 		}
+	}
+	parent := filepath.Dir(dir)
+	if err := f.makeFolder(parent); err != nil {
+		return err
 	}
 	if err := f.step("mkdir"); err != nil {
 		return err
@@ -111,7 +118,11 @@ func (f *files) makeFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	return f.syncFolder(parent)
+	if err := f.syncFolder(parent); err != nil {
+		return err
+	}
+	f.durable.Store(dir, struct{}{})
+	return nil
 }
 
 func (f *files) syncFolder(dir string) error {
@@ -131,6 +142,9 @@ func (f *files) syncFolder(dir string) error {
 // read returns code and checks it against its digest. It fails with ErrDamaged
 // if the file is missing or holds something else.
 func (f *files) read(tenant string, d data.Digest) ([]byte, error) {
+	if err := f.step("read"); err != nil {
+		return nil, err
+	}
 	code, err := os.ReadFile(f.path(tenant, d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the code %s is missing", ErrDamaged, d)

@@ -409,6 +409,19 @@ func (r records) number(tenant string, ref Ref, f functionRecord) (int64, error)
 	return number, nil
 }
 
+// latest is what a name is shown by: the version that the tag latest names, or the
+// newest.
+func (r records) latest(tenant, name string, f functionRecord) (*Version, error) {
+	if number, ok := f.Tags[LatestTag]; ok {
+		return r.version(tenant, name, number)
+	}
+	v, err := r.newest(tenant, name)
+	if err == nil && v == nil {
+		err = fmt.Errorf("%w: function %s has no versions", ErrDamaged, name)
+	}
+	return v, err
+}
+
 // newest is the version of a function with the largest number.
 func (r records) newest(tenant, name string) (*Version, error) {
 	_, v, err := r.below(tenant, name, 0)

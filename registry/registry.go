@@ -22,6 +22,10 @@ import (
 // MaxPage is the largest page of a list.
 const MaxPage = 1000
 
+// mostLookedAt is how many names List looks at for a page: those whose versions
+// were all deleted keep their records.
+const mostLookedAt = 10 * MaxPage
+
 // Options are what Open can be told.
 type Options struct {
 	Log      *slog.Logger     // nil: nothing is logged
@@ -345,6 +349,18 @@ func (r *Registry) Tags(ctx context.Context, tenant, name string) (map[string]in
 // Code returns the bytes of code that some version of the tenant refers to,
 // checked against the digest. Errors: *NotFoundError, ErrDamaged.
 func (r *Registry) Code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error) {
+	code, err := r.code(ctx, tenant, digest)
+	if !errors.Is(err, ErrDamaged) {
+		return code, err
+	}
+	// It may have been deleted after it was looked up. While the lock is held no
+	// file goes away.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.code(ctx, tenant, digest)
+}
+
+func (r *Registry) code(ctx context.Context, tenant string, digest data.Digest) ([]byte, error) {
 	err := r.view(ctx, func(rec records) error {
 		if !rec.used(tenant, digest) {
 			return &NotFoundError{What: "code", Name: digest.String()}
@@ -360,7 +376,8 @@ func (r *Registry) Code(ctx context.Context, tenant string, digest data.Digest) 
 // List returns what is of a kind ("": of either) in the order of the names, each
 // by its latest version, or by its newest if the tag latest is gone. It starts
 // after cursor, "" for the beginning, and returns at most limit (1 to MaxPage)
-// and the cursor of the next page, "" if there is none.
+// and the cursor of the next page, "" if there is none. A page that is not the
+// last may have fewer, or none, where much lies between that is not listed.
 func (r *Registry) List(ctx context.Context, tenant string, kind Kind, cursor string, limit int) (page []*Version, next string, err error) {
 	limit = min(max(limit, 1), MaxPage)
 	err = r.view(ctx, func(rec records) error {
@@ -370,8 +387,13 @@ func (r *Registry) List(ctx context.Context, tenant string, kind Kind, cursor st
 		if cursor != "" && bytes.Equal(k, functionKey(tenant, cursor)) {
 			k, _ = c.Next()
 		}
-		for ; k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-			name := string(k[len(prefix):])
+		name := "" // the last that was looked at
+		for looked := 0; k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+			if looked++; looked > mostLookedAt {
+				next = name
+				return nil
+			}
+			name = string(k[len(prefix):])
 			f, err := rec.function(tenant, name)
 			if err != nil {
 				return err
@@ -395,17 +417,6 @@ func (r *Registry) List(ctx context.Context, tenant string, kind Kind, cursor st
 		return nil, "", err
 	}
 	return page, next, nil
-}
-
-func (r records) latest(tenant, name string, f functionRecord) (*Version, error) {
-	if number, ok := f.Tags[LatestTag]; ok {
-		return r.version(tenant, name, number)
-	}
-	v, err := r.newest(tenant, name)
-	if err == nil && v == nil {
-		err = fmt.Errorf("%w: function %s has no versions", ErrDamaged, name)
-	}
-	return v, err
 }
 
 // Versions returns the versions of a name of a kind ("": of either), newest

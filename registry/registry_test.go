@@ -174,6 +174,31 @@ func TestDelete(t *testing.T) {
 	}
 }
 
+// Code that is deleted while it is asked for is not found; code that is missing
+// though a version refers to it is damage.
+func TestCodeWhileDeleted(t *testing.T) {
+	r := open(t, t.TempDir())
+	code := put(t, r, registration("f", "code")).Code["wasm"].Digest
+	r.files.before = func(step string) error {
+		if step != "read" {
+			return nil
+		}
+		r.files.before = nil
+		return r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}, Change{})
+	}
+	var missing *NotFoundError
+	if _, err := r.Code(t.Context(), DefaultTenant, code); !errors.As(err, &missing) || r.files.before != nil {
+		t.Errorf("deleted while it is asked for: %v", err)
+	}
+	put(t, r, registration("f", "code"))
+	if err := os.Remove(r.files.path(DefaultTenant, code)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Code(t.Context(), DefaultTenant, code); !errors.Is(err, ErrDamaged) {
+		t.Errorf("missing: %v", err)
+	}
+}
+
 func TestWhatMakesAVersion(t *testing.T) {
 	r := open(t, t.TempDir())
 	base := put(t, r, registration("f", "code"))
@@ -456,6 +481,45 @@ func TestEveryStepCanFail(t *testing.T) {
 	}
 }
 
+// A folder that was made and perhaps not synced into its parent is synced before
+// anything relies on it, be there a file in it or not.
+func TestFoldersAreDurable(t *testing.T) {
+	steps := func(r *Registry, reg Registration) string {
+		t.Helper()
+		var list []string
+		r.files.before = func(step string) error {
+			list = append(list, step)
+			return nil
+		}
+		put(t, r, reg)
+		r.files.before = nil
+		return strings.Join(list, ", ")
+	}
+	const folders, file, commit = "mkdir, sync folder, mkdir, sync folder, ", "create, write, sync, rename, sync folder, ", "commit"
+	dir := t.TempDir()
+	r := open(t, dir)
+	path := r.files.path(DefaultTenant, data.Sum([]byte("code")))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := steps(r, registration("f", "code")); got != folders+file+commit {
+		t.Errorf("into folders that are there: %s", got)
+	}
+	if err := r.Delete(t.Context(), DefaultTenant, Ref{Name: "f"}, Change{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := steps(r, registration("f", "code")); got != file+commit {
+		t.Errorf("into folders that are known: %s", got)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r = open(t, dir)
+	if got := steps(r, registration("g", "code")); got != folders+"sync folder, "+commit {
+		t.Errorf("of code that another process stored: %s", got)
+	}
+}
+
 // Pushes, tags and deletions at once, over few names and few codes, end with
 // every reference readable and no file without a version.
 func TestConcurrentUse(t *testing.T) {
@@ -506,6 +570,43 @@ func TestConcurrentUse(t *testing.T) {
 	have := codeFiles(t, dir)
 	if len(have) != len(wanted) {
 		t.Errorf("%d files of code for %d digests", len(have), len(wanted))
+	}
+}
+
+// Names whose versions were all deleted keep their records. A page does not take
+// longer the more there are.
+func TestPagesAmongDeleted(t *testing.T) {
+	r := open(t, t.TempDir())
+	r.db.NoSync = true
+	put(t, r, registration("a", "code"))
+	put(t, r, registration("z", "code"))
+	if err := r.update(t.Context(), DefaultTenant, "f", func(rec records) error {
+		for i := range 2 * mostLookedAt {
+			if err := rec.putFunction(fmt.Sprintf("f%06d", i), functionRecord{Tenant: DefaultTenant, Next: 2}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for cursor := ""; ; {
+		page, next, err := r.List(t.Context(), DefaultTenant, "", cursor, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := ""
+		for _, v := range page {
+			names += v.Name
+		}
+		got = append(got, names)
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	if want := []string{"a", "", "z"}; !slices.Equal(got, want) {
+		t.Errorf("the pages hold %q, want %q", got, want)
 	}
 }
 

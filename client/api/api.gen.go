@@ -119,7 +119,7 @@ type Composition struct {
 type CompositionPage struct {
 	Items []Composition `json:"items"`
 
-	// Next Cursor of the page after it; absent on the last
+	// Next Cursor of the page after it; absent on the last, and only there: a page may have fewer items than were asked for, or none
 	Next string `json:"next,omitempty"`
 }
 
@@ -332,7 +332,7 @@ type Outputs struct {
 type Page struct {
 	Items []Function `json:"items"`
 
-	// Next Cursor of the page after it; absent on the last
+	// Next Cursor of the page after it; absent on the last, and only there: a page may have fewer items than were asked for, or none
 	Next string `json:"next,omitempty"`
 }
 

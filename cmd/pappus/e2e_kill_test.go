@@ -179,7 +179,7 @@ func (p *process) checkCode(round int) {
 	compiled, remembered := filepath.Join(p.dir, "compiled"), filepath.Join(p.dir, "memo")
 	err = filepath.WalkDir(p.dir, func(path string, entry fs.DirEntry, err error) error {
 		switch path {
-		case filepath.Join(compiled, "v1"), filepath.Join(remembered, "v1"):
+		case filepath.Join(compiled, "v1"), filepath.Join(remembered, "v2"):
 			return filepath.SkipDir // what is kept of code that is gone makes room when there is none
 		case filepath.Join(compiled, "key"), filepath.Join(remembered, "key"):
 			return nil

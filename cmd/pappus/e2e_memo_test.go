@@ -79,7 +79,7 @@ func TestMemoOverRestarts(t *testing.T) {
 	p.expect("matmul-size", size, want, fromMemory)
 	p.stop()
 
-	files, err := filepath.Glob(filepath.Join(dir, "memo/v1/*/*/*"))
+	files, err := filepath.Glob(filepath.Join(dir, "memo/v2/*/*/*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("entries on disk: %v (%v)", files, err)
 	}

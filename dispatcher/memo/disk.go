@@ -43,7 +43,8 @@ const (
 	diskShare = 8         // of the bound: no entry is larger than one eighth
 
 	tmpName     = "tmp"
-	versionName = "v1" // the format's version
+	versionName = "v2" // the format's version
+	earlierName = "v1" // the one before, whose faults had no hints; its entries go
 )
 
 // DiskStats are figures of the second tier; all but the first three only grow.
@@ -66,7 +67,7 @@ func (n name) hex() string { return hex.EncodeToString(n[:]) }
 //
 //	key                32 random bytes, mode 0600
 //	tmp/               files that are being written; emptied when it is opened
-//	v1/TENANT/CODE/KEY an entry; its modification time is about that of its last use
+//	v2/TENANT/CODE/KEY an entry; its modification time is about that of its last use
 //
 // The names are MACs of what they stand for. So a tenant or a function is purged
 // by removing a folder, and nobody learns from a name what was computed.

@@ -93,7 +93,7 @@ func TestTheDiskTierSurvivesARestart(t *testing.T) {
 		call := numberedCall(f, i)
 		run := echo(call.Inputs, time.Second, int64(i))
 		if i%2 == 1 {
-			run = failing(&engine.Fault{Kind: engine.FaultExit, ExitCode: int32(i), Stderr: []byte("s"), Stack: []string{"a", "b"}, Usage: engine.Usage{Run: time.Second, Fuel: 3}})
+			run = failing(&engine.Fault{Kind: engine.FaultExit, ExitCode: int32(i), Hint: "h", Stderr: []byte("s"), Stack: []string{"a", "b"}, Usage: engine.Usage{Run: time.Second, Fuel: 3}})
 		}
 		wantFrom(t, m, call, run, Computed)
 	}
@@ -113,7 +113,7 @@ func TestTheDiskTierSurvivesARestart(t *testing.T) {
 				t.Errorf("call %d: %+v, %v", i, o, err)
 			}
 			var fault *engine.Fault
-			if i%2 == 1 && (!errors.As(err, &fault) || fault.ExitCode != int32(i) || string(fault.Stderr) != "s" || len(fault.Stack) != 2) {
+			if i%2 == 1 && (!errors.As(err, &fault) || fault.ExitCode != int32(i) || fault.Hint != "h" || string(fault.Stderr) != "s" || len(fault.Stack) != 2) {
 				t.Errorf("call %d: %v", i, err)
 			}
 		}
@@ -490,9 +490,9 @@ func TestLeftovers(t *testing.T) {
 	whole := diskFiles(t, dir)[0]
 	torn := filepath.Join(filepath.Dir(whole), strings.Repeat("ab", 16))
 	for path, content := range map[string]string{
-		torn:                               "torn",
-		filepath.Join(dir, tmpName, "x"):   "half",
-		filepath.Join(dir, "v1", "README"): "not ours",
+		torn:                             "torn",
+		filepath.Join(dir, tmpName, "x"): "half",
+		filepath.Join(dir, versionName, "README"): "not ours",
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -512,6 +512,35 @@ func TestLeftovers(t *testing.T) {
 	}
 	if files := diskFiles(t, dir); len(files) != 1 || filepath.Base(files[0]) != "README" {
 		t.Errorf("there are files %v", files)
+	}
+}
+
+// Entries of an earlier format are neither read nor kept.
+func TestEntriesOfAnEarlierFormatGo(t *testing.T) {
+	dir := t.TempDir()
+	m, _ := newDiskMemo(t, dir)
+	call := numberedCall(m.testFunction("default", "f"), 0)
+	wantFrom(t, m, call, echo(call.Inputs, time.Second, 1), Computed)
+	m.Close()
+	if err := os.Rename(filepath.Join(dir, versionName), filepath.Join(dir, earlierName)); err != nil {
+		t.Fatal(err)
+	}
+	m, log := newDiskMemo(t, dir)
+	call = numberedCall(m.testFunction("default", "f"), 0)
+	wantFrom(t, m, call, echo(call.Inputs, time.Second, 1), Computed)
+	if s := m.Stats().Disk; !s.Enabled || log.count("WARN") > 0 {
+		t.Errorf("figures are %+v, and the log is %s", s, log.b.String())
+	}
+	if _, err := os.Stat(filepath.Join(dir, earlierName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its folder is there: %v", err)
+	}
+	b, err := appendBody(nil, remember(Key{1}, scope{}, 0, engine.NewResult(nil, engine.Usage{}, 0, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(bodyMagic)]--
+	if e, err := decodeBody(b); !errors.Is(err, errDamaged) {
+		t.Errorf("a body of an earlier version is read as %+v, %v", e, err)
 	}
 }
 
@@ -673,7 +702,7 @@ func drawEntry(t *rapid.T) *entry {
 	}
 	kinds := []engine.FaultKind{engine.FaultTrap, engine.FaultOutOfFuel, engine.FaultExit}
 	e.fault = &engine.Fault{
-		Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Detail: text.Draw(t, "detail"), ExitCode: rapid.Int32().Draw(t, "code"),
+		Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Detail: text.Draw(t, "detail"), Hint: text.Draw(t, "hint"), ExitCode: rapid.Int32().Draw(t, "code"),
 		Stderr: rapid.SliceOf(rapid.Byte()).Draw(t, "stderr"), Stack: rapid.SliceOf(text).Draw(t, "stack"), Usage: e.usage,
 	}
 	if e.fault.Kind == engine.FaultOutOfFuel {
@@ -715,7 +744,7 @@ func FuzzDecodeBody(f *testing.F) {
 	for _, e := range []*entry{
 		remember(Key{1}, scope{}, 0, engine.NewResult(outputs("content"), engine.Usage{Fuel: 1, MemoryPages: 2, Run: 3}, 0, nil)),
 		remember(Key{}, scope{}, 0, engine.NewResult(nil, engine.Usage{}, 0, nil)),
-		rememberFault(Key{2}, scope{}, 0, &engine.Fault{Kind: engine.FaultExit, Detail: "d", ExitCode: -1, Stderr: []byte("e"), Stack: []string{"a", ""}}, 0),
+		rememberFault(Key{2}, scope{}, 0, &engine.Fault{Kind: engine.FaultExit, Detail: "d", Hint: "h", ExitCode: -1, Stderr: []byte("e"), Stack: []string{"a", ""}}, 0),
 		rememberFault(Key{3}, scope{}, 0, &engine.Fault{Kind: engine.FaultOutOfFuel}, 10),
 	} {
 		b, err := appendBody(nil, e)

@@ -58,6 +58,9 @@ func (d *disk) open() error {
 	if err := os.Mkdir(d.tmp(), 0o700); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(filepath.Join(d.dir, earlierName)); err != nil {
+		return err
+	}
 	s, fresh, err := readSecret(d.dir)
 	if fresh {
 		// Entries first: none may be older than the secret.

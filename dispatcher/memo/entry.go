@@ -90,7 +90,7 @@ func clone(sets []data.Set) (out []data.Set, cost int64) {
 
 // rememberFault makes an entry of a deterministic fault.
 func rememberFault(key Key, s scope, born uint64, f *engine.Fault, limit int64) *entry {
-	size := len(f.Detail) + len(f.Stderr)
+	size := len(f.Detail) + len(f.Hint) + len(f.Stderr)
 	for _, call := range f.Stack {
 		size += len(call) + 16
 	}

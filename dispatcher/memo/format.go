@@ -16,19 +16,19 @@ import (
 	"pappus/engine"
 )
 
-// The body of an entry on disk, version 1. Numbers are little-endian, texts and
+// The body of an entry on disk, version 2. Numbers are little-endian, texts and
 // lists have their length (u32) before them:
 //
-//	"PMEM", version u32 = 1, key, kind u8 (0 success, 1 fault), fuel, pages, run
+//	"PMEM", version u32 = 2, key, kind u8 (0 success, 1 fault), fuel, pages, run
 //	time in ns, limit of fuel of a fault out-of-fuel (u64 each)
 //	of a success: the outputs, as package data encodes sets
-//	of a fault: its kind, detail, exit code u32, stderr, stack (a list of texts)
+//	of a fault: its kind, detail, hint, exit code u32, stderr, stack (a list of texts)
 //
 // A file is a body and a seal, 32 bytes: HMAC-SHA256 over the body, made with a
 // key that lies beside the entries.
 const (
 	bodyMagic   = "PMEM"
-	bodyVersion = 1
+	bodyVersion = 2
 
 	bodySuccess = 0
 	bodyFault   = 1
@@ -59,6 +59,7 @@ func appendBody(b []byte, e *entry) ([]byte, error) {
 	}
 	b = appendText(b, string(e.fault.Kind))
 	b = appendText(b, e.fault.Detail)
+	b = appendText(b, e.fault.Hint)
 	b = le.AppendUint32(b, uint32(e.fault.ExitCode))
 	b = le.AppendUint32(b, uint32(len(e.fault.Stderr)))
 	b = append(b, e.fault.Stderr...)
@@ -152,7 +153,7 @@ func (r *reader) number() int64 {
 func (r *reader) text() []byte { return r.take(uint64(r.u32())) }
 
 func (r *reader) fault() *engine.Fault {
-	f := &engine.Fault{Kind: engine.FaultKind(r.text()), Detail: string(r.text()), ExitCode: int32(r.u32())}
+	f := &engine.Fault{Kind: engine.FaultKind(r.text()), Detail: string(r.text()), Hint: string(r.text()), ExitCode: int32(r.u32())}
 	if !f.Kind.Deterministic() {
 		r.failed = true
 	}
