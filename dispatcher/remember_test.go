@@ -518,3 +518,57 @@ func TestRememberedAnswersNeedRoom(t *testing.T) {
 		a.Release()
 	}
 }
+
+// What is answered only if it is remembered takes no memory that is not there,
+// however many ask for it at once.
+func TestOnlyWhatIsRememberedNeedsRoom(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		remembers(t, memo.Options{Memory: 64 << 20})(c)
+		c.MemoryBudget = 8 << 20
+	})
+	defer b.finish(t)
+	b.engine.run = func(context.Context, []data.Set, engine.Limits) (engine.Result, error) {
+		return engine.NewResult([]data.Set{{Name: "output", Items: []*data.Item{data.NewItem("", 0, make([]byte, 1<<20))}}}, engine.Usage{Run: time.Second, MemoryPages: 16}, 1<<20, func() {}), nil
+	}
+	v := b.publish(t, "", nil)
+	a, err := b.call(t.Context(), v, set("a", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Release()
+	var answered, refused atomic.Int64
+	done := make(chan struct{})
+	var asked, callers sync.WaitGroup
+	for range 100 {
+		asked.Add(1)
+		callers.Go(func() {
+			a, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: v, Inputs: []data.Set{set("a", "x")}, Reuse: ReuseOnly})
+			asked.Done()
+			switch {
+			case err == nil:
+				answered.Add(1)
+				<-done // nobody reads it meanwhile
+				a.Release()
+			case engine.KindOf(err) == engine.FaultOverload:
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	asked.Wait()
+	c := b.permits.counts()
+	if c.peak > c.limit {
+		t.Errorf("%d of %d bytes were charged", c.peak, c.limit)
+	}
+	if a, err = b.call(t.Context(), v, set("a", "another")); err != nil {
+		t.Errorf("another call meanwhile: %v", err)
+	} else {
+		a.Release()
+	}
+	close(done)
+	callers.Wait()
+	if n := c.limit >> 20; answered.Load() < n-1 || answered.Load() > n || refused.Load() != 100-answered.Load() {
+		t.Errorf("%d answers and %d refusals, with room for %d", answered.Load(), refused.Load(), n)
+	}
+}

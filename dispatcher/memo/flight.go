@@ -34,6 +34,7 @@ type flight struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{}
+	reads  bool // it looks on disk first, and its leader has room for what is there
 
 	// mu:
 	placed    chan struct{} // closed: no caller's memory is read any more; nil: nobody waits for it
