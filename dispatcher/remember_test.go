@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -570,5 +571,86 @@ func TestOnlyWhatIsRememberedNeedsRoom(t *testing.T) {
 	callers.Wait()
 	if n := c.limit >> 20; answered.Load() < n-1 || answered.Load() > n || refused.Load() != 100-answered.Load() {
 		t.Errorf("%d answers and %d refusals, with room for %d", answered.Load(), refused.Load(), n)
+	}
+}
+
+// Equal instances have the very same items of what is remembered. Whoever reads
+// them, a run holds them once, and not longer than others.
+func TestEqualInstancesAreHeldOnce(t *testing.T) {
+	const functions = `function Big(in) => (out); function After(in, after) => (out); function Size(in) => (out);
+		`
+	for name, source := range map[string]string{
+		"one phase after the other": `composition c(x) => (n) {
+				Big(in = each x) => (y = out); Size(in = all y) => (m = out);
+				After(in = each x, after = all m) => (z = out); Size(in = all z) => (n = out); }`,
+		"one by one": `composition c(x) => (n) {
+				Big(in = each x) => (y = out); Size(in = each y) => (m = out);
+				After(in = each x, after = all m) => (z = out); Size(in = each z) => (n = out); }`,
+		"read twice": `composition c(x) => (n, o) {
+				Big(in = each x) => (y = out); Size(in = all y) => (m = out); Size(in = each y) => (n = out);
+				After(in = each x, after = all m) => (z = out); Size(in = all z) => (o = out); }`,
+		"nested": `composition b(x) => (z) { Big(in = each x) => (z = out); }
+			composition c(x) => (n) {
+				b(x = each x) => (y = z); Size(in = all y) => (m = out);
+				After(in = each x, after = all m) => (z = out); Size(in = all z) => (n = out); }`,
+		"read until the end": `composition c(x) => (y, z) {
+				Big(in = each x) => (y = out); Size(in = all y) => (m = out); After(in = all m, after = all m) => (z = out); }`,
+	} {
+		for _, remember := range []bool{false, true} {
+			for workers := range 3 {
+				t.Run(fmt.Sprintf("%s, remembered: %t, %d workers", name, remember, workers+1), func(t *testing.T) {
+					b := newBench(t, func(c *Config) {
+						c.Workers, c.MemoryBudget, c.Run.Bytes = workers+1, 256<<20, 12<<20
+						if remember {
+							remembers(t, memo.Options{Memory: 64 << 20})(c)
+						}
+					})
+					defer b.finish(t)
+					b.engine.runOf = func(code []byte) runFunc {
+						return func(_ context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+							content := make([]byte, 1<<20)
+							if string(code) == "\x00asmSize" {
+								content = fmt.Append(nil, data.Size(in))
+							}
+							out := []data.Set{{Name: "out", Items: []*data.Item{data.NewItem("", 0, content)}}}
+							return engine.NewResult(out, engine.Usage{Run: 2 * time.Millisecond, MemoryPages: 16}, 0, func() {}), nil
+						}
+					}
+					for name, inputs := range map[string][]engine.Param{
+						"Big": {{Name: "in", Type: engine.TypeSet}}, "Size": {{Name: "in", Type: engine.TypeSet}},
+						"After": {{Name: "in", Type: engine.TypeSet}, {Name: "after", Type: engine.TypeSet}},
+					} {
+						b.publish(t, name, func(p *Publication) {
+							p.Name, p.HasSignature = name, true
+							p.Inputs, p.Outputs = inputs, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+						})
+					}
+					v := b.compose(t, "c", functions+source)
+					resolved, err := b.reg.ResolveAll(t.Context(), "default", registry.Ref{Name: "c"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					bound, err := b.bind(resolved[0], b.config.Load().Run, 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					x := set("x", slices.Repeat([]string{"equal"}, 10)...)
+					a, err := b.runGraph(t.Context(), Invocation{Tenant: "default", Target: v, Inputs: []data.Set{x}}, bound)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var outputs int64
+					for _, s := range a.Outputs {
+						if outputs += s.Size(); s.Name == "n" && len(s.Items) == 1 && texts(s) != "10485760" {
+							t.Errorf("the outputs of ten have %s bytes", texts(s))
+						}
+					}
+					if held := a.holds(); held > outputs || !remember && held < outputs {
+						t.Errorf("%d bytes are held in the end, of which %d are outputs", held, outputs)
+					}
+					a.Release()
+				})
+			}
+		}
 	}
 }
