@@ -654,3 +654,42 @@ func TestEqualInstancesAreHeldOnce(t *testing.T) {
 		}
 	}
 }
+
+// A run that takes too long fails for the caller who began it. Who joined it has
+// as much time from its own beginning.
+func TestALimitOfTimeIsTheCallersOwn(t *testing.T) {
+	const long = 500 * time.Millisecond
+	var runs atomic.Int64
+	b := newBench(t, func(c *Config) {
+		remembers(t, memo.Options{})(c)
+		c.Run.Time = long
+	})
+	defer b.finish(t)
+	b.engine.run = func(ctx context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+		if runs.Add(1) == 1 {
+			<-ctx.Done()
+			return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Err: ctx.Err()}
+		}
+		return engine.NewResult([]data.Set{{Name: "out", Items: clones(in[0].Items)}}, engine.Usage{Run: 2 * time.Millisecond}, 0, nil), nil
+	}
+	b.publish(t, "F", func(p *Publication) {
+		p.Name, p.HasSignature = "F", true
+		p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+	})
+	v := b.compose(t, "c", `function F(in) => (out); composition c(x) => (y) { F(in = all x) => (y = out); }`)
+	var first sync.WaitGroup
+	first.Go(func() {
+		if _, err := b.call(t.Context(), v, set("x", "a")); engine.KindOf(err) != engine.FaultLimitTime {
+			t.Errorf("who began it: %v", err)
+		}
+	})
+	for runs.Load() == 0 {
+		pass(time.Millisecond)
+	}
+	a, err := b.call(t.Context(), v, set("x", "a")) // it joins, unless the machine is very slow
+	if err != nil || texts(a.Outputs[0]) != "a" {
+		t.Fatalf("who joined it: %+v, %v", a, err)
+	}
+	a.Release()
+	first.Wait()
+}

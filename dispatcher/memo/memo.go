@@ -374,7 +374,7 @@ func (m *Memo) hit(c *Call, e *entry, source Source, n sizes) (o Outcome, ok boo
 func (m *Memo) share(ctx context.Context, call Call, key Key, n sizes, run Run) (Outcome, error) {
 	c := &call
 	f := c.Function
-	overloads := 0
+	overloads, limited := 0, 0
 	for {
 		if ctx.Err() != nil {
 			return Outcome{Source: Computed, Keyed: true, Key: key}, gone(ctx)
@@ -405,6 +405,11 @@ func (m *Memo) share(ctx context.Context, call Call, key Key, n sizes, run Run) 
 		}
 		if o, ok, err := m.land(c, flight, leads, n, &overloads); ok {
 			return o, err
+		}
+		if flight.limited() {
+			if limited++; limited > 1 { // thousands must not find their limits one after the other
+				return m.refresh(ctx, call, key, n, run)
+			}
 		}
 	}
 }
@@ -461,7 +466,8 @@ func (m *Memo) land(c *Call, fl *flight, leads bool, n sizes, overloads *int) (o
 	}
 }
 
-// refresh runs a call for its caller alone, and remembers the result.
+// refresh runs a call for its caller alone, whatever others do, and remembers the
+// result.
 func (m *Memo) refresh(ctx context.Context, c Call, key Key, n sizes, run Run) (Outcome, error) {
 	born, began := m.cuts.now(), time.Now()
 	r, err := run(ctx, &Shared{timeout: c.Timeout})
