@@ -220,10 +220,10 @@ func (d *Dispatcher) fromMemo(ctx context.Context, c memo.Call, inv Invocation, 
 	o, err := m.Do(ctx, c, func(ctx context.Context, s *memo.Shared) (engine.Result, error) {
 		inv.run.think(-1)
 		defer inv.run.think(1)
-		// It may outlive its callers, who are counted, so it is counted itself.
-		if err := d.enter(); err != nil {
-			return engine.Result{}, err
-		}
+		// It may outlive its callers, who are counted, so it is counted itself: also
+		// while the dispatcher closes, since they were accepted. One of them waits at
+		// least until it is.
+		d.calls.Add(1)
 		defer d.leave()
 		d.remembering.runs.Add(1)
 		defer d.remembering.runs.Add(-1)

@@ -693,3 +693,99 @@ func TestALimitOfTimeIsTheCallersOwn(t *testing.T) {
 	a.Release()
 	first.Wait()
 }
+
+// What was accepted before the dispatcher closes comes to its end, whatever of it
+// begins afterwards.
+func TestClosingWaitsForWhatIsAccepted(t *testing.T) {
+	const source = `function F(in) => (out); composition c(x) => (y) { F(in = each x) => (w = out); F(in = each w) => (y = out); }`
+	for name, c := range map[string]struct {
+		remember, composition bool
+		leaves                bool // the one who began, so that another begins again
+	}{
+		"a function":                                 {},
+		"a composition":                              {composition: true},
+		"a function, remembered":                     {remember: true},
+		"a composition, remembered":                  {remember: true, composition: true},
+		"who joined a function":                      {remember: true, leaves: true},
+		"who joined a composition with large inputs": {remember: true, composition: true, leaves: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, func(config *Config) {
+				if c.remember {
+					remembers(t, memo.Options{})(config)
+				}
+			})
+			gate, began := make(chan struct{}), make(chan struct{}, 100)
+			b.engine.run = func(ctx context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+				began <- struct{}{}
+				select {
+				case <-gate:
+				case <-ctx.Done():
+					return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Err: ctx.Err()}
+				}
+				out := data.Set{Name: "out", Items: []*data.Item{data.NewItem("", 0, fmt.Append(nil, data.Size(in)))}}
+				return engine.NewResult([]data.Set{out}, engine.Usage{Run: 2 * time.Millisecond}, 0, nil), nil
+			}
+			v := b.publish(t, "F", func(p *Publication) {
+				p.Name, p.HasSignature = "F", true
+				p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+			})
+			in := set("in", "a", "b")
+			if c.composition {
+				v, in.Name = b.compose(t, "c", source), "x"
+				if c.leaves {
+					in.Items = append(in.Items, data.NewItem("", 0, make([]byte, ownedBytes+1)))
+				}
+			}
+			call := Invocation{Tenant: "default", Target: v, Inputs: []data.Set{in}, Keyed: true}
+			var calls sync.WaitGroup
+			first, leave := context.WithCancel(t.Context())
+			defer leave()
+			left := make(chan struct{})
+			calls.Go(func() {
+				defer close(left)
+				a, err := b.Invoke(first, call)
+				if c.leaves != (engine.KindOf(err) == engine.FaultCanceled) || !c.leaves && err != nil {
+					t.Errorf("who began: %v", err)
+				}
+				if err == nil {
+					a.Release()
+				}
+			})
+			<-began
+			if c.leaves {
+				calls.Go(func() {
+					a, err := b.Invoke(t.Context(), call)
+					if err != nil {
+						t.Errorf("who joined: %v", err)
+						return
+					}
+					a.Release()
+				})
+				for b.Calls() < 2 {
+					pass(time.Millisecond)
+				}
+				pass(10 * time.Millisecond) // it has joined by now, or begins when all closes
+			}
+			calls.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				if err := b.Close(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			for b.Ready() == nil {
+				pass(time.Millisecond)
+			}
+			if c.leaves {
+				leave()
+				<-left
+			}
+			close(gate)
+			calls.Wait()
+			if c := b.permits.counts(); c.inUse != 0 || c.memory != 0 || len(b.permits.runs) != 0 || b.engine.open.Load() != 0 {
+				t.Errorf("not everything was given back: %+v, %d runs, %d programs", c, len(b.permits.runs), b.engine.open.Load())
+			}
+		})
+	}
+}
