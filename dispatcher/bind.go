@@ -50,7 +50,7 @@ func (d *Dispatcher) runBound(ctx context.Context, inv Invocation, b *bound) (*A
 	}
 	c := memo.Call{
 		Function: d.remembering.composition(inv.Target, d.meaning(b)), Inputs: inv.Inputs, Parallelism: cmp.Or(inv.Parallelism, DefaultParallelism),
-		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed, Patient: inv.patient, Room: d.permits.hasRoom,
+		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed, Patient: inv.patient,
 	}
 	return d.fromMemo(ctx, c, inv, func(ctx context.Context, inv Invocation) (*Answer, error) {
 		if inv.shared != nil && data.Size(inv.Inputs) <= ownedBytes {

@@ -309,10 +309,11 @@ func (r *run) made(app *application, number int, outputs []data.Set, a *Answer) 
 		if a == nil {
 			r.hold(items, s.readers())
 		} else {
-			a.readers += len(items) * s.readers()
+			holder := a
 			if len(s.users) > 0 || app.flow.parent != nil { // those of the run's outputs are read until its end
-				r.list(items, a, app.count)
+				holder = r.list(items, a, app.count)
 			}
+			holder.readers += len(items) * s.readers()
 		}
 		for _, u := range s.users {
 			if u.app.stream != nil && u.app.growing == u.argument {

@@ -214,10 +214,12 @@ func (p *permits) settle(s *share) {
 	p.dispatch()
 }
 
-// exit forgets a run, which holds nothing.
+// exit forgets a run, which holds nothing. What it called may go on for others, and
+// can't have it begin again.
 func (p *permits) exit(s *share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.cancel, s.ending = nil, false
 	delete(p.runs, s)
 	p.dispatch()
 }

@@ -243,6 +243,40 @@ func TestARunThatNeedsTooMuch(t *testing.T) {
 	})
 }
 
+// A run that goes on for others, when the one has failed that called it, does not
+// wait for that to begin again.
+func TestARunThatHasFailedGivesNothingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := testPermits(nil)
+		var failed share
+		p.enter(&failed, func(error) { t.Error("a run that has failed is told to end") })
+		p.exit(&failed)
+		s := share{parent: &failed, serial: true}
+		p.enter(&s, func(error) { t.Error("the only run is dropped") })
+		held := p.growingInstance(t, &s)
+		if err := <-held.asks(t.Context(), 800<<10); err != nil {
+			t.Fatal(err)
+		}
+		p.end(held, 800<<10)
+		s.held.Store(800 << 10)
+		s.active.Add(1)
+		i := p.growingInstance(t, &s)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := <-i.asks(ctx, 300<<10); engine.KindOf(err) != engine.FaultLimitBytes {
+			t.Errorf("%v", err)
+		}
+		if c := p.counts(); c.droppedRuns != 0 {
+			t.Errorf("%d runs are counted as dropped", c.droppedRuns)
+		}
+		p.end(i, 0)
+		p.rest(&s)
+		p.end(held, 0)
+		p.exit(&s)
+		p.settled(t)
+	})
+}
+
 // Whatever many instances ask for, there is never more in use than there is, and
 // all come to their end.
 func TestGrowthHammer(t *testing.T) {

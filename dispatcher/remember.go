@@ -159,7 +159,7 @@ func (d *Dispatcher) runFunction(ctx context.Context, inv *Invocation) (*Answer,
 	c := memo.Call{
 		Inputs: inv.Inputs, Fuel: inv.Target.Limits.Fuel, Timeout: time.Duration(inv.Target.Limits.Timeout),
 		Refresh: inv.Reuse == ReuseFresh, Keyed: inv.Reuse != ReuseAuto || inv.Keyed, Optional: inv.run != nil,
-		Patient: inv.patient, Room: d.permits.hasRoom, Gone: inv.Copied != nil,
+		Patient: inv.patient, Gone: inv.Copied != nil,
 	}
 	w := inv.worker
 	if c.Function = w.remembered(inv.Target); c.Function == nil {
@@ -209,22 +209,24 @@ func (d *Dispatcher) ran(c *memo.Call, a *Answer, err error) (short bool) {
 func (d *Dispatcher) fromMemo(ctx context.Context, c memo.Call, inv Invocation, run func(context.Context, Invocation) (*Answer, error)) (*Answer, error) {
 	m := d.remembering.memo
 	inv.worker.pause(d.permits)
+	a := &Answer{instance: instance{permits: d.permits, tenant: inv.Tenant}}
+	c.Room = func(bytes int64) bool { return d.permits.keep(&a.instance, bytes) }
 	if inv.Reuse == ReuseOnly {
 		o, found, err := m.Lookup(c)
 		if !found {
 			return nil, notCached()
 		}
-		return d.answered(ctx, &c, inv, o, nil, err)
+		return d.answered(ctx, &c, inv, a, o, nil, err)
 	}
 	var computed *Answer // by this caller's run
 	inv.run.think(1)
 	o, err := m.Do(ctx, c, func(ctx context.Context, s *memo.Shared) (engine.Result, error) {
 		inv.run.think(-1)
 		defer inv.run.think(1)
-		// It may outlive its callers, who are counted, so it is counted itself.
-		if err := d.enter(); err != nil {
-			return engine.Result{}, err
-		}
+		// It may outlive its callers, who are counted, so it is counted itself: also
+		// while the dispatcher closes, since they were accepted. One of them waits at
+		// least until it is.
+		d.calls.Add(1)
 		defer d.leave()
 		d.remembering.runs.Add(1)
 		defer d.remembering.runs.Add(-1)
@@ -244,26 +246,28 @@ func (d *Dispatcher) fromMemo(ctx context.Context, c memo.Call, inv Invocation, 
 	inv.run.think(-1)
 	if o.Source != memo.Computed || ctx.Err() != nil && err != nil {
 		// It is another caller's, or this one has left, and it may still go on.
-		return d.answered(ctx, &c, inv, o, nil, err)
+		return d.answered(ctx, &c, inv, a, o, nil, err)
 	}
-	return d.answered(ctx, &c, inv, o, computed, err)
+	return d.answered(ctx, &c, inv, a, o, computed, err)
 }
 
-// answered makes an answer of what the memo gave. computed is the answer of a run
-// that this caller began, whose memory may have gone since.
-func (d *Dispatcher) answered(ctx context.Context, c *memo.Call, inv Invocation, o memo.Outcome, computed *Answer, err error) (*Answer, error) {
+// answered makes a the answer that the memo gave, for which room may have been
+// kept. computed is the answer of a run that this caller began, whose memory may
+// have gone since.
+func (d *Dispatcher) answered(ctx context.Context, c *memo.Call, inv Invocation, a *Answer, o memo.Outcome, computed *Answer, err error) (*Answer, error) {
 	if o.Verify {
 		d.verify(context.WithoutCancel(ctx), c, inv, o, err)
 	}
 	from := Provenance{Source: o.Source, Key: o.Key, Keyed: o.Keyed, Stored: o.Stored}
 	if err != nil {
-		a := &Answer{From: from}
+		d.permits.keep(&a.instance, 0)
+		a = &Answer{From: from} // the run of a caller who left may still give room back
 		if computed != nil {
 			a.Usage, a.Queue, a.Prepare, a.Run, a.RunID = computed.Usage, computed.Queue, computed.Prepare, computed.Run, computed.RunID
 		}
 		return a, err
 	}
-	a := &Answer{Outputs: o.Outputs, Usage: o.Usage, From: from, result: o.Result, instance: instance{permits: d.permits, tenant: inv.Tenant}}
+	a.Outputs, a.Usage, a.From, a.result = o.Outputs, o.Usage, from, o.Result
 	if computed != nil {
 		a.Queue, a.Prepare, a.Run, a.RunID = computed.Queue, computed.Prepare, computed.Run, computed.RunID
 		if computed.holds() > 0 {
@@ -273,18 +277,36 @@ func (d *Dispatcher) answered(ctx context.Context, c *memo.Call, inv Invocation,
 	}
 	// A copy, which the memo may forget while it is read. Who shares it with the one
 	// who had it computed is charged if there is room.
-	if size := data.Size(a.Outputs); size > detachBytes && (o.Source != memo.Collapsed || d.permits.hasRoom(size)) {
-		d.permits.hold(&a.instance, size)
+	size := data.Size(a.Outputs)
+	if size <= detachBytes {
+		size = 0
+	}
+	switch kept := a.instance.bytes; {
+	case size == kept:
+	case o.Source == memo.Collapsed:
+		d.permits.keep(&a.instance, size)
+	default:
+		d.permits.hold(&a.instance, size-kept)
 	}
 	return a, nil
 }
 
-// hasRoom reports whether bytes could be charged at once, with nobody waiting for
-// memory.
-func (p *permits) hasRoom(bytes int64) bool {
+// keep charges an instance that has no permit bytes in place of what it is charged,
+// and reports false, and charges nothing more, if they are not there at once or
+// others wait for memory.
+func (p *permits) keep(i *instance, bytes int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.growing) == 0 && p.queues[classNew].length == 0 && bytes <= p.memory-p.used
+	more := bytes - i.bytes
+	if more > 0 && (len(p.growing) > 0 || p.queues[classNew].length > 0 || more > p.memory-p.used) {
+		return false
+	}
+	i.bytes = bytes
+	p.use(more)
+	if more < 0 {
+		p.dispatch()
+	}
+	return true
 }
 
 func notCached() error {

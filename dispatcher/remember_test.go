@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -595,5 +596,275 @@ func TestRememberedAnswersNeedRoom(t *testing.T) {
 	}
 	for _, a := range answers {
 		a.Release()
+	}
+}
+
+// What is answered only if it is remembered takes no memory that is not there,
+// however many ask for it at once.
+func TestOnlyWhatIsRememberedNeedsRoom(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		remembers(t, memo.Options{Memory: 64 << 20})(c)
+		c.MemoryBudget = 8 << 20
+	})
+	defer b.finish(t)
+	b.engine.run = func(context.Context, []data.Set, engine.Limits) (engine.Result, error) {
+		return engine.NewResult([]data.Set{{Name: "output", Items: []*data.Item{data.NewItem("", 0, make([]byte, 1<<20))}}}, engine.Usage{Run: time.Second, MemoryPages: 16}, 1<<20, func() {}), nil
+	}
+	v := b.publish(t, "", nil)
+	a, err := b.call(t.Context(), v, set("a", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Release()
+	var answered, refused atomic.Int64
+	done := make(chan struct{})
+	var asked, callers sync.WaitGroup
+	for range 100 {
+		asked.Add(1)
+		callers.Go(func() {
+			a, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: v, Inputs: []data.Set{set("a", "x")}, Reuse: ReuseOnly})
+			asked.Done()
+			switch {
+			case err == nil:
+				answered.Add(1)
+				<-done // nobody reads it meanwhile
+				a.Release()
+			case engine.KindOf(err) == engine.FaultOverload:
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	asked.Wait()
+	c := b.permits.counts()
+	if c.peak > c.limit {
+		t.Errorf("%d of %d bytes were charged", c.peak, c.limit)
+	}
+	if a, err = b.call(t.Context(), v, set("a", "another")); err != nil {
+		t.Errorf("another call meanwhile: %v", err)
+	} else {
+		a.Release()
+	}
+	close(done)
+	callers.Wait()
+	if n := c.limit >> 20; answered.Load() < n-1 || answered.Load() > n || refused.Load() != 100-answered.Load() {
+		t.Errorf("%d answers and %d refusals, with room for %d", answered.Load(), refused.Load(), n)
+	}
+}
+
+// Equal instances have the very same items of what is remembered. Whoever reads
+// them, a run holds them once, and not longer than others.
+func TestEqualInstancesAreHeldOnce(t *testing.T) {
+	const functions = `function Big(in) => (out); function After(in, after) => (out); function Size(in) => (out);
+		`
+	for name, source := range map[string]string{
+		"one phase after the other": `composition c(x) => (n) {
+				Big(in = each x) => (y = out); Size(in = all y) => (m = out);
+				After(in = each x, after = all m) => (z = out); Size(in = all z) => (n = out); }`,
+		"one by one": `composition c(x) => (n) {
+				Big(in = each x) => (y = out); Size(in = each y) => (m = out);
+				After(in = each x, after = all m) => (z = out); Size(in = each z) => (n = out); }`,
+		"read twice": `composition c(x) => (n, o) {
+				Big(in = each x) => (y = out); Size(in = all y) => (m = out); Size(in = each y) => (n = out);
+				After(in = each x, after = all m) => (z = out); Size(in = all z) => (o = out); }`,
+		"nested": `composition b(x) => (z) { Big(in = each x) => (z = out); }
+			composition c(x) => (n) {
+				b(x = each x) => (y = z); Size(in = all y) => (m = out);
+				After(in = each x, after = all m) => (z = out); Size(in = all z) => (n = out); }`,
+		"read until the end": `composition c(x) => (y, z) {
+				Big(in = each x) => (y = out); Size(in = all y) => (m = out); After(in = all m, after = all m) => (z = out); }`,
+	} {
+		for _, remember := range []bool{false, true} {
+			for workers := range 3 {
+				t.Run(fmt.Sprintf("%s, remembered: %t, %d workers", name, remember, workers+1), func(t *testing.T) {
+					b := newBench(t, func(c *Config) {
+						c.Workers, c.MemoryBudget, c.Run.Bytes = workers+1, 256<<20, 12<<20
+						if remember {
+							remembers(t, memo.Options{Memory: 64 << 20})(c)
+						}
+					})
+					defer b.finish(t)
+					b.engine.runOf = func(code []byte) runFunc {
+						return func(_ context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+							content := make([]byte, 1<<20)
+							if string(code) == "\x00asmSize" {
+								content = fmt.Append(nil, data.Size(in))
+							}
+							out := []data.Set{{Name: "out", Items: []*data.Item{data.NewItem("", 0, content)}}}
+							return engine.NewResult(out, engine.Usage{Run: 2 * time.Millisecond, MemoryPages: 16}, 0, func() {}), nil
+						}
+					}
+					for name, inputs := range map[string][]engine.Param{
+						"Big": {{Name: "in", Type: engine.TypeSet}}, "Size": {{Name: "in", Type: engine.TypeSet}},
+						"After": {{Name: "in", Type: engine.TypeSet}, {Name: "after", Type: engine.TypeSet}},
+					} {
+						b.publish(t, name, func(p *Publication) {
+							p.Name, p.HasSignature = name, true
+							p.Inputs, p.Outputs = inputs, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+						})
+					}
+					v := b.compose(t, "c", functions+source)
+					resolved, err := b.reg.ResolveAll(t.Context(), "default", registry.Ref{Name: "c"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					bound, err := b.bind(resolved[0], b.config.Load().Run, 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					x := set("x", slices.Repeat([]string{"equal"}, 10)...)
+					a, err := b.runGraph(t.Context(), Invocation{Tenant: "default", Target: v, Inputs: []data.Set{x}}, bound)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var outputs int64
+					for _, s := range a.Outputs {
+						if outputs += s.Size(); s.Name == "n" && len(s.Items) == 1 && texts(s) != "10485760" {
+							t.Errorf("the outputs of ten have %s bytes", texts(s))
+						}
+					}
+					if held := a.holds(); held > outputs || !remember && held < outputs {
+						t.Errorf("%d bytes are held in the end, of which %d are outputs", held, outputs)
+					}
+					a.Release()
+				})
+			}
+		}
+	}
+}
+
+// A run that takes too long fails for the caller who began it. Who joined it has
+// as much time from its own beginning.
+func TestALimitOfTimeIsTheCallersOwn(t *testing.T) {
+	const long = 500 * time.Millisecond
+	var runs atomic.Int64
+	b := newBench(t, func(c *Config) {
+		remembers(t, memo.Options{})(c)
+		c.Run.Time = long
+	})
+	defer b.finish(t)
+	b.engine.run = func(ctx context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+		if runs.Add(1) == 1 {
+			<-ctx.Done()
+			return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Err: ctx.Err()}
+		}
+		return engine.NewResult([]data.Set{{Name: "out", Items: clones(in[0].Items)}}, engine.Usage{Run: 2 * time.Millisecond}, 0, nil), nil
+	}
+	b.publish(t, "F", func(p *Publication) {
+		p.Name, p.HasSignature = "F", true
+		p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+	})
+	v := b.compose(t, "c", `function F(in) => (out); composition c(x) => (y) { F(in = all x) => (y = out); }`)
+	var first sync.WaitGroup
+	first.Go(func() {
+		if _, err := b.call(t.Context(), v, set("x", "a")); engine.KindOf(err) != engine.FaultLimitTime {
+			t.Errorf("who began it: %v", err)
+		}
+	})
+	for runs.Load() == 0 {
+		pass(time.Millisecond)
+	}
+	a, err := b.call(t.Context(), v, set("x", "a")) // it joins, unless the machine is very slow
+	if err != nil || texts(a.Outputs[0]) != "a" {
+		t.Fatalf("who joined it: %+v, %v", a, err)
+	}
+	a.Release()
+	first.Wait()
+}
+
+// What was accepted before the dispatcher closes comes to its end, whatever of it
+// begins afterwards.
+func TestClosingWaitsForWhatIsAccepted(t *testing.T) {
+	const source = `function F(in) => (out); composition c(x) => (y) { F(in = each x) => (w = out); F(in = each w) => (y = out); }`
+	for name, c := range map[string]struct {
+		remember, composition bool
+		leaves                bool // the one who began, so that another begins again
+	}{
+		"a function":                                 {},
+		"a composition":                              {composition: true},
+		"a function, remembered":                     {remember: true},
+		"a composition, remembered":                  {remember: true, composition: true},
+		"who joined a function":                      {remember: true, leaves: true},
+		"who joined a composition with large inputs": {remember: true, composition: true, leaves: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, func(config *Config) {
+				if c.remember {
+					remembers(t, memo.Options{})(config)
+				}
+			})
+			gate, began := make(chan struct{}), make(chan struct{}, 100)
+			b.engine.run = func(ctx context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+				began <- struct{}{}
+				select {
+				case <-gate:
+				case <-ctx.Done():
+					return engine.Result{}, &engine.Fault{Kind: engine.FaultCanceled, Err: ctx.Err()}
+				}
+				out := data.Set{Name: "out", Items: []*data.Item{data.NewItem("", 0, fmt.Append(nil, data.Size(in)))}}
+				return engine.NewResult([]data.Set{out}, engine.Usage{Run: 2 * time.Millisecond}, 0, nil), nil
+			}
+			v := b.publish(t, "F", func(p *Publication) {
+				p.Name, p.HasSignature = "F", true
+				p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+			})
+			in := set("in", "a", "b")
+			if c.composition {
+				v, in.Name = b.compose(t, "c", source), "x"
+				if c.leaves {
+					in.Items = append(in.Items, data.NewItem("", 0, make([]byte, ownedBytes+1)))
+				}
+			}
+			call := Invocation{Tenant: "default", Target: v, Inputs: []data.Set{in}, Keyed: true}
+			var calls sync.WaitGroup
+			first, leave := context.WithCancel(t.Context())
+			defer leave()
+			left := make(chan struct{})
+			calls.Go(func() {
+				defer close(left)
+				a, err := b.Invoke(first, call)
+				if c.leaves != (engine.KindOf(err) == engine.FaultCanceled) || !c.leaves && err != nil {
+					t.Errorf("who began: %v", err)
+				}
+				if err == nil {
+					a.Release()
+				}
+			})
+			<-began
+			if c.leaves {
+				calls.Go(func() {
+					a, err := b.Invoke(t.Context(), call)
+					if err != nil {
+						t.Errorf("who joined: %v", err)
+						return
+					}
+					a.Release()
+				})
+				for b.Calls() < 2 {
+					pass(time.Millisecond)
+				}
+				pass(10 * time.Millisecond) // it has joined by now, or begins when all closes
+			}
+			calls.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				if err := b.Close(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			for b.Ready() == nil {
+				pass(time.Millisecond)
+			}
+			if c.leaves {
+				leave()
+				<-left
+			}
+			close(gate)
+			calls.Wait()
+			if c := b.permits.counts(); c.inUse != 0 || c.memory != 0 || len(b.permits.runs) != 0 || b.engine.open.Load() != 0 {
+				t.Errorf("not everything was given back: %+v, %d runs, %d programs", c, len(b.permits.runs), b.engine.open.Load())
+			}
+		})
 	}
 }

@@ -365,14 +365,20 @@ func (r *run) leave(app *application, number int, a *Answer) {
 	r.unhold(a)
 }
 
-// list notes in which answer items lie. r.mu is held.
-func (r *run) list(items []*data.Item, a *Answer, room int) {
+// list notes in which answer items lie, all those of one output, and returns that.
+// What is remembered gives equal instances the very same items: then it is the
+// answer that has them already. r.mu is held.
+func (r *run) list(items []*data.Item, a *Answer, room int) *Answer {
+	if first := r.held[items[0]]; first != nil {
+		return first
+	}
 	if r.held == nil {
 		r.held = make(map[*data.Item]*Answer, room)
 	}
 	for _, it := range items {
 		r.held[it] = a
 	}
+	return a
 }
 
 // hold counts readers of items. r.mu is held.
@@ -397,7 +403,9 @@ func (r *run) unhold(a *Answer) {
 	}
 	for _, s := range a.Outputs {
 		for _, it := range s.Items {
-			delete(r.held, it)
+			if r.held[it] == a {
+				delete(r.held, it)
+			}
 		}
 	}
 	if a.separate() {

@@ -34,6 +34,7 @@ type flight struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{}
+	reads  bool // it looks on disk first, and its leader has room for what is there
 
 	// mu:
 	placed    chan struct{} // closed: no caller's memory is read any more; nil: nobody waits for it
@@ -221,13 +222,21 @@ func (f *flight) finish(r engine.Result, e *entry, err error) {
 // machine at that moment, so that another one could have had better luck.
 func ofCaller(err error) bool {
 	switch engine.KindOf(err) {
-	case engine.FaultDeadline, engine.FaultCanceled, engine.FaultOverload:
+	case engine.FaultDeadline, engine.FaultCanceled, engine.FaultOverload, engine.FaultLimitTime, engine.FaultLimitBytes:
 		return true
 	case "":
 		return errors.Is(err, ErrInputsGone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	default:
 		return false
 	}
+}
+
+// limited reports whether the run came to a limit of its leader's: of the time that
+// the run of a composition takes, or of the memory that it, or the one that the
+// leader is an instance of, holds. It says nothing of another caller.
+func (f *flight) limited() bool {
+	kind := engine.KindOf(f.err)
+	return kind == engine.FaultLimitTime || kind == engine.FaultLimitBytes
 }
 
 // concerns reports whether the run's error is also that of a caller who joined.

@@ -312,7 +312,7 @@ func TestWhoseAFaultIs(t *testing.T) {
 					synctest.Wait()
 				}
 				switch kind {
-				case engine.FaultDeadline, engine.FaultCanceled, engine.FaultOverload:
+				case engine.FaultDeadline, engine.FaultCanceled, engine.FaultOverload, engine.FaultLimitTime, engine.FaultLimitBytes:
 					got := c.wait()
 					for i, want := range [][]string{{fmt.Sprintf("0: %s, computed, 1s", kind)}, {"1: x, computed, 2s", "2: x, computed, 2s"}, {"1: x, collapsed, 2s", "2: x, collapsed, 2s"}} {
 						if !slices.ContainsFunc(want, func(line string) bool { return strings.Contains(got, line) }) {
@@ -431,6 +431,39 @@ func TestOverloadDoesNotAddUp(t *testing.T) {
 			t.Errorf("%d runs; %d were told after 10s", runs, late)
 		}
 	})
+}
+
+// A limit of one caller's run is nobody else's, and nobody waits for others' limits
+// again and again.
+func TestLimitsAreTheCallersOwn(t *testing.T) {
+	for _, kind := range []engine.FaultKind{engine.FaultLimitTime, engine.FaultLimitBytes} {
+		t.Run(string(kind), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, m *Memo) {
+				call := Call{Function: m.testFunction("default", "f"), Inputs: items("x")}
+				c := newCallers(m)
+				for i := range 100 {
+					fault := &engine.Fault{Kind: kind, Detail: fmt.Sprint("of ", i)}
+					c.do(t.Context(), fmt.Sprint(i), call, func(ctx context.Context, _ *Shared) (engine.Result, error) {
+						if err := pause(ctx, 5*time.Second); err != nil {
+							return engine.Result{}, err
+						}
+						return engine.Result{}, fault
+					})
+				}
+				c.group.Wait()
+				for who, a := range c.got {
+					var fault *engine.Fault
+					if !errors.As(a.err, &fault) || fault.Kind != kind || fault.Detail != "of "+who || a.at > 15*time.Second {
+						t.Errorf("caller %s got %v after %v", who, a.err, a.at)
+					}
+				}
+				_, err := wantFrom(t, m, call, echo(call.Inputs, time.Second, 1), Computed)
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 func TestFuelIsComparedWithinARun(t *testing.T) {

@@ -124,9 +124,11 @@ type Call struct {
 	// share the run are refused for.
 	Patient bool
 
-	// Room, if it is not nil, reports whether there is room for a result of so many
-	// bytes, which is not small. If there is none the call is computed, which may
-	// wait for room.
+	// Room, if it is not nil, keeps room for a result of so many bytes, which is not
+	// small, in place of what it kept before, and reports whether there is so much. It
+	// is asked before a result is given, or read from disk; if there is no room the
+	// call is computed, which may wait for it. 0 bytes give back what was kept; that
+	// may come from another goroutine, and after Do has returned.
 	Room func(bytes int64) bool
 
 	// Gone says to Ran that the inputs are not there any more.
@@ -194,20 +196,37 @@ func (m *Memo) Do(ctx context.Context, c Call, run Run) (Outcome, error) {
 		return m.refresh(ctx, c, key, n, run)
 	}
 	if e := m.find(&key, c.Function.scope); e != nil && e.knows(c.Fuel) {
-		if !c.roomFor(e.cost) {
-			r, err := run(ctx, &Shared{timeout: c.Timeout})
-			return Outcome{Result: r, Source: Computed, Keyed: true, Key: key}, err
-		}
-		o, _, err := m.hit(&c, e, FromMemory, n)
-		return o, err
+		return m.give(ctx, &c, e, FromMemory, n, run)
 	}
 	return m.share(ctx, c, key, n, run)
+}
+
+// give answers from an entry that knows the answer, if there is room for it.
+func (m *Memo) give(ctx context.Context, c *Call, e *entry, source Source, n sizes, run Run) (Outcome, error) {
+	if !c.roomFor(e.cost) {
+		return alone(ctx, c, e.key, run)
+	}
+	o, _, err := m.hit(c, e, source, n)
+	return o, err
+}
+
+// alone runs a call that was looked up for its caller only.
+func alone(ctx context.Context, c *Call, key Key, run Run) (Outcome, error) {
+	r, err := run(ctx, &Shared{timeout: c.Timeout})
+	return Outcome{Result: r, Source: Computed, Keyed: true, Key: key}, err
 }
 
 // small is the size of results for which there is always room.
 const small = 64 << 10
 
 func (c *Call) roomFor(bytes int64) bool { return bytes <= small || c.Room == nil || c.Room(bytes) }
+
+// giveRoom gives back what room was kept for the call.
+func (c *Call) giveRoom() {
+	if c.Room != nil {
+		c.Room(0)
+	}
+}
 
 // Worth reports whether Do would look a call up. For one that it would not, Do is
 // not needed: its caller can just run it, and then tells Ran.
@@ -250,17 +269,34 @@ func (m *Memo) ran(c *Call, n sizes, r engine.Result, err error, elapsed time.Du
 }
 
 // Lookup answers a call from memory or disk, or reports that it can't. The
-// error is part of the answer, as that of Do.
+// error is part of the answer, as that of Do; it is a fault overload if there is
+// no room for what was found.
 func (m *Memo) Lookup(c Call) (o Outcome, found bool, err error) {
 	n := measure(c.Inputs)
 	key := m.key(&c, n)
+	o = Outcome{Keyed: true, Key: key}
 	if e := m.find(&key, c.Function.scope); e != nil && e.knows(c.Fuel) {
+		if !c.roomFor(e.cost) {
+			return o, true, noRoom(e.cost)
+		}
 		return m.hit(&c, e, FromMemory, n)
+	}
+	size := m.onDisk(key)
+	switch {
+	case size == 0:
+		return o, false, nil
+	case !c.roomFor(size): // what is read takes memory at once
+		return o, true, noRoom(size)
 	}
 	if e := m.load(&key, c.Function.scope); e != nil && e.knows(c.Fuel) {
 		return m.hit(&c, e, FromDisk, n)
 	}
-	return Outcome{Keyed: true, Key: key}, false, nil
+	c.giveRoom()
+	return o, false, nil
+}
+
+func noRoom(bytes int64) *engine.Fault {
+	return &engine.Fault{Kind: engine.FaultOverload, Detail: fmt.Sprintf("there is no memory for the remembered result, which takes %s; try again later", engine.Bytes(bytes))}
 }
 
 func (m *Memo) key(c *Call, n sizes) Key {
@@ -282,11 +318,16 @@ func (m *Memo) find(key *Key, s scope) *entry {
 	return e
 }
 
-// load looks on disk, and keeps what it finds in memory.
-func (m *Memo) load(key *Key, s scope) *entry {
+// onDisk is about how large the entry of a key on disk is; 0 if there is none.
+func (m *Memo) onDisk(key Key) int64 {
 	if m.disk == nil {
-		return nil
+		return 0
 	}
+	return m.disk.size(key)
+}
+
+// load reads from disk, and keeps what it finds in memory.
+func (m *Memo) load(key *Key, s scope) *entry {
 	born := m.cuts.now() // what a purge removes from now on is dead
 	e := m.disk.get(*key, s, born)
 	if e == nil || m.cuts.dead(s, born) {
@@ -333,7 +374,7 @@ func (m *Memo) hit(c *Call, e *entry, source Source, n sizes) (o Outcome, ok boo
 func (m *Memo) share(ctx context.Context, call Call, key Key, n sizes, run Run) (Outcome, error) {
 	c := &call
 	f := c.Function
-	overloads := 0
+	overloads, limited := 0, 0
 	for {
 		if ctx.Err() != nil {
 			return Outcome{Source: Computed, Keyed: true, Key: key}, gone(ctx)
@@ -348,19 +389,27 @@ func (m *Memo) share(ctx context.Context, call Call, key Key, n sizes, run Run) 
 			})
 		switch {
 		case found != nil:
-			o, _, err := m.hit(c, found, FromMemory, n)
-			return o, err
+			return m.give(ctx, c, found, FromMemory, n, run)
 		case flight == nil: // it is closed
-			r, err := run(ctx, &Shared{timeout: c.Timeout})
-			return Outcome{Result: r, Source: Computed, Keyed: true, Key: key}, err
+			return alone(ctx, c, key, run)
 		case leads:
+			size := m.onDisk(key)
+			flight.reads = size > 0 && c.roomFor(size)
 			go m.fly(flight, n, run)
 		}
 		if !m.flights.wait(ctx, flight, leads) {
 			return Outcome{Source: Computed, Keyed: true, Key: key}, gone(ctx)
 		}
+		if !leads && flight.source == FromDisk && flight.entry.knows(c.Fuel) {
+			return m.give(ctx, c, flight.entry, FromDisk, n, run)
+		}
 		if o, ok, err := m.land(c, flight, leads, n, &overloads); ok {
 			return o, err
+		}
+		if flight.limited() {
+			if limited++; limited > 1 { // thousands must not find their limits one after the other
+				return m.refresh(ctx, call, key, n, run)
+			}
 		}
 	}
 }
@@ -380,14 +429,14 @@ func (m *Memo) fly(fl *flight, n sizes, run Run) {
 		fl.finish(r, e, err)
 	}()
 
-	if m.disk != nil && fl.call.roomFor(m.disk.size(fl.key)) {
-		e = m.load(&fl.key, f.scope)
+	if fl.reads {
+		if e = m.load(&fl.key, f.scope); e != nil && e.knows(fl.call.Fuel) {
+			fl.source, ended = FromDisk, true
+			return
+		}
+		e = nil
+		fl.call.giveRoom() // before the run waits for room of its own
 	}
-	if e != nil && e.knows(fl.call.Fuel) {
-		fl.source, ended = FromDisk, true
-		return
-	}
-	e = nil
 	fl.source = Computed
 	f.looked(n, false)
 	r, err = protected(fl.ctx, &Shared{flight: fl}, run)
@@ -417,7 +466,8 @@ func (m *Memo) land(c *Call, fl *flight, leads bool, n sizes, overloads *int) (o
 	}
 }
 
-// refresh runs a call for its caller alone, and remembers the result.
+// refresh runs a call for its caller alone, whatever others do, and remembers the
+// result.
 func (m *Memo) refresh(ctx context.Context, c Call, key Key, n sizes, run Run) (Outcome, error) {
 	born, began := m.cuts.now(), time.Now()
 	r, err := run(ctx, &Shared{timeout: c.Timeout})
