@@ -333,17 +333,19 @@ func (s *local) put(ctx context.Context, key string, r *ref, content *fence, w *
 	} else {
 		more += overhead + int64(len(key))
 	}
-	if err := s.take(more); err != nil {
+	if err := s.take(max(more, 0)); err != nil {
 		return "", err
 	}
 	if err := s.writeMemory(ctx, key, r, content, w); err != nil {
-		return "", errors.Join(err, s.take(-more))
+		s.give(max(more, 0))
+		return "", err
 	}
+	s.give(max(-more, 0)) // not before: until then there was all of it
 	now, err := s.stat(ctx, key)
 	return now.etag(), err
 }
 
-// take counts bytes in memory.
+// take counts bytes that come to be in memory.
 func (s *local) take(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -352,6 +354,13 @@ func (s *local) take(n int64) error {
 	}
 	s.used += n
 	return nil
+}
+
+// give counts bytes that are in memory no more.
+func (s *local) give(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used -= n
 }
 
 // writeMemory replaces a blob in memory.
