@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -549,6 +550,26 @@ func TestMemoryIsGivenBackLast(t *testing.T) {
 	all.Wait()
 	mustPut(t, c, "b/a", "x")
 	mustPut(t, c, "b/b", strings.Repeat("y", 900_000))
+}
+
+// A bucket in memory takes no more than it counts.
+func TestMemoryIsWhatIsCounted(t *testing.T) {
+	c := client(t, map[string]string{"b": "mem://"}, blobio.DefaultLimits())
+	content := []*data.Item{item("c", 0, strings.Repeat("x", 33<<20))}
+	held := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := held()
+	if _, err := put(t, c, one("r", "b/a"), content); err != nil {
+		t.Fatal(err)
+	}
+	if more := held() - before; more > 34<<20 {
+		t.Errorf("a blob of 33 MiB takes %d bytes", more)
+	}
+	runtime.KeepAlive(content)
 }
 
 // A list tells when it would not be whole.
