@@ -98,6 +98,7 @@ func (e *entry) derive() {
 	if !ok {
 		e.Proto, e.major, e.minor = "HTTP/1.1", 1, 1
 	}
+	e.Proto = strings.Clone(e.Proto) // it may be the beginning of a long line, and would hold all of it
 }
 
 // elapsed is how long ago then was. The monotonic clock stands still while the

@@ -1,0 +1,52 @@
+package httpcache_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"pappus/iofuncs/httpcache"
+)
+
+// Entries hold no more than they count, whatever lay beside it when it came: what is
+// kept of a long line is not the line.
+func TestEntriesHoldWhatTheyCount(t *testing.T) {
+	const entries, long = 64, 200 << 10
+	s := open(t, httpcache.Options{})
+	defer closing(t, s)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, err = fmt.Fprintf(conn, "HTTP/1.1 200 %s\r\nCache-Control: max-age=1000\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", strings.Repeat("x", long))
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	below := &http.Transport{}
+	defer below.CloseIdleConnections()
+	rt := httpcache.New(below, s, "t")
+	held := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := held()
+	for i := range entries {
+		g := send(t, rt, request(t, "GET", fmt.Sprint(server.URL, "/", i), ""))
+		must(t, g.what() == "miss stored", "%d: %s", i, g.what())
+	}
+	if more, counted := held()-before, s.Stats().Bytes; more > counted+entries*long/4 {
+		t.Errorf("%d entries count %d bytes, and hold %d", entries, counted, more)
+	}
+}
