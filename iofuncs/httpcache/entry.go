@@ -86,6 +86,7 @@ func newEntry(h head, body []byte, seq uint64) *entry {
 // derive computes what follows from the head.
 func (e *entry) derive() {
 	e.directives = parseDirectives(e.Header["Cache-Control"])
+	e.directives.noCacheFields = nil // they are gone from the header
 	date, ok := parseDate(e.Header["Date"])
 	if !ok {
 		date = e.Received

@@ -14,7 +14,22 @@ import (
 // Entries hold no more than they count, whatever lay beside it when it came: what is
 // kept of a long line is not the line.
 func TestEntriesHoldWhatTheyCount(t *testing.T) {
-	const entries, long = 64, 200 << 10
+	for name, head := range map[string]string{
+		"first line":  "HTTP/1.1 200 " + strings.Repeat("x", long) + "\r\n",
+		"Vary":        "HTTP/1.1 200 OK\r\nVary: " + strings.Repeat("x,", long/2) + "\r\n",
+		"no-cache":    "HTTP/1.1 200 OK\r\nCache-Control: no-cache=\"" + strings.Repeat("x,", long/2) + "\"\r\n",
+		"other field": "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", long) + "\r\n",
+		"name":        "HTTP/1.1 200 OK\r\n" + strings.Repeat("x", long) + ": x\r\n",
+	} {
+		t.Run(name, func(t *testing.T) { holds(t, head) })
+	}
+}
+
+const long = 100 << 10 // bytes
+
+func holds(t *testing.T, head string) {
+	t.Helper()
+	const entries = 16
 	s := open(t, httpcache.Options{})
 	defer closing(t, s)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -23,7 +38,7 @@ func TestEntriesHoldWhatTheyCount(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		_, err = fmt.Fprintf(conn, "HTTP/1.1 200 %s\r\nCache-Control: max-age=1000\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", strings.Repeat("x", long))
+		_, err = fmt.Fprintf(conn, "%sCache-Control: max-age=1000\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", head)
 		if err := conn.Close(); err != nil {
 			t.Error(err)
 		}
