@@ -27,8 +27,8 @@ type query struct {
 
 // origin names scheme, host and port of a URL, in one of their spellings: an address,
 // a name and a port can be written in several. A name with a dot at its end is another
-// one: it may be looked up elsewhere, and a server may answer it otherwise. It is false
-// for one that the cache can't tell.
+// one, for which a server may have another answer. It is false for one that the cache
+// can't tell.
 func origin(u *url.URL) (string, bool) {
 	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	if host == "" || u.Opaque != "" {
