@@ -129,7 +129,7 @@ func (t *softwareThread) run(fuel int64) stop {
 		return stop{why: left}
 	case err == nil:
 		return stop{why: faulted, detail: fmt.Sprintf("permission fault: it branched to a capability at %#x, where there is no code", t.m.PCC().Address()), hint: hintCapability}
-	case errors.Is(err, a64.ErrFuel), errors.Is(err, a64.ErrPaused):
+	case errors.Is(err, a64.ErrFuel):
 		return stop{why: paused}
 	case errors.As(err, &f):
 		detail := f.Error()

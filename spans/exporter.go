@@ -62,10 +62,11 @@ const (
 // it: what it has no room for is dropped and counted. A nil one traces nothing. It
 // may be used by many goroutines.
 type Exporter struct {
-	config Config
-	url    string
-	client *http.Client
-	first  time.Duration // before a second try
+	config   Config
+	url      string
+	receiver string // what of the URL is no secret: path and query may have keys
+	client   *http.Client
+	first    time.Duration // before a second try
 
 	ctx    context.Context // ends when nothing is to be sent any more
 	cancel context.CancelFunc
@@ -84,10 +85,10 @@ type Exporter struct {
 func New(config Config) (*Exporter, error) {
 	u, err := ParseURL(config.URL)
 	if err != nil {
-		return nil, fmt.Errorf("spans to %.80q: %w", config.URL, err)
+		return nil, fmt.Errorf("where spans go: %w", err) // the URL may have secrets
 	}
 	e := &Exporter{
-		config: config, url: u.String(), first: firstWait,
+		config: config, url: u.String(), receiver: u.Scheme + "://" + u.Host, first: firstWait,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), closed: make(chan struct{}),
 		client: &http.Client{
 			Timeout: sendWait,
@@ -229,10 +230,10 @@ func (e *Exporter) tell(err error) {
 		return
 	}
 	if err == nil {
-		e.config.Log.Info("spans are taken again", slog.String("traces", e.url))
+		e.config.Log.Info("spans are taken again", slog.String("traces", e.receiver))
 		return
 	}
-	e.config.Log.Warn("spans can't be sent, and are dropped until they can", slog.String("traces", e.url), slog.Any("error", err))
+	e.config.Log.Warn("spans can't be sent, and are dropped until they can", slog.String("traces", e.receiver), slog.Any("error", err))
 }
 
 // deliver sends a batch, more than once if that may help. It says how many spans the
@@ -280,6 +281,9 @@ func (e *Exporter) send(body []byte, spans int) (refused int, err error) {
 	req.Header.Set("User-Agent", "pappus")
 	resp, err := e.client.Do(req)
 	if err != nil {
+		if told := (*url.Error)(nil); errors.As(err, &told) {
+			err = told.Err // without the URL
+		}
 		return 0, &laterError{err: err}
 	}
 	defer func() { _ = resp.Body.Close() }() // it was read as far as it matters

@@ -1,6 +1,7 @@
 package spans_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -8,8 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,6 +78,44 @@ func TestParseURL(t *testing.T) {
 	}
 	if _, err := spans.New(spans.Config{URL: "x"}); err == nil {
 		t.Error("there is an exporter to nowhere")
+	}
+}
+
+// What a URL has besides its host may be a key, and is neither logged nor told.
+func TestSecretsAreNotTold(t *testing.T) {
+	for _, url := range []string{"http://u:secret@a.example/", "http://a.example/#secret", "x://a.example/secret", "secret", "http://a.example/secret\n"} {
+		if _, err := spans.New(spans.Config{URL: url}); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+	const tries = 4
+	var tried atomic.Int32
+	given := make(chan struct{}) // up: the first span
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/secret" || r.URL.RawQuery != "key=secret" {
+			t.Errorf("spans are sent to %s", r.URL)
+		}
+		switch n := tried.Add(1); {
+		case n == tries:
+			close(given)
+			fallthrough
+		case n < tries:
+			panic(http.ErrAbortHandler) // the connection breaks
+		}
+	}))
+	defer s.Close()
+	var log bytes.Buffer
+	e, err := spans.New(spans.Config{URL: s.URL + "/secret?key=secret", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Impatient()
+	e.Begin(nil).End(spans.Invocation{Method: "M", Route: "/"})
+	<-given
+	e.Begin(nil).End(spans.Invocation{Method: "M", Route: "/"})
+	e.Close(t.Context())
+	if said := log.String(); strings.Contains(said, "secret") || strings.Count(said, "traces="+s.URL) != 2 {
+		t.Errorf("%s", said)
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
-
-	"pappus/chericapengine/capability"
 )
 
 // Segment is an executable segment of a program.
@@ -191,36 +189,13 @@ func (c *Code) word(address uint64) uint32 {
 	return 0
 }
 
-// within is the code without what lies outside of bounds, if its address 0 is at base.
-// It takes the place of room, which may be nil.
-func (c *Code) within(b capability.Bounds, base uint64, room *Code) *Code {
-	inside := func(lo, hi uint64) bool { return b.Holds(base+lo, hi-lo) }
-	if !slices.ContainsFunc(c.areas, func(a area) bool { return !inside(a.lo, a.hi) }) {
-		return c
-	}
-	cut := &Code{segments: c.segments, longest: c.longest}
-	if room != nil {
-		cut.insts = room.insts[:0]
-	}
-	cut.insts = append(cut.insts, c.unfused()...)
+// below is how many slots come before that of the first instruction of which not all
+// lies below an address.
+func (c *Code) below(address uint64) int {
 	for _, a := range c.areas {
-		kept := area{a.hi, a.hi, a.slot}
-		for at := a.lo; at < a.hi; at += wordBytes {
-			slot := a.slot + int((at-a.lo)/wordBytes)
-			switch {
-			case !inside(at, at+wordBytes):
-				cut.insts[slot] = inst{op: opOut, imm: at}
-			case kept.lo == a.hi:
-				kept = area{at, at + wordBytes, slot}
-			default:
-				kept.hi = at + wordBytes
-			}
-		}
-		if kept.lo < kept.hi {
-			cut.areas = append(cut.areas, kept)
+		if address < a.hi {
+			return a.slot + int((max(address, a.lo)-a.lo)/wordBytes)
 		}
 	}
-	insts := cut.insts
-	cut.unfused = func() []inst { return insts }
-	return cut
+	return len(c.insts)
 }

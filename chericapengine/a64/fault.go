@@ -25,10 +25,6 @@ const (
 // ErrFuel is what Run returns when all fuel has been used.
 var ErrFuel = errors.New("the fuel is used up")
 
-// ErrPaused is what Run returns, without a slice to call, when what few instructions do
-// took the time of many.
-var ErrPaused = errors.New("it is time to look up")
-
 // Fault is why a function can't go on. The instruction at PC has had no effect.
 // Addresses are offsets from the base of the capability that was asked.
 type Fault struct {

@@ -45,17 +45,14 @@ type Machine struct {
 	memory          []byte
 	reads           [5]uint64 // how many offsets, from 0 on, a load of 1, 2, 4, 8 or 16 bytes may begin at
 	heap, stack     window    // where stores may go
-	fetchFrom       uint64    // the largest segment of code, that is all within PCC
+	fetchFrom       uint64    // the largest segment of code
 	fetchSize       uint64
 	fetchSlot       int
 	slot            int // the next instruction; in a handler, the present one
 	target          int // where a handler jumps to
 	settled         int // up to here upper halves are cleared, while there are any
 	code            *Code
-	whole           *Code // code, before it was cut to the bounds of PCC
-	cut             *Code // the last one that was cut, for cutFor; nil: none
-	cutFor          capability.Bounds
-	cutting         int        // instructions that were looked at for cutting, since Run last paused
+	limit           int        // slots from here on lie outside of PCC
 	hi              [32]uint64 // the upper halves of the capability registers
 	tagged          uint64     // which of them have their tags
 	upper           uint64     // which of them have a tag or an upper half that is not 0
@@ -91,32 +88,32 @@ func (m *Machine) Reset(code *Code, memory []byte, base uint64, pcc, ddc capabil
 	tags := m.tags
 	clear(tags)
 	*m = Machine{
-		memory: memory, base: base, whole: code, code: code,
-		ddc: ddc, codeBase: pcc.Bounds().Base,
+		memory: memory, base: base, ddc: ddc,
 		cctlr: dataBaseOffset | codeBaseOffset, fp: fpu{cr: fpcrDN}, tags: tags,
 	}
-	m.setPCC(pcc)
-	m.locate()
-	m.remap()
+	m.begin(code, pcc)
 }
 
-// locate finds the slot of the address that PCC has.
-func (m *Machine) locate() {
-	m.slot = -1
-	if s, ok := m.code.slot(m.pcOffset(m.pcc.Address())); ok {
+// begin puts code where PCC points.
+func (m *Machine) begin(code *Code, pcc capability.Capability) {
+	m.code, m.codeBase, m.fetchSize, m.slot = code, pcc.Bounds().Base, 0, -1
+	for _, a := range code.areas {
+		if a.hi-a.lo > m.fetchSize {
+			m.fetchFrom, m.fetchSize, m.fetchSlot = a.lo, a.hi-a.lo, a.slot
+		}
+	}
+	m.setPCC(pcc)
+	if s, ok := code.slot(m.pcOffset(pcc.Address())); ok {
 		m.slot = s
 	}
+	m.remap()
 }
 
 // SetCode puts other code where PCC now points, and leaves everything else as it is: what
 // the code that was left goes on as, when it is not part of the same program. The new
 // code's addresses count from the base of PCC.
 func (m *Machine) SetCode(code *Code) {
-	pcc := m.PCC()
-	m.whole, m.codeBase, m.cut = code, pcc.Bounds().Base, nil
-	m.setPCC(pcc)
-	m.locate()
-	m.remap()
+	m.begin(code, m.PCC())
 }
 
 // pcOffset is the address that code at an absolute address believes to have.
@@ -124,25 +121,10 @@ func (m *Machine) pcOffset(address uint64) uint64 {
 	return address - m.codeBase
 }
 
-// setPCC takes a new code capability, which does not move the program counter. What
-// lies outside of its bounds is cut off from the code.
+// setPCC takes a new code capability, which does not move the program counter. Its
+// bounds begin where the code's addresses do.
 func (m *Machine) setPCC(pcc capability.Capability) {
-	m.pcc = pcc
-	switch b := pcc.Bounds(); {
-	case m.cut != nil && m.cutFor == b:
-		m.code = m.cut
-	default:
-		if m.code = m.whole.within(b, m.codeBase, m.cut); m.code != m.whole {
-			m.cut, m.cutFor = m.code, b
-			m.cutting += len(m.cut.insts)
-		}
-	}
-	m.fetchSize = 0
-	for _, a := range m.code.areas {
-		if a.hi-a.lo > m.fetchSize {
-			m.fetchFrom, m.fetchSize, m.fetchSlot = a.lo, a.hi-a.lo, a.slot
-		}
-	}
+	m.pcc, m.limit = pcc, m.code.below(pcc.Bounds().Length())
 }
 
 // X gives register n of X0 to X30, or 0.

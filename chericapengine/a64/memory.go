@@ -61,7 +61,7 @@ func (m *Machine) obstacle(from, span uint64) (lo, hi uint64) {
 			lo, hi = max(a, from), b
 		}
 	}
-	for _, a := range m.whole.areas {
+	for _, a := range m.code.areas {
 		at := m.codeBase - m.base
 		consider(a.lo+at, a.hi+at)
 	}
@@ -141,7 +141,7 @@ func (m *Machine) allowed(c capability.Capability, address, a, n uint64, perms c
 // isCode reports whether any of n bytes from an offset on is an instruction.
 func (m *Machine) isCode(offset, n uint64) bool {
 	at := m.codeBase - m.base
-	for _, a := range m.whole.areas {
+	for _, a := range m.code.areas {
 		if offset < a.hi+at && offset+n > a.lo+at {
 			return true
 		}

@@ -254,7 +254,7 @@ func (m *Machine) enter(c capability.Capability, restrict bool) outcome {
 		m.SetC(regSP, m.other.sp)
 		m.other = present
 	}
-	slot, ok := m.whole.slot(at)
+	slot, ok := m.code.slot(at)
 	if !ok || c.Bounds().Base != m.codeBase {
 		m.pcc = c
 		m.remap()

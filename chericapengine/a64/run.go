@@ -9,7 +9,7 @@ import (
 
 // Run executes instructions until the function leaves (nil), faults (*Fault), has used
 // all its fuel (ErrFuel), or slice returns an error, which is given back as it is. After
-// the last two Run can be called again to go on, as after ErrPaused.
+// the last two Run can be called again to go on.
 //
 // Fuel is how many instructions may be retired in this call; what has been retired when
 // it ends is exact. Slice, unless it is nil, is called after at least every instructions
@@ -46,13 +46,6 @@ func (m *Machine) Run(fuel, every uint64, slice func() error) error {
 			m.slot = -1
 			return nil
 		}
-		if m.cutting > mostCutting {
-			m.cutting = 0
-			if slice == nil {
-				return ErrPaused
-			}
-			n = left
-		}
 		if left > n {
 			left -= n
 			continue
@@ -66,15 +59,17 @@ func (m *Machine) Run(fuel, every uint64, slice func() error) error {
 	}
 }
 
-// mostCutting is how many instructions may be looked at between two slices to cut code
-// to the bounds of a PCC. A branch that has it done is one instruction, and would take
-// milliseconds where the code is large.
-const mostCutting = 100_000
-
 // step runs the loop once: as far as fuel and the slice allow if there is plenty of fuel
 // and no upper half of a register to look after, otherwise along one straight line.
 func (m *Machine) step(fuel, slice uint64) (retired uint64, why stop) {
 	insts := m.code.insts
+	switch {
+	case m.slot >= m.limit:
+		m.noInstruction(m.code.address(m.slot))
+		return 0, stopFetch
+	case m.limit < len(insts): // fused, the last could do what the next one does
+		insts = m.code.unfused()[:m.limit]
+	}
 	length := uint64(len(insts))
 	if fuel > m.code.longest && m.upper == 0 {
 		budget := int(min(fuel-m.code.longest, slice))
@@ -115,7 +110,7 @@ func (m *Machine) settle(to int) {
 func (m *Machine) faultedAt(pc uint64) error {
 	f := m.fault
 	f.PC = pc
-	if _, ok := m.code.slot(pc); ok {
+	if slot, ok := m.code.slot(pc); ok && slot < m.limit {
 		f.Word = m.code.word(pc)
 	}
 	return &f

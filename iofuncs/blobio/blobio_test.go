@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -511,6 +512,64 @@ func TestMemoryIsBounded(t *testing.T) {
 	fails(t, "too much", err, "blob-limits memory")
 	mustPut(t, c, "b/a", "x")
 	mustPut(t, c, "b/b", strings.Repeat("x", 1500))
+}
+
+// What a blob holds is given back only once it holds less: nobody else gets it while it
+// is still there, also if the put then fails.
+func TestMemoryIsGivenBackLast(t *testing.T) {
+	limits := blobio.DefaultLimits()
+	limits.Memory = 1 << 20
+	c := client(t, map[string]string{"b": "mem://"}, limits)
+	mustPut(t, c, "b/a", strings.Repeat("x", 900_000))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		defer close(ended)
+		for range 5000 {
+			if err := c.PutStraight(gone, "b", "a", []byte("x")); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+	})
+	all.Go(func() {
+		content := strings.Repeat("y", 200_000) // there is no room for it
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				return
+			default:
+			}
+			if _, err := put(t, c, one("r", fmt.Sprintf("b/%d", i)), one("c", content)); err == nil {
+				t.Error("there is more in the bucket than it may hold")
+				return
+			}
+		}
+	})
+	all.Wait()
+	mustPut(t, c, "b/a", "x")
+	mustPut(t, c, "b/b", strings.Repeat("y", 900_000))
+}
+
+// A bucket in memory takes no more than it counts.
+func TestMemoryIsWhatIsCounted(t *testing.T) {
+	c := client(t, map[string]string{"b": "mem://"}, blobio.DefaultLimits())
+	content := []*data.Item{item("c", 0, strings.Repeat("x", 33<<20))}
+	held := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := held()
+	if _, err := put(t, c, one("r", "b/a"), content); err != nil {
+		t.Fatal(err)
+	}
+	if more := held() - before; more > 34<<20 {
+		t.Errorf("a blob of 33 MiB takes %d bytes", more)
+	}
+	runtime.KeepAlive(content)
 }
 
 // A list tells when it would not be whole.

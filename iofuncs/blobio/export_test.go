@@ -1,6 +1,9 @@
 package blobio
 
-import "strings"
+import (
+	"context"
+	"strings"
+)
 
 // Keys are what an item names as a ref of each use: keys, and what keys begin with.
 func Keys(content []byte) (keys, beginnings []string) {
@@ -19,4 +22,12 @@ func Keys(content []byte) (keys, beginnings []string) {
 		}
 	}
 	return keys, beginnings
+}
+
+// PutStraight puts a blob into a bucket under a context that may have ended already.
+func (c *Client) PutStraight(ctx context.Context, bucket, key string, content []byte) error {
+	w := newWatch(c.config.Limits, func() {})
+	defer w.stop()
+	_, err := c.buckets[bucket].store.put(ctx, key, &ref{}, newFence(content), w)
+	return err
 }

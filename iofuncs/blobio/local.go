@@ -86,7 +86,7 @@ const overhead = 512
 func openLocal(p Place, limits Limits, turns *turns) (store, error) {
 	s := &local{turns: turns, most: limits.Memory}
 	if p.kind == kindMemory {
-		s.bucket = memblob.OpenBucket(nil)
+		s.bucket = memblob.OpenBucket(&memblob.Options{NoMD5: true}) // nobody asks for them
 		return s, nil
 	}
 	var err error
@@ -333,17 +333,19 @@ func (s *local) put(ctx context.Context, key string, r *ref, content *fence, w *
 	} else {
 		more += overhead + int64(len(key))
 	}
-	if err := s.take(more); err != nil {
+	if err := s.take(max(more, 0)); err != nil {
 		return "", err
 	}
 	if err := s.writeMemory(ctx, key, r, content, w); err != nil {
-		return "", errors.Join(err, s.take(-more))
+		s.give(max(more, 0))
+		return "", err
 	}
+	s.give(max(-more, 0)) // not before: until then there was all of it
 	now, err := s.stat(ctx, key)
 	return now.etag(), err
 }
 
-// take counts bytes in memory.
+// take counts bytes that come to be in memory.
 func (s *local) take(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -352,6 +354,13 @@ func (s *local) take(n int64) error {
 	}
 	s.used += n
 	return nil
+}
+
+// give counts bytes that are in memory no more.
+func (s *local) give(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used -= n
 }
 
 // writeMemory replaces a blob in memory.
@@ -366,12 +375,14 @@ func (s *local) writeMemory(ctx context.Context, key string, r *ref, content *fe
 	if err != nil {
 		return err
 	}
-	if err := content.writeTo(ctx, w, watched); err != nil {
+	// All at once: memory that grew with the pieces would be up to twice as large.
+	if _, err := w.Write(content.content); err != nil {
 		cancel() // so that closing does not finish it
 		_ = w.Close()
 		return err
 	}
-	return w.Close()
+	watched.moved()
+	return w.Close() // an error if the context has ended
 }
 
 // writeFile replaces a file.

@@ -15,8 +15,10 @@ const (
 	// of a few of them can't overflow.
 	longest = (1<<31 - 1) * time.Second
 
-	// maxVary bounds the fields that one answer may vary by.
-	maxVary = 32
+	// maxVary bounds the fields that one answer may vary by, maxVaryBytes their names
+	// together: they stay in memory for as long as the answer is on disk.
+	maxVary      = 32
+	maxVaryBytes = 512
 )
 
 // directives are those of Cache-Control in a request or an answer that a private
@@ -263,7 +265,12 @@ func parseVary(lines []string) (names []string, ok bool) {
 	if slices.Contains(names, "*") || len(names) > maxVary {
 		return nil, false
 	}
-	return names, true
+	bytes := 0
+	for i, name := range names {
+		bytes += len(name)
+		names[i] = strings.Clone(name) // a part of the line would hold all of it
+	}
+	return slices.Clone(names), bytes <= maxVaryBytes // without the room of those that were there twice
 }
 
 // isToken reports whether s is a token of HTTP.

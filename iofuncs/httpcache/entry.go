@@ -86,6 +86,7 @@ func newEntry(h head, body []byte, seq uint64) *entry {
 // derive computes what follows from the head.
 func (e *entry) derive() {
 	e.directives = parseDirectives(e.Header["Cache-Control"])
+	e.directives.noCacheFields = nil // they are gone from the header
 	date, ok := parseDate(e.Header["Date"])
 	if !ok {
 		date = e.Received
@@ -98,6 +99,7 @@ func (e *entry) derive() {
 	if !ok {
 		e.Proto, e.major, e.minor = "HTTP/1.1", 1, 1
 	}
+	e.Proto = strings.Clone(e.Proto) // it may be the beginning of a long line, and would hold all of it
 }
 
 // elapsed is how long ago then was. The monotonic clock stands still while the

@@ -26,10 +26,11 @@ type query struct {
 }
 
 // origin names scheme, host and port of a URL, in one of their spellings: an address,
-// a name and a port can be written in several. It is false for one that the cache can't
-// tell.
+// a name and a port can be written in several. A name with a dot at its end is another
+// one, for which a server may have another answer. It is false for one that the cache
+// can't tell.
 func origin(u *url.URL) (string, bool) {
-	scheme, host, port := strings.ToLower(u.Scheme), strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
+	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
 	if host == "" || u.Opaque != "" {
 		return "", false
 	}

@@ -141,6 +141,7 @@ var twice = []struct {
 	{"must-understand", "Cache-Control: max-age=60, must-understand", 59, "hit"},
 	{"must-understand and no-store", "Cache-Control: max-age=60, must-understand, no-store", 0, "miss"},
 	{"Pragma in an answer", "Cache-Control: max-age=60\nPragma: no-cache", 59, "hit"},
+	{"Vary by names that are too long", "Cache-Control: max-age=60\nVary: " + strings.Repeat("a", 256) + "\nVary: " + strings.Repeat("b", 257), 0, "miss"},
 	{"Vary: *", "Cache-Control: max-age=60\nVary: *", 0, "miss"},
 	{"Vary: * in a list", "Cache-Control: max-age=60\nVary: foo, *", 0, "miss"},
 	{"Vary: * behind nothing", "Cache-Control: max-age=60\nVary: \nVary: , *", 0, "miss"},

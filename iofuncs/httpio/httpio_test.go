@@ -525,6 +525,38 @@ func TestMoreThanAnnounced(t *testing.T) {
 	}
 }
 
+// A name with a dot at its end is another one: credentials do not cross, and a redirect
+// from one to the other that a cache keeps is not one of both.
+func TestRedirectsAcrossDots(t *testing.T) {
+	config := config(t)
+	withCache(t, &config)
+	config.Resolver = egresstest.Resolver(func(string) []netip.Addr { return []netip.Addr{netip.MustParseAddr("127.0.0.1")} })
+	c := newClient(t, config)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=1000")
+		w.Header().Set("Vary", "X-Key")
+		if name, port, _ := net.SplitHostPort(r.Host); name == "a.example." {
+			http.Redirect(w, r, "http://a.example:"+port+"/", http.StatusMovedPermanently)
+			return
+		}
+		write(w, r.Host+" is told "+r.Header.Get("X-Key"))
+	})
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	for range 2 { // what comes second comes from the cache
+		for host, want := range map[string]string{"a.example": "a secret", "a.example.": ""} {
+			_, body, err := do(t, c, "GET http://"+host+":"+port+"/ HTTP/1.1\nX-Key:a secret\nCache-Control:max-age=1000\n\n")
+			if want = "a.example:" + port + " is told " + want; err != nil || body != want {
+				t.Errorf("%s: %q, want %q (%v)", host, body, want, err)
+			}
+		}
+		for _, host := range []string{"a.example.", "a.example"} {
+			if _, body, err := do(t, c, get("http://"+host+":"+port+"/")); err != nil || body != "a.example:"+port+" is told " {
+				t.Errorf("%s: %q, %v", host, body, err)
+			}
+		}
+	}
+}
+
 // A redirect to a name is judged by what the name means.
 func TestRedirectsToNames(t *testing.T) {
 	config := config(t)

@@ -209,7 +209,8 @@ func checkAuthority(u *url.URL) error {
 	return nil
 }
 
-// origin is what a URI has in common with all that may see its credentials.
+// origin is what a URI has in common with all that may see its credentials. A name with
+// a dot at its end is another one.
 func origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -218,7 +219,7 @@ func origin(u *url.URL) string {
 			port = "443"
 		}
 	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	host := strings.ToLower(u.Hostname())
 	if a, err := netip.ParseAddr(host); err == nil {
 		host = a.String()
 	}

@@ -84,6 +84,7 @@ func TestParseRequest(t *testing.T) {
 		"GET http://a/ HTTP/1.1\nHost:b\n\n":                               "leave it out",
 		"GET http://a/ HTTP/1.1\nHost:a:81\n\n":                            "leave it out",
 		"GET http://a/ HTTP/1.1\nHost:\n\n":                                "leave it out",
+		"GET http://a/ HTTP/1.1\nHost:a.\n\n":                              "leave it out",
 		"GET http://a/ HTTP/1.1\nHost:a/x?y\n\n":                           "leave it out",
 		"GET http://a/ HTTP/1.1\ncontent-length:3\n\nabc":                  "Content-Length",
 		"GET http://a/ HTTP/1.1\nTransfer-Encoding:x\n\n":                  "Transfer-Encoding",
