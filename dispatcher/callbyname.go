@@ -111,7 +111,13 @@ type namedCall struct {
 	iofuncs.Exchange
 	led   atomic.Pointer[Record] // the record of the run that it led to
 	place bool                   // for it
+	runs  bool                   // it is of a composition
 }
+
+// compositionFailed is the kind of an answer about a composition in which something
+// failed. Which of several instances was seen to fail first, and what others had used
+// by then, depends on the moment: so the answer says neither, and the record does.
+const compositionFailed = "composition-failed"
 
 // named notes a call by name that ended with an answer, or failed.
 func (w *watch) named(call *namedCall, content []byte, err error) {
@@ -144,6 +150,9 @@ func (r *run) answer(ctx context.Context, depth int, request []byte, account *io
 		if kind == "" {
 			return nil, used, inCall(ref, err)
 		}
+		if call.runs && engine.KindOf(err) != "" {
+			kind, content = compositionFailed, faultAnswer(compositionFailed, 0, "")
+		}
 		call.Failed = iofuncs.Kind(kind)
 		return content, used, account.charge(int64(len(content)))
 	}
@@ -166,7 +175,7 @@ func (r *run) callNamed(ctx context.Context, depth int, ref registry.Ref, inputs
 	if err != nil {
 		return nil, err
 	}
-	call.Target = versionName(v)
+	call.Target, call.runs = versionName(v), v.Kind == registry.KindComposition
 	if most := r.limits.Nesting; v.Name == callByName && v.Kind == registry.KindIO && depth >= most {
 		return nil, &engine.Fault{Kind: engine.FaultLimitNesting, Detail: fmt.Sprintf("calls are nested more than %d deep, at %s", most, callByName)}
 	}
@@ -187,6 +196,7 @@ func (r *run) callNamed(ctx context.Context, depth int, ref registry.Ref, inputs
 	a, err := r.d.target(ctx, inv)
 	if !patient && engine.KindOf(err) != engine.FaultOverload {
 		r.mu.Lock()
+		r.patient()
 		r.started = true
 		r.mu.Unlock()
 	}

@@ -53,7 +53,7 @@ func TestCallByName(t *testing.T) {
 		{request(callByName, data.Set{Name: "requests", Items: []*data.Item{data.NewItem("n", 9, inner)}}), "OK 15\n9 27 answers/n\nOK 15\n0 4 loud/joined\nDEEP\n\n"},
 		{request(callByName), "OK 0\n"},
 		{request("Fail", set("in", "x")), "FAULT trap 2\nas asked"},
-		{request("Failing", set("a", "x")), "FAULT trap 2\nas asked (application Fail, instance 0)"},
+		{request("Failing", set("a", "x")), "FAULT composition-failed 0\n"},
 		{request("Nobody"), `FAULT unknown-function 0` + "\n" + `function "Nobody" not found`},
 		{request("system_Nobody"), `FAULT unknown-function 0` + "\n" + `I/O function "system_Nobody" not found`},
 		{request("HTTP@3"), `FAULT unknown-function 0` + "\n" + `I/O function "HTTP@3" not found`},

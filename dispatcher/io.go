@@ -218,11 +218,11 @@ func (c *calling) waits() bool { return len(c.slots)+len(c.named) > 0 }
 
 // waitForCall makes calls up to count wait for their turn. r.mu is held.
 func (r *run) waitForCall(app *application, count int) {
-	before := app.count
-	app.count = count
 	if r.over() {
 		return
 	}
+	before := app.count
+	app.count = count
 	app.io.waiting.Add(int64(count - before))
 	if app.place >= 0 || app.next == app.count {
 		return

@@ -676,3 +676,83 @@ func BenchmarkIO(b *testing.B) {
 		})
 	}
 }
+
+// What a run has begun is not given up because a call of it waits for its turn.
+func TestBegunRunsWaitForCalls(t *testing.T) {
+	gate := make(chan struct{})
+	blocked := make(chan struct{})
+	b := newComposer(t, func(c *Config) {
+		withIO(t, fakeIO{name: "HTTP", call: func(ctx context.Context, r iofuncs.Request) ([]data.Set, error) {
+			if string(r.Inputs[0].Items[0].Bytes()) == "block" {
+				close(blocked)
+				<-gate
+			}
+			return echoing(ctx, r)
+		}})(c)
+		c.IO.Calls, c.QueueTimeout = 1, 50*time.Millisecond
+	})
+	defer b.finish(t)
+	h, err := b.Resolve(t.Context(), "default", registry.Ref{Name: "HTTP"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := b.compose(t, "Ask", `
+function Upper(in) => (out);
+function HTTP(requests) => (answers);
+composition Ask(text) => (a, u) {
+	HTTP(requests = all text) => (a = answers);
+	Upper(in = all text) => (u = out);
+}`)
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	call := func(v *registry.Version, name, text string) {
+		calls.Go(func() {
+			a, err := b.call(t.Context(), v, set(name, text))
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+				return
+			}
+			a.Release()
+		})
+	}
+	call(h, "requests", "block")
+	<-blocked
+	call(v, "text", "x")
+	pass(250 * time.Millisecond) // longer than what has not begun may wait
+	close(gate)
+}
+
+// How many calls wait is known also when runs end in the middle.
+func TestWaitingCallsOfCanceledRuns(t *testing.T) {
+	b := newComposer(t, func(c *Config) {
+		c.Workers = 4
+		withIO(t, fakeIO{name: "HTTP", call: func(ctx context.Context, r iofuncs.Request) ([]data.Set, error) {
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(time.Duration(rand.IntN(300)) * time.Microsecond):
+			}
+			return echoing(ctx, r)
+		}})(c)
+		c.IO.Calls = 2
+	})
+	defer b.finish(t)
+	v := b.compose(t, "Ask", `
+function Upper(in) => (out);
+function HTTP(requests) => (answers);
+composition Ask(text) => (answers) {
+	Upper(in = each text) => (words = out);
+	HTTP(requests = each words) => (answers = answers);
+}`)
+	words := strings.Fields(strings.Repeat("a b c d ", 100))
+	for i := range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(1500))*time.Microsecond)
+		if a, err := b.call(ctx, v, set("text", words...)); err == nil {
+			a.Release()
+		}
+		cancel()
+		if n := b.io["HTTP"].waiting.Load(); n != 0 {
+			t.Fatalf("after run %d %d calls wait", i, n)
+		}
+	}
+}

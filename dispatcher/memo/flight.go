@@ -211,8 +211,10 @@ func (f *flight) finish(r engine.Result, e *entry, err error) {
 	case alone:
 		f.result = r
 	default:
-		r.Detach()
-		f.entry = &entry{key: f.key, outputs: r.Outputs, usage: r.Usage}
+		// Copies, since items of a composition's result may be others' too.
+		f.entry = &entry{key: f.key, usage: r.Usage}
+		f.entry.outputs, _ = clone(r.Outputs)
+		r.Release()
 	}
 	close(f.done)
 	t.runs.Done()

@@ -705,3 +705,33 @@ func TestFlightsHammer(t *testing.T) {
 		t.Errorf("%d flights are left", n)
 	}
 }
+
+// Who shares a result gets a copy: items of a composition's result may be those that
+// others have, or that are remembered.
+func TestSharedResultsLeaveItemsAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *Memo) {
+		f := m.testFunction("default", "f")
+		content := []byte("everybody's")
+		item := data.NewItem("n", 1, content)
+		released := 0
+		c := newCallers(m)
+		for _, who := range []string{"a", "b"} {
+			c.do(t.Context(), who, Call{Function: f, Inputs: items("x"), Keyed: true}, func(ctx context.Context, _ *Shared) (engine.Result, error) {
+				if err := pause(ctx, time.Microsecond); err != nil { // too short to be stored
+					return engine.Result{}, err
+				}
+				return engine.NewResult([]data.Set{{Name: "out", Items: []*data.Item{item}}}, engine.Usage{Run: time.Microsecond}, 9, func() { released++ }), nil
+			})
+		}
+		c.wait()
+		for who, a := range c.got {
+			got := a.Outputs[0].Items[0]
+			if a.err != nil || got == item || string(got.Bytes()) != "everybody's" {
+				t.Errorf("%s got %v, %v", who, a.Outputs, a.err)
+			}
+		}
+		if &item.Bytes()[0] != &content[0] || released != 1 {
+			t.Errorf("the item was changed; released %d times", released)
+		}
+	})
+}
