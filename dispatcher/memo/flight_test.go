@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -711,23 +712,23 @@ func TestFlightsHammer(t *testing.T) {
 func TestSharedResultsLeaveItemsAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *Memo) {
 		f := m.testFunction("default", "f")
-		content := []byte("everybody's")
+		content := bytes.Repeat([]byte("x"), int(m.memory.window)+1) // too large to be stored, which would be a copy
 		item := data.NewItem("n", 1, content)
 		released := 0
 		c := newCallers(m)
 		for _, who := range []string{"a", "b"} {
 			c.do(t.Context(), who, Call{Function: f, Inputs: items("x"), Keyed: true}, func(ctx context.Context, _ *Shared) (engine.Result, error) {
-				if err := pause(ctx, time.Microsecond); err != nil { // too short to be stored
+				if err := pause(ctx, time.Second); err != nil {
 					return engine.Result{}, err
 				}
-				return engine.NewResult([]data.Set{{Name: "out", Items: []*data.Item{item}}}, engine.Usage{Run: time.Microsecond}, 9, func() { released++ }), nil
+				return engine.NewResult([]data.Set{{Name: "out", Items: []*data.Item{item}}}, engine.Usage{Run: time.Second}, 9, func() { released++ }), nil
 			})
 		}
 		c.wait()
 		for who, a := range c.got {
 			got := a.Outputs[0].Items[0]
-			if a.err != nil || got == item || string(got.Bytes()) != "everybody's" {
-				t.Errorf("%s got %v, %v", who, a.Outputs, a.err)
+			if a.err != nil || got == item || !bytes.Equal(got.Bytes(), content) {
+				t.Errorf("%s got %d bytes, %v", who, got.Len(), a.err)
 			}
 		}
 		if &item.Bytes()[0] != &content[0] || released != 1 {
