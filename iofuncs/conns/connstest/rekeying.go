@@ -30,7 +30,7 @@ import (
 type Rekeying struct {
 	Address string // HOST:PORT
 	Roots   *x509.CertPool
-	Stuck   <-chan struct{} // has something when a client reads no more
+	Stuck   <-chan struct{} // has something when a client reads no more, or only very slowly
 }
 
 // NewRekeying starts one, which ends with the test.
@@ -111,7 +111,7 @@ func rekey(ctx context.Context, c net.Conn, certificate tls.Certificate, stuck c
 	}
 	const updates = 14 // package tls takes 16 in a row at most
 	said := out.record(typeData, []byte("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"))
-	const still = 300 * time.Millisecond // nobody who reads takes so long
+	const still = 500 * time.Millisecond // who reads seldom takes so long
 	for c.SetWriteDeadline(time.Now().Add(still)) == nil {
 		if _, err := c.Write(said); err != nil {
 			break
