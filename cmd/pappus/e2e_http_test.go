@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -121,6 +122,35 @@ func TestHTTPFaults(t *testing.T) {
 	}
 	if status, _, _ := p.do("GET", "/v1/invoke/HTTP?in.requests=x", "", ""); status != http.StatusMethodNotAllowed {
 		t.Errorf("GET of what is not pure: %d", status)
+	}
+}
+
+// Whoever answers requests writes nothing into the log.
+func TestAnswersAreNotLogged(t *testing.T) {
+	_, hosts := logServers(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = conn.Close() }()                                                                                     // the client has closed it
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nX: it-is-secret\r\n\r\n") // it is seen below
+			_, _ = io.Copy(io.Discard, conn)
+		})
+	})
+	p := serve(t, t.TempDir(), "--egress-allow", hosts[0], "--log-level", "debug")
+	if status, _, body := p.do("POST", "/v1/invoke/HTTP?set=requests", "", "GET http://"+hosts[0]+"/ HTTP/1.1\n\n"); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	log := awaitLog(t, p.log, "Unsolicited response")
+	if !strings.Contains(log, "level=DEBUG msg=\"a library has something to say\" what=\"Unsolicited") || strings.Contains(log, "secret") {
+		t.Error(log)
+	}
+	for line := range strings.Lines(log) {
+		if !strings.HasPrefix(line, "time=") {
+			t.Errorf("%q is no line of the log", line)
+		}
 	}
 }
 

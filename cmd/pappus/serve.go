@@ -140,6 +140,7 @@ func (s *serving) level() (level slog.Level) {
 // the opposite order. While it serves, manage runs beside, until its context
 // ends.
 func (s *serving) run(ctx context.Context, stdout io.Writer, log *slog.Logger, manage func(context.Context, *dispatcher.Dispatcher, *server.Server)) (err error) {
+	defer takeLibraryLog(log)()
 	serverConfig, dispatcherConfig := s.parts()
 	scheme := "http"
 	if s.tlsCert != "" {

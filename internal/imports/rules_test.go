@@ -44,10 +44,12 @@ var rules = map[string]rule{
 	"iofuncs/httpcache":          {},
 	"iofuncs/egress":             {tests: []string{"iofuncs/egress/egresstest"}},
 	"iofuncs/egress/egresstest":  {},
-	"iofuncs/blobio":             {may: []string{"iofuncs", "data"}},
+	"iofuncs/conns":              {tests: []string{"iofuncs/conns/connstest"}},
+	"iofuncs/conns/connstest":    {},
+	"iofuncs/blobio":             {may: []string{"iofuncs", "iofuncs/conns", "data"}},
 	"iofuncs/httpio": {
-		may:   []string{"iofuncs", "iofuncs/egress", "iofuncs/httpcache", "data"},
-		tests: []string{"iofuncs/egress/egresstest"},
+		may:   []string{"iofuncs", "iofuncs/conns", "iofuncs/egress", "iofuncs/httpcache", "data"},
+		tests: []string{"iofuncs/conns/connstest", "iofuncs/egress/egresstest"},
 	},
 
 	"engine":            {may: []string{"data"}},

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+
+	"pappus/iofuncs/conns"
 )
 
 // What a server of S3 may say that is not a blob.
@@ -67,14 +70,14 @@ func withPage(ctx context.Context, page *hold) context.Context {
 	return context.WithValue(ctx, waitingKey{}, w)
 }
 
-// bounded reads what a server of S3 says, unless it is a blob, before libraries do,
+// bounded makes requests by connections that have nothing left of one before. It reads what a server of S3 says, unless it is a blob, before libraries do,
 // which take as much of it as comes.
 type bounded struct{ next http.RoundTripper }
 
 var _ http.RoundTripper = bounded{}
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.next.RoundTrip(r)
+	resp, err := b.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), conns.Settling())))
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,11 @@
 package blobio_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -145,6 +147,61 @@ func TestHostileS3(t *testing.T) {
 			t.Errorf("%q, want %q", r.Bytes(), want)
 		}
 	}
+}
+
+// What a server sends behind an answer is no blob of the next call, whoever makes it.
+func TestMoreThanAnnounced(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer func() { _ = conn.Close() }() // the client has closed it
+				in := bufio.NewReader(conn)
+				for {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					var said string
+					for _, blob := range []string{strings.TrimPrefix(r.URL.Path, "/bucket/"), "of another"} {
+						said += fmt.Sprintf("HTTP/1.1 200 OK\r\nETag: \"e\"\r\nLast-Modified: Thu, 26 Nov 2026 02:00:00 GMT\r\nContent-Length: %d\r\n\r\n%s", len(blob), blob)
+					}
+					if _, err := io.WriteString(conn, said); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { // when the client has closed its connections
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+	})
+	c := client(t, map[string]string{"b": "s3://bucket?access-key-env=TEST_ID&secret-key-env=TEST_SECRET&endpoint=http://" + l.Addr().String()}, blobio.DefaultLimits())
+	const atOnce, each = 16, 200
+	var calls sync.WaitGroup
+	for i := range atOnce {
+		calls.Go(func() {
+			for j := range each {
+				key := fmt.Sprint("k", i, "-", j)
+				got, err := get(t, c, item("r", 0, "b/"+key))
+				if err != nil || len(got) != 1 || string(got[0].Bytes()) != key {
+					t.Errorf("the blob %s: %v, %v", key, got, err)
+				}
+			}
+		})
+	}
+	calls.Wait()
 }
 
 // counting counts what is charged, and the most of it.

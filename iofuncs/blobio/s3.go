@@ -21,6 +21,8 @@ import (
 	"github.com/aws/smithy-go/logging"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
+
+	"pappus/iofuncs/conns"
 )
 
 // remote is a bucket of S3, or of what speaks as it does. Conditions are the server's
@@ -79,6 +81,7 @@ func openRemote(ctx context.Context, p Place, limits Limits, roots *x509.CertPoo
 	if roots != nil {
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
+	conns.Guard(transport)
 	loaded.HTTPClient = &http.Client{
 		Transport: bounded{transport},
 		// What signs requests does not follow anybody who asks for them.

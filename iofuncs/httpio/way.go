@@ -5,11 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"time"
 
+	"pappus/iofuncs/conns"
 	"pappus/iofuncs/egress"
 	"pappus/iofuncs/httpcache"
 )
@@ -53,13 +54,7 @@ func newWay(tenant string, config *Config, rules *Rules, unused func(*way)) *way
 	w := &way{limits: limits, transport: &http.Transport{
 		// No Proxy: what the environment says of one is not meant for functions, and the
 		// one of the rules is told addresses, by the dialer.
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return newConn(c), nil
-		},
+		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: rules.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    limits.TLS,
 		ResponseHeaderTimeout:  limits.Response,
@@ -70,6 +65,7 @@ func newWay(tenant string, config *Config, rules *Rules, unused func(*way)) *way
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: ping, PingTimeout: ping},
 	}}
+	conns.Guard(w.transport)
 	w.begin = w
 	if rules.Through != nil {
 		w.begin = rules.Through(tenant, w)
@@ -159,6 +155,11 @@ func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &timed{body: resp.Body, ctx: ctx, cancel: cancel, limit: w.limits.Idle, end: end}
 	return resp, nil
+}
+
+// settled is a context for requests that may use a connection again.
+func settled(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, conns.Settling())
 }
 
 // used is a body of a connection that the way counts until it is closed.
