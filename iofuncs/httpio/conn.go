@@ -59,11 +59,11 @@ func (c *conn) settle() {
 	}
 }
 
-// settled is a context for a request that is not written to a connection of one before
+// settling is the trace of requests that are not written to a connection of one before
 // until all that came by it has been taken. If there was more than answers, the transport
 // finds the connection closed, and makes the request by another.
-func settled(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+func settling() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
 		if !got.Reused {
 			return
 		}
@@ -77,5 +77,15 @@ func settled(ctx context.Context) context.Context {
 		if c, is := below.(*conn); is {
 			c.settle()
 		}
-	}})
+	}}
+}
+
+// settled is a context for requests with a trace that settling made, so that none of
+// them is copied for it. A trace that is there stays, since one that others have is not
+// to be joined with it.
+func settled(ctx context.Context, trace *httptrace.ClientTrace) context.Context {
+	if httptrace.ContextClientTrace(ctx) != nil {
+		return ctx
+	}
+	return httptrace.WithClientTrace(ctx, trace)
 }

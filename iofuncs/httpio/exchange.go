@@ -46,7 +46,7 @@ const (
 func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error, seen *iofuncs.Exchange) (*answer, error) {
 	limits := c.config.Limits
 	outer := ctx
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(settled(ctx, c.settling))
 	defer cancel(nil)
 	patience := newPatience(limits, cancel)
 	defer patience.stop()
@@ -178,7 +178,7 @@ func (c *Client) attempt(ctx context.Context, patience *patience, t *tenant, r *
 		req.ContentLength, req.GetBody = int64(len(r.body)), body.open
 		req.Body, _ = body.open() // it has no error
 	}
-	resp, err := t.client.Do(req)
+	resp, err := t.do(req)
 	if err != nil {
 		return nil, err
 	}

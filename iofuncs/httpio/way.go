@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type way struct {
 	limits    Limits
 	transport *http.Transport
 	begin     http.RoundTripper // where requests begin: the cache, or the way itself
+	settling  *httptrace.ClientTrace
 
 	mu     sync.Mutex
 	using  int         // requests that have connections, or wait for them
@@ -38,7 +40,7 @@ const (
 )
 
 // newWay makes a way. unused is called when nobody has used it for long.
-func newWay(tenant string, config *Config, rules *Rules, unused func(*way)) *way {
+func newWay(tenant string, config *Config, rules *Rules, trace *httptrace.ClientTrace, unused func(*way)) *way {
 	const (
 		idlePerHost = 256 // as many calls as go on at once
 		idle        = 1024
@@ -50,7 +52,7 @@ func newWay(tenant string, config *Config, rules *Rules, unused func(*way)) *way
 	}
 	limits := config.Limits
 	dialer := egress.NewDialer(policy, limits.Connect, config.Resolver).By(rules.Proxy)
-	w := &way{limits: limits, transport: &http.Transport{
+	w := &way{limits: limits, settling: trace, transport: &http.Transport{
 		// No Proxy: what the environment says of one is not meant for functions, and the
 		// one of the rules is told addresses, by the dialer.
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -107,7 +109,9 @@ func (w *way) leaveUnused() bool {
 func (w *way) enter() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.unused.Stop()
+	if w.using == 0 {
+		w.unused.Stop()
+	}
 	w.using++
 }
 
@@ -127,9 +131,12 @@ func (w *way) exit() {
 // RoundTrip makes a request by a connection: within limits of its own if a cache has
 // taken it over from who had it made, whose limits ended with them.
 func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
+	if httptrace.ContextClientTrace(r.Context()) != w.settling { // it is made by others
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), settling()))
+	}
 	if !httpcache.Detached(r.Context()) {
 		w.enter()
-		resp, err := w.transport.RoundTrip(r.WithContext(settled(r.Context())))
+		resp, err := w.transport.RoundTrip(r)
 		if err != nil {
 			w.exit()
 			return nil, err
@@ -145,7 +152,7 @@ func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		w.exit()
 	})
-	resp, err := w.transport.RoundTrip(r.WithContext(settled(ctx)))
+	resp, err := w.transport.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, errTotal) {
 			err = late{cause}
