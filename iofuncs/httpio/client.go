@@ -113,10 +113,10 @@ type tenant struct {
 	cached bool // answers may come from a cache
 }
 
-func (c *Client) tenant(name string) *tenant {
+func (c *Client) tenant(name string) tenant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &tenant{hops: hops{c, name}, cached: c.rules.Through != nil}
+	return tenant{hops: hops{c, name}, cached: c.rules.Through != nil}
 }
 
 // do makes a request with all redirects that it leads to. The standard library's client
