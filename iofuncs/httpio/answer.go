@@ -23,15 +23,15 @@ var perHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-C
 // header is an item of headers: VERSION CODE REASON, and fields of the form
 // name:value, by their names.
 func header(resp *http.Response) []byte {
-	code := strconv.Itoa(resp.StatusCode)
-	reason := strings.TrimLeft(strings.TrimPrefix(resp.Status, code), " ")
-	if reason == "" {
-		reason = http.StatusText(resp.StatusCode)
-	}
 	b := make([]byte, 0, 256)
 	b = append(b, resp.Proto...)
 	b = append(b, ' ')
-	b = append(b, code...)
+	from := len(b)
+	b = strconv.AppendInt(b, int64(resp.StatusCode), 10)
+	reason := strings.TrimLeft(strings.TrimPrefix(resp.Status, string(b[from:])), " ")
+	if reason == "" {
+		reason = http.StatusText(resp.StatusCode)
+	}
 	b = append(b, ' ')
 	b = append(b, reason...)
 	b = endLine(b, 0)
@@ -46,7 +46,7 @@ func header(resp *http.Response) []byte {
 			continue
 		}
 		for _, value := range resp.Header[name] {
-			from := len(b)
+			from = len(b)
 			b = append(b, name...)
 			b = append(b, ':')
 			b = append(b, value...)

@@ -66,8 +66,10 @@ func (x *exchange) do(ctx context.Context) (*answer, error) {
 	if _, said := r.header["User-Agent"]; !said {
 		r.header["User-Agent"] = []string{"pappus"}
 	}
-	x.body.content = r.body
-	defer x.body.fall()
+	if len(r.body) > 0 {
+		x.body.content = r.body
+		defer x.body.fall()
+	}
 
 	err := x.try(ctx)
 	if err != nil { // otherwise there is nothing to wait for

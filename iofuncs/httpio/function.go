@@ -37,12 +37,14 @@ func (f httpFunction) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, 
 	if err != nil {
 		return nil, err
 	}
-	heads, contents := data.Set{Name: headers}, data.Set{Name: bodies}
+	n := len(answers)
+	items := make([]*data.Item, 2*n)
+	heads, contents := items[:n:n], items[n:]
 	for i, in := range r.Inputs[0].Items {
-		heads.Items = append(heads.Items, data.NewItem(in.Name(), in.Key(), answers[i].head))
-		contents.Items = append(contents.Items, data.NewItem(in.Name(), in.Key(), answers[i].body))
+		heads[i] = data.NewItem(in.Name(), in.Key(), answers[i].head)
+		contents[i] = data.NewItem(in.Name(), in.Key(), answers[i].body)
 	}
-	return []data.Set{heads, contents}, nil
+	return []data.Set{{Name: headers, Items: heads}, {Name: bodies, Items: contents}}, nil
 }
 
 // getFunction is system_HTTPGet.

@@ -52,11 +52,11 @@ func parseRequest(content []byte) (*request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the request line: %w", err)
 	}
-	if strings.Count(line, " ") != 2 {
+	method, after, _ := strings.Cut(line, " ")
+	uri, version, three := strings.Cut(after, " ")
+	if !three || strings.Contains(version, " ") {
 		return nil, notThree(line)
 	}
-	method, after, _ := strings.Cut(line, " ")
-	uri, version, _ := strings.Cut(after, " ")
 	r := &request{method: method, header: http.Header{}}
 	switch {
 	case !isToken(method):
