@@ -24,24 +24,17 @@ var perHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-C
 // name:value, by their names.
 func header(resp *http.Response) []byte {
 	b := make([]byte, 0, 256)
-	line := func(parts ...string) {
-		for _, p := range parts {
-			from := len(b)
-			b = append(b, p...)
-			for i, c := range b[from:] {
-				if c < ' ' && c != '\t' || c == 0x7F {
-					b[from+i] = ' ' // as RFC 9110 takes it; none ends a line here
-				}
-			}
-		}
-		b = append(b, '\n')
-	}
-	code := strconv.Itoa(resp.StatusCode)
-	reason := strings.TrimLeft(strings.TrimPrefix(resp.Status, code), " ")
+	b = append(b, resp.Proto...)
+	b = append(b, ' ')
+	from := len(b)
+	b = strconv.AppendInt(b, int64(resp.StatusCode), 10)
+	reason := strings.TrimLeft(strings.TrimPrefix(resp.Status, string(b[from:])), " ")
 	if reason == "" {
 		reason = http.StatusText(resp.StatusCode)
 	}
-	line(resp.Proto, " ", code, " ", reason)
+	b = append(b, ' ')
+	b = append(b, reason...)
+	b = endLine(b, 0)
 	var few [16]string // most need no memory for the order
 	names := few[:0]
 	for name := range resp.Header {
@@ -53,10 +46,24 @@ func header(resp *http.Response) []byte {
 			continue
 		}
 		for _, value := range resp.Header[name] {
-			line(name, ":", value)
+			from = len(b)
+			b = append(b, name...)
+			b = append(b, ':')
+			b = append(b, value...)
+			b = endLine(b, from)
 		}
 	}
 	return b
+}
+
+// endLine ends a line of what a server sent.
+func endLine(b []byte, from int) []byte {
+	for i, c := range b[from:] {
+		if c < ' ' && c != '\t' || c == 0x7F {
+			b[from+i] = ' ' // as RFC 9110 takes it; none ends a line here
+		}
+	}
+	return append(b, '\n')
 }
 
 // retryable reports whether a status says that the same request may succeed later.

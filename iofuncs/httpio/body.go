@@ -52,12 +52,22 @@ func (r *fenced) Read(p []byte) (int, error) {
 
 func (r *fenced) Close() error { return nil }
 
+// meter is told of a body that comes.
+type meter interface {
+	// charge is asked before n bytes more are taken, or fewer if n is negative.
+	charge(n int64) error
+
+	// piece is told after each read.
+	piece()
+}
+
 // collector takes in a body, and has all memory charged before it takes it.
 type collector struct {
-	charge  func(int64) error
+	meter   meter
 	most    int64 // bytes
 	buf     []byte
 	charged int64
+	probe   [1]byte // for looking whether there is more
 }
 
 // Sizes of the first piece of a body of which the length is not known, and up to
@@ -68,8 +78,7 @@ const (
 )
 
 // collect reads all of a body, of which length is what the server said; -1: nothing.
-// read is called after each piece.
-func (c *collector) collect(body io.Reader, length int64, read func()) error {
+func (c *collector) collect(body io.Reader, length int64) error {
 	if length > c.most {
 		return errLarge
 	}
@@ -80,14 +89,13 @@ func (c *collector) collect(body io.Reader, length int64, read func()) error {
 	if err := c.resize(first); err != nil {
 		return err
 	}
-	var probe [1]byte
 	for {
 		room := c.buf[len(c.buf):cap(c.buf)]
 		if len(room) == 0 { // perhaps it is the end
-			room = probe[:]
+			room = c.probe[:]
 		}
 		n, err := body.Read(room)
-		read()
+		c.meter.piece()
 		switch {
 		case n == 0:
 		case len(c.buf) < cap(c.buf):
@@ -103,7 +111,7 @@ func (c *collector) collect(body io.Reader, length int64, read func()) error {
 			if err := c.resize(size); err != nil {
 				return err
 			}
-			c.buf = append(c.buf, probe[0])
+			c.buf = append(c.buf, c.probe[0])
 		}
 		if errors.Is(err, io.EOF) {
 			return c.trim()
@@ -122,7 +130,7 @@ func (c *collector) resize(size int64) error {
 	// What is copied is gone in a moment: with it a body of half an output's limit would
 	// be too large.
 	more := size - int64(cap(c.buf))
-	if err := c.charge(more); err != nil {
+	if err := c.meter.charge(more); err != nil {
 		return err
 	}
 	c.buf = append(make([]byte, 0, size), c.buf...)

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"sync"
 
 	"pappus/iofuncs"
+	"pappus/iofuncs/conns"
 	"pappus/iofuncs/egress"
 )
 
@@ -48,6 +50,7 @@ type Rules struct {
 type Client struct {
 	config   Config // but for its rules
 	redirect func(next *http.Request, before []*http.Request) error
+	settling *httptrace.ClientTrace // of requests
 
 	mu    sync.Mutex
 	rules Rules
@@ -59,7 +62,7 @@ func New(config Config) (*Client, error) {
 	if err := config.Limits.check(); err != nil {
 		return nil, err
 	}
-	return &Client{config: config, redirect: config.Limits.redirect, rules: config.Rules, ways: map[string]*way{}}, nil
+	return &Client{config: config, redirect: config.Limits.redirect, settling: conns.Settling(), rules: config.Rules, ways: map[string]*way{}}, nil
 }
 
 // Functions are the I/O functions that make requests by this client.
@@ -90,7 +93,7 @@ func (c *Client) way(tenant string) *way {
 	defer c.mu.Unlock()
 	w := c.ways[tenant]
 	if w == nil {
-		w = newWay(tenant, &c.config, &c.rules, func(w *way) { c.drop(tenant, w) })
+		w = newWay(tenant, &c.config, &c.rules, c.settling, func(w *way) { c.drop(tenant, w) })
 		c.ways[tenant] = w
 	}
 	return w
@@ -107,17 +110,44 @@ func (c *Client) drop(tenant string, w *way) {
 
 // tenant is for whom requests are made.
 type tenant struct {
-	client http.Client
+	hops   hops
 	cached bool // answers may come from a cache
 }
 
-func (c *Client) tenant(name string) *tenant {
+func (c *Client) tenant(name string) tenant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &tenant{
-		client: http.Client{Transport: &hops{c, name}, CheckRedirect: c.redirect},
-		cached: c.rules.Through != nil,
+	return tenant{hops: hops{c, name}, cached: c.rules.Through != nil}
+}
+
+// do makes a request with all redirects that it leads to. The standard library's client
+// prepares for them with copies of fields; as few requests lead to any, it is called when
+// there is something for it to do, and begins with what the first hop came to.
+func (t *tenant) do(r *http.Request) (*http.Response, error) {
+	resp, err := t.hops.RoundTrip(r)
+	if err == nil && resp != nil && resp.Body != nil && resp.StatusCode/100 != 3 {
+		return resp, nil
 	}
+	client := http.Client{Transport: &begun{hops: &t.hops, resp: resp, err: err}, CheckRedirect: t.hops.client.redirect}
+	return client.Do(r)
+}
+
+// begun goes on after a first hop.
+type begun struct {
+	hops *hops
+	resp *http.Response // of the first hop
+	err  error
+	told bool
+}
+
+var _ http.RoundTripper = (*begun)(nil)
+
+func (b *begun) RoundTrip(r *http.Request) (*http.Response, error) {
+	if b.told {
+		return b.hops.RoundTrip(r)
+	}
+	b.told = true
+	return b.resp, b.err
 }
 
 // hops sends each request on the way of its moment, as rules may change meanwhile.

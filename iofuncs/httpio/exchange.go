@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,145 +40,188 @@ const (
 	mostWait  = 5 * time.Second
 )
 
-// exchange makes a request until there is an answer to give, charges for it what it
-// holds, and writes into seen what can be seen of it. The error is an
-// *iofuncs.Error, that of the context, or of charge.
-func (c *Client) exchange(ctx context.Context, t *tenant, r *request, charge func(int64) error, seen *iofuncs.Exchange) (*answer, error) {
-	limits := c.config.Limits
+// exchange is a request that is made until there is an answer to give. It is all that
+// is needed for it, in one piece of memory.
+type exchange struct {
+	*batch
+	request  *request
+	body     fence
+	patience patience
+	in       collector // of the last attempt
+
+	last    *answer          // of attempts
+	refused error            // by who charges
+	seen    iofuncs.Exchange // what can be seen of it
+}
+
+// do makes the request, and charges for the answer what it holds. The error is an
+// *iofuncs.Error, that of the context, or of who charges.
+func (x *exchange) do(ctx context.Context) (*answer, error) {
+	limits, r := &x.client.config.Limits, x.request
 	outer := ctx
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(settled(ctx, x.client.settling))
 	defer cancel(nil)
-	patience := newPatience(limits, cancel)
-	defer patience.stop()
+	x.patience.begin(limits, cancel)
+	defer x.patience.stop()
 	if _, said := r.header["User-Agent"]; !said {
 		r.header["User-Agent"] = []string{"pappus"}
 	}
-	body := &fence{content: r.body}
-	defer body.fall()
+	if len(r.body) > 0 {
+		x.body.content = r.body
+		defer x.body.fall()
+	}
 
-	most := uint(1)
-	if r.repeatable() {
-		most = uint(limits.Attempts)
+	err := x.try(ctx)
+	if err != nil { // otherwise there is nothing to wait for
+		err = x.tryAgain(ctx, err)
 	}
-	var last *answer
-	attempts := 0
-	defer func() {
-		seen.Attempts = attempts
-		if last != nil {
-			seen.Status, seen.Received, seen.Cache = last.status, int64(len(last.body)), last.cache
-		}
-	}()
-	var refused error // by charge
-	try := func() (none struct{}, err error) {
-		if last != nil {
-			if refused = charge(-last.charged); refused != nil {
-				return none, backoff.Permanent(refused)
-			}
-			last = nil
-		}
-		attempts++
-		if last, err = c.attempt(ctx, patience, t, r, body, func(n int64) error {
-			err := charge(n)
-			if err != nil {
-				refused = err
-			}
-			return err
-		}); err == nil {
-			return none, nil
-		}
-		patience.whole()
-		if wait := (notYet{}); errors.As(err, &wait) {
-			switch {
-			case wait.after < 0:
-				return none, err
-			case wait.after <= limits.RetryAfter:
-				return none, backoff.RetryAfter(wait.after, err)
-			}
-			return none, nil // it is the answer
-		}
-		if refused != nil || !transient(err) {
-			err = backoff.Permanent(err)
-		}
-		return none, err
+	if x.last != nil {
+		x.seen.Status, x.seen.Received, x.seen.Cache = x.last.status, int64(len(x.last.body)), x.last.cache
 	}
-	_, err := try()
-	if first := err; first != nil { // otherwise there is nothing to wait for
-		wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
-		_, err = backoff.Retry(ctx, func() (none struct{}, err error) {
-			if err, first = first, nil; err != nil {
-				return none, err
-			}
-			return try()
-		}, backoff.WithBackOff(wait), backoff.WithMaxTries(most), backoff.WithMaxElapsedTime(limits.Total))
-	}
-	switch failed := (*backoff.RetryError)(nil); {
-	case refused != nil:
-		return nil, refused
+	switch {
+	case x.refused != nil:
+		return nil, x.refused
 	case outer.Err() != nil:
 		return nil, outer.Err()
-	case last != nil: // it may be one that asked to try again
-		return last, nil
-	case errors.Is(context.Cause(ctx), errTotal):
+	case x.last != nil: // it may be one that asked to try again
+		return x.last, nil
+	}
+	if errors.Is(context.Cause(ctx), errTotal) {
 		err = errTotal
-	case errors.As(err, &failed):
+	} else if failed, is := errors.AsType[*backoff.RetryError](err); is {
 		err = failed.LastErr
 	}
-	if refusal := (*egress.Refusal)(nil); errors.As(err, &refusal) {
-		seen.Refused = refusal.Kind()
+	if refusal, is := errors.AsType[*egress.Refusal](err); is {
+		x.seen.Refused = refusal.Kind()
 	}
 	return nil, limits.describe(r, err)
 }
 
+// tryAgain goes on after a first attempt that came to an error.
+func (x *exchange) tryAgain(ctx context.Context, first error) error {
+	limits := &x.client.config.Limits
+	most := uint(1)
+	if x.request.repeatable() {
+		most = uint(limits.Attempts)
+	}
+	wait := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: mostWait}
+	_, err := backoff.Retry(ctx, func() (none struct{}, err error) {
+		if err, first = first, nil; err != nil {
+			return none, err
+		}
+		return none, x.try(ctx)
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(most), backoff.WithMaxElapsedTime(limits.Total))
+	return err
+}
+
+// try makes an attempt, and says in the words of package backoff what is to be done.
+func (x *exchange) try(ctx context.Context) (err error) {
+	if x.last != nil {
+		if err := x.charge(-x.last.charged); err != nil {
+			return backoff.Permanent(err)
+		}
+		x.last = nil
+	}
+	x.seen.Attempts++
+	if x.last, err = x.attempt(ctx); err == nil {
+		return nil
+	}
+	x.patience.whole()
+	if wait := (notYet{}); errors.As(err, &wait) {
+		switch {
+		case wait.after < 0:
+			return err
+		case wait.after <= x.client.config.Limits.RetryAfter:
+			return backoff.RetryAfter(wait.after, err)
+		}
+		return nil // it is the answer
+	}
+	if x.refused != nil || !transient(err) {
+		err = backoff.Permanent(err)
+	}
+	return err
+}
+
+// charge remembers who got no memory.
+func (x *exchange) charge(n int64) error {
+	err := x.call.Charge(n)
+	if err != nil {
+		x.refused = err
+	}
+	return err
+}
+
+func (x *exchange) piece() { x.patience.piece() }
+
 // patience ends a request for which it waits too long: for all of it, or for the next
-// piece of a body. It is one timer, as most requests need no more than one.
+// piece of a body. Its one timer is not set for each piece: it wakes up at least as often
+// as the next could be late, and looks.
 type patience struct {
-	cancel  context.CancelCauseFunc
-	idle    time.Duration
-	end     time.Time
+	cancel context.CancelCauseFunc
+	idle   time.Duration
+	end    time.Time // when all of it is due
+
+	mu      sync.Mutex
+	next    time.Time // when the next piece of a body is due; zero: none is waited for
 	timer   *time.Timer
-	reading atomic.Bool // a body
+	stopped bool
 }
 
-func newPatience(limits Limits, cancel context.CancelCauseFunc) *patience {
-	p := &patience{cancel: cancel, idle: limits.Idle, end: time.Now().Add(limits.Total)}
-	p.timer = time.AfterFunc(limits.Total, p.over)
-	return p
+func (p *patience) begin(limits *Limits, cancel context.CancelCauseFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancel, p.idle, p.end = cancel, limits.Idle, time.Now().Add(limits.Total)
+	p.timer = time.AfterFunc(min(limits.Idle, limits.Total), p.look)
 }
 
-func (p *patience) over() {
-	if p.reading.Load() && time.Now().Before(p.end) {
-		p.cancel(errIdle)
+func (p *patience) look() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
 		return
 	}
-	p.cancel(errTotal)
+	due, late := p.end, errTotal
+	if !p.next.IsZero() && p.next.Before(p.end) {
+		due, late = p.next, errIdle
+	}
+	if left := time.Until(due); left > 0 {
+		p.timer.Reset(min(left, p.idle))
+		return
+	}
+	p.cancel(late)
 }
 
 // piece begins to wait for a piece of a body.
-func (p *patience) piece() {
-	p.reading.Store(true)
-	p.timer.Reset(min(p.idle, time.Until(p.end)))
-}
+func (p *patience) piece() { p.await(time.Now().Add(p.idle)) }
 
 // whole waits for no more pieces.
-func (p *patience) whole() {
-	p.reading.Store(false)
-	p.timer.Reset(time.Until(p.end))
+func (p *patience) whole() { p.await(time.Time{}) }
+
+func (p *patience) await(next time.Time) {
+	p.mu.Lock()
+	p.next = next
+	p.mu.Unlock()
 }
 
-func (p *patience) stop() { p.timer.Stop() }
+func (p *patience) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
+	p.timer.Stop()
+}
 
-// attempt makes a request once, with the patience that ends ctx. With the error notYet there is an answer all the same. Of what it charges nothing is left with
-// another error.
-func (c *Client) attempt(ctx context.Context, patience *patience, t *tenant, r *request, body *fence, charge func(int64) error) (*answer, error) {
-	limits := c.config.Limits
+// attempt makes the request once. With the error notYet there is an answer all the same.
+// Of what it charges nothing is left with another error.
+func (x *exchange) attempt(ctx context.Context) (*answer, error) {
+	r := x.request
 	req := (&http.Request{
 		Method: r.method, URL: r.url, Host: r.url.Host, Header: r.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	if len(r.body) > 0 {
-		req.ContentLength, req.GetBody = int64(len(r.body)), body.open
-		req.Body, _ = body.open() // it has no error
+		req.ContentLength, req.GetBody = int64(len(r.body)), x.body.open
+		req.Body, _ = x.body.open() // it has no error
 	}
-	resp, err := t.client.Do(req)
+	resp, err := x.tenant.do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -192,9 +235,11 @@ func (c *Client) attempt(ctx context.Context, patience *patience, t *tenant, r *
 	a := &answer{status: resp.StatusCode, head: header(resp)}
 	again := retryable(resp.StatusCode)
 	var wait notYet
-	if status, ok := httpcache.StatusOf(resp.Header); ok && t.cached {
-		a.cache = iofuncs.Cache(status.State())
-		again = again && !status.FromCache() && status.Detail != httpcache.DetailOnlyIfCached // it would say the same
+	if x.tenant.cached {
+		if status, ok := httpcache.StatusOf(resp.Header); ok {
+			a.cache = iofuncs.Cache(status.State())
+			again = again && !status.FromCache() && status.Detail != httpcache.DetailOnlyIfCached // it would say the same
+		}
 	}
 	if again {
 		wait.after = retryAfter(resp.Header.Get("Retry-After"), time.Now())
@@ -205,19 +250,19 @@ func (c *Client) attempt(ctx context.Context, patience *patience, t *tenant, r *
 	}
 	resp.Header = nil
 	a.charged = int64(len(a.head))
-	if err := charge(a.charged); err != nil {
+	if err := x.charge(a.charged); err != nil {
 		return nil, err
 	}
-	patience.piece()
-	in := collector{charge: charge, most: limits.Body}
-	err = in.collect(resp.Body, length, patience.piece)
-	a.body = in.buf
-	a.charged += in.charged
+	x.piece()
+	x.in = collector{meter: x, most: x.client.config.Limits.Body}
+	err = x.in.collect(resp.Body, length)
+	a.body = x.in.buf
+	a.charged += x.in.charged
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return nil, errors.Join(err, charge(-a.charged))
+		return nil, errors.Join(err, x.charge(-a.charged))
 	}
 	if again {
 		return a, wait

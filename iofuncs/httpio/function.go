@@ -37,12 +37,14 @@ func (f httpFunction) Call(ctx context.Context, r iofuncs.Request) ([]data.Set, 
 	if err != nil {
 		return nil, err
 	}
-	heads, contents := data.Set{Name: headers}, data.Set{Name: bodies}
+	n := len(answers)
+	items := make([]*data.Item, 2*n)
+	heads, contents := items[:n:n], items[n:]
 	for i, in := range r.Inputs[0].Items {
-		heads.Items = append(heads.Items, data.NewItem(in.Name(), in.Key(), answers[i].head))
-		contents.Items = append(contents.Items, data.NewItem(in.Name(), in.Key(), answers[i].body))
+		heads[i] = data.NewItem(in.Name(), in.Key(), answers[i].head)
+		contents[i] = data.NewItem(in.Name(), in.Key(), answers[i].body)
 	}
-	return []data.Set{heads, contents}, nil
+	return []data.Set{{Name: headers, Items: heads}, {Name: bodies, Items: contents}}, nil
 }
 
 // getFunction is system_HTTPGet.
@@ -87,85 +89,107 @@ func parseGet(content []byte) (*request, error) {
 	return &request{method: http.MethodGet, url: u, header: http.Header{}}, nil
 }
 
+// batch is the requests of one call.
+type batch struct {
+	client  *Client
+	tenant  tenant
+	call    iofuncs.Request
+	parse   func([]byte) (*request, error)
+	items   []*data.Item
+	answers []*answer // of the items
+}
+
 // call makes a request of each item, some at once, if all of them can be read.
 func (c *Client) call(ctx context.Context, r iofuncs.Request, parse func([]byte) (*request, error)) ([]*answer, error) {
 	items := r.Inputs[0].Items
-	fail := func(it *data.Item, err error, hint string) error {
-		said := &iofuncs.Error{Kind: iofuncs.KindFailed, Err: err, Hint: hint}
-		if already := (*iofuncs.Error)(nil); errors.As(err, &already) {
-			*said = *already
-		}
-		said.Item = fmt.Sprintf("%s: %q, key %d", requests, it.Name(), it.Key())
-		return said
-	}
-	t := c.tenant(r.Tenant)
-	answers := make([]*answer, len(items))
-	one := func(inner context.Context, i int) error {
-		it := items[i]
-		request, err := parse(it.Bytes())
-		if err != nil {
-			return fail(it, err, itemHint)
-		}
-		if answers[i], err = c.seen(inner, t, request, r); err == nil || inner.Err() != nil {
-			return err
-		}
-		if said := (*iofuncs.Error)(nil); !errors.As(err, &said) { // memory was refused, and its error knows nothing of this
-			err = &iofuncs.Error{Kind: iofuncs.KindFailed, Detail: request.method + " " + origin(request.url), Err: err}
-		}
-		return fail(it, err, "")
-	}
+	b := &batch{client: c, tenant: c.tenant(r.Tenant), call: r, parse: parse, items: items, answers: make([]*answer, len(items))}
 	if len(items) == 1 { // as with each: it needs nobody to work for it
-		if err := one(ctx, 0); err != nil {
+		if err := b.one(ctx, 0); err != nil {
 			return nil, err
 		}
-		return answers, ctx.Err()
+		return b.answers, ctx.Err()
 	}
 	for _, it := range items { // not all are to be held at once, so each is read again
 		if _, err := parse(it.Bytes()); err != nil {
-			return nil, fail(it, err, itemHint)
+			return nil, failed(it, err, itemHint)
 		}
 	}
+	if err := b.some(ctx, c.config.Limits.AtOnce); err != nil {
+		return nil, err
+	}
+	return b.answers, ctx.Err()
+}
+
+// some makes the requests, some at once. The error is that of the first that failed: it
+// ended the others.
+func (b *batch) some(ctx context.Context, atOnce int) error {
 	// A goroutine for many items: that of one would grow its stack for each anew.
 	all, inner := errgroup.WithContext(ctx)
 	var taken atomic.Int64
-	for range min(c.config.Limits.AtOnce, len(items)) {
+	for range min(atOnce, len(b.items)) {
 		all.Go(func() error {
 			for inner.Err() == nil {
 				i := int(taken.Add(1) - 1)
-				if i >= len(items) {
+				if i >= len(b.items) {
 					break
 				}
-				if err := one(inner, i); err != nil {
+				if err := b.one(inner, i); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	if err := all.Wait(); err != nil { // the first that failed: it ended the others
-		return nil, err
+	return all.Wait()
+}
+
+// one makes the request of an item.
+func (b *batch) one(ctx context.Context, i int) error {
+	it := b.items[i]
+	request, err := b.parse(it.Bytes())
+	if err != nil {
+		return failed(it, err, itemHint)
 	}
-	return answers, ctx.Err()
+	if b.answers[i], err = b.seen(ctx, request); err == nil || ctx.Err() != nil {
+		return err
+	}
+	if said := (*iofuncs.Error)(nil); !errors.As(err, &said) { // memory was refused, and its error knows nothing of this
+		err = &iofuncs.Error{Kind: iofuncs.KindFailed, Detail: request.method + " " + origin(request.url), Err: err}
+	}
+	return failed(it, err, "")
+}
+
+// failed is the error of an item.
+func failed(it *data.Item, err error, hint string) error {
+	said := &iofuncs.Error{Kind: iofuncs.KindFailed, Err: err, Hint: hint}
+	if already := (*iofuncs.Error)(nil); errors.As(err, &already) {
+		*said = *already
+	}
+	said.Item = fmt.Sprintf("%s: %q, key %d", requests, it.Name(), it.Key())
+	return said
 }
 
 // seen makes a request, and tells what came of it.
-func (c *Client) seen(ctx context.Context, t *tenant, request *request, r iofuncs.Request) (*answer, error) {
-	e := iofuncs.Exchange{Method: request.method, Target: iofuncs.TargetOf(request.url), Sent: int64(len(request.body)), Began: time.Now()}
-	if trace := r.Trace(); c.config.Propagate && trace != (iofuncs.TraceID{}) && request.header.Get("Traceparent") == "" {
+func (b *batch) seen(ctx context.Context, request *request) (*answer, error) {
+	x := &exchange{batch: b, request: request, seen: iofuncs.Exchange{
+		Method: request.method, Target: iofuncs.TargetOf(request.url), Sent: int64(len(request.body)), Began: time.Now(),
+	}}
+	e, config := &x.seen, &b.client.config
+	if trace := b.call.Trace(); config.Propagate && trace != (iofuncs.TraceID{}) && request.header.Get("Traceparent") == "" {
 		_, _ = rand.Read(e.Span[:]) // it never fails
 		request.header.Set("Traceparent", iofuncs.Traceparent(trace, e.Span))
 		request.header.Del("Tracestate") // of a parent that it does not name
 	}
-	a, err := c.exchange(ctx, t, request, r.Charge, &e)
+	a, err := x.do(ctx)
 	e.Ended = time.Now()
-	if said := (*iofuncs.Error)(nil); errors.As(err, &said) {
+	if said, is := errors.AsType[*iofuncs.Error](err); is {
 		e.Failed = said.Kind
 	} else if err != nil {
 		e.Failed = iofuncs.KindCanceled
 	}
-	r.Note(e)
-	if c.config.Ended != nil {
-		c.config.Ended(e)
+	b.call.Note(*e)
+	if config.Ended != nil {
+		config.Ended(*e)
 	}
 	return a, err
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -53,23 +52,21 @@ func parseRequest(content []byte) (*request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the request line: %w", err)
 	}
-	parts := strings.Split(line, " ")
-	if last := len(parts) - 1; last > 2 && parts[0] != "" && parts[1] != "" && strings.HasPrefix(parts[last], "HTTP/") {
-		return nil, fmt.Errorf("the URI of the request line %.80q has a space in it, which has to be written as %%20", shown(line))
+	method, after, _ := strings.Cut(line, " ")
+	uri, version, three := strings.Cut(after, " ")
+	if !three || strings.Contains(version, " ") {
+		return nil, notThree(line)
 	}
-	if len(parts) != 3 {
-		return nil, fmt.Errorf("the request line %.80q is not METHOD URI VERSION with one space between them", shown(line))
-	}
-	r := &request{method: parts[0], header: http.Header{}}
+	r := &request{method: method, header: http.Header{}}
 	switch {
-	case !isToken(r.method):
-		return nil, fmt.Errorf("%.40q is not a method", r.method)
-	case r.method == http.MethodConnect:
+	case !isToken(method):
+		return nil, fmt.Errorf("%.40q is not a method", method)
+	case method == http.MethodConnect:
 		return nil, errors.New("the method CONNECT asks for a tunnel, and there is none")
-	case !slices.Contains([]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/2.0"}, parts[2]):
-		return nil, fmt.Errorf("%.40q is not a version: HTTP/1.1, HTTP/2 or HTTP/1.0", parts[2])
+	case version != "HTTP/1.1" && version != "HTTP/2" && version != "HTTP/1.0" && version != "HTTP/2.0":
+		return nil, fmt.Errorf("%.40q is not a version: HTTP/1.1, HTTP/2 or HTTP/1.0", version)
 	}
-	if r.url, err = parseURI(parts[1]); err != nil {
+	if r.url, err = parseURI(uri); err != nil {
 		return nil, err
 	}
 	for fields := 0; ; fields++ {
@@ -88,6 +85,15 @@ func parseRequest(content []byte) (*request, error) {
 	}
 	r.body = rest
 	return r, nil
+}
+
+// notThree says what is wrong with a request line that has not two spaces.
+func notThree(line string) error {
+	parts := strings.Split(line, " ")
+	if last := len(parts) - 1; last > 2 && parts[0] != "" && parts[1] != "" && strings.HasPrefix(parts[last], "HTTP/") {
+		return fmt.Errorf("the URI of the request line %.80q has a space in it, which has to be written as %%20", shown(line))
+	}
+	return fmt.Errorf("the request line %.80q is not METHOD URI VERSION with one space between them", shown(line))
 }
 
 // nextLine takes a line from the beginning of content.
@@ -139,8 +145,11 @@ func (r *request) addField(line string) error {
 // isToken reports whether a text is what methods and names of fields are.
 func isToken(text string) bool {
 	for i := range len(text) {
-		c := text[i]
-		if c <= ' ' || c >= 0x7F || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+		switch text[i] {
+		case '"', '(', ')', ',', '/', ':', ';', '<', '=', '>', '?', '@', '[', '\\', ']', '{', '}':
+			return false
+		}
+		if text[i] <= ' ' || text[i] >= 0x7F {
 			return false
 		}
 	}
@@ -154,7 +163,7 @@ func parseURI(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("the URI has %d bytes; the most is %d", len(text), most)
 	}
 	for i := range len(text) {
-		if c := text[i]; c <= ' ' || c >= 0x7F || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+		if c := text[i]; !inURI(c) {
 			return nil, fmt.Errorf("the URI %.80q has %q in it, which has to be written as %%%02X", shown(text), text[i:i+1], c)
 		}
 	}
@@ -177,6 +186,15 @@ func parseURI(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("the URI %.80q: %w", shown(text), err)
 	}
 	return u, nil
+}
+
+// inURI reports whether a character may be in a URI, and nobody writes it as another.
+func inURI(c byte) bool {
+	switch c {
+	case '"', '<', '>', '\\', '^', '`', '{', '|', '}':
+		return false
+	}
+	return c > ' ' && c < 0x7F
 }
 
 // shown is what of a URI, or of a line with one, may be told: what may be a secret is

@@ -22,6 +22,7 @@ type way struct {
 	limits    Limits
 	transport *http.Transport
 	begin     http.RoundTripper // where requests begin: the cache, or the way itself
+	settling  *httptrace.ClientTrace
 
 	mu     sync.Mutex
 	using  int         // requests that have connections, or wait for them
@@ -39,7 +40,7 @@ const (
 )
 
 // newWay makes a way. unused is called when nobody has used it for long.
-func newWay(tenant string, config *Config, rules *Rules, unused func(*way)) *way {
+func newWay(tenant string, config *Config, rules *Rules, trace *httptrace.ClientTrace, unused func(*way)) *way {
 	const (
 		idlePerHost = 256 // as many calls as go on at once
 		idle        = 1024
@@ -51,7 +52,7 @@ func newWay(tenant string, config *Config, rules *Rules, unused func(*way)) *way
 	}
 	limits := config.Limits
 	dialer := egress.NewDialer(policy, limits.Connect, config.Resolver).By(rules.Proxy)
-	w := &way{limits: limits, transport: &http.Transport{
+	w := &way{limits: limits, settling: trace, transport: &http.Transport{
 		// No Proxy: what the environment says of one is not meant for functions, and the
 		// one of the rules is told addresses, by the dialer.
 		DialContext:            dialer.DialContext,
@@ -103,7 +104,9 @@ func (w *way) leaveUnused() bool {
 func (w *way) enter() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.unused.Stop()
+	if w.using == 0 {
+		w.unused.Stop()
+	}
 	w.using++
 }
 
@@ -123,9 +126,12 @@ func (w *way) exit() {
 // RoundTrip makes a request by a connection: within limits of its own if a cache has
 // taken it over from who had it made, whose limits ended with them.
 func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
+	if httptrace.ContextClientTrace(r.Context()) != w.settling { // it is made by others
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), conns.Settling()))
+	}
 	if !httpcache.Detached(r.Context()) {
 		w.enter()
-		resp, err := w.transport.RoundTrip(r.WithContext(settled(r.Context())))
+		resp, err := w.transport.RoundTrip(r)
 		if err != nil {
 			w.exit()
 			return nil, err
@@ -141,7 +147,7 @@ func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		w.exit()
 	})
-	resp, err := w.transport.RoundTrip(r.WithContext(settled(ctx)))
+	resp, err := w.transport.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, errTotal) {
 			err = late{cause}
@@ -157,9 +163,14 @@ func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// settled is a context for requests that may use a connection again.
-func settled(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, conns.Settling())
+// settled is a context for requests that may use a connection again, with a trace that
+// all of them have, so that none is copied for it. A trace that is there stays, since one
+// that others have is not to be joined with it.
+func settled(ctx context.Context, settling *httptrace.ClientTrace) context.Context {
+	if httptrace.ContextClientTrace(ctx) != nil {
+		return ctx
+	}
+	return httptrace.WithClientTrace(ctx, settling)
 }
 
 // used is a body of a connection that the way counts until it is closed.
