@@ -9,7 +9,6 @@ import (
 	"iter"
 	"math"
 	"mime"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"pappus/client/api"
+	"pappus/internal/multiparts"
 )
 
 // Media types of answers.
@@ -158,10 +158,10 @@ func readMultipart(r io.Reader, boundary string, yield func(Output) bool) error 
 	if boundary == "" {
 		return errors.New("the multipart answer names no boundary")
 	}
-	mr := multipart.NewReader(r, boundary)
+	parts := multiparts.NewReader(r, boundary)
 	for {
-		part, err := mr.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		part, err := parts.Next()
+		if err == io.EOF { //nolint:errorlint // whatever else ends with it is not whole
 			return nil
 		}
 		if err != nil {

@@ -20,7 +20,7 @@ var rules = map[string]rule{
 	"cmd/pappus/internal/settings": {may: []string{"internal/suggest", "engine"}},
 
 	"server": {
-		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "spans", "engine", "data"},
+		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "spans", "engine", "data", "internal/multiparts"},
 		tests: []string{"client", "internal/contract", "iofuncs", "spans/spanstest"},
 	},
 	"server/api":      {may: []string{"engine", "data"}},
@@ -92,7 +92,7 @@ var rules = map[string]rule{
 	"chericapengine/loader":     {may: []string{"engine", "engine/abi", "engine/lines"}},
 
 	"cases":      {may: []string{"engine", "data"}},
-	"client":     {may: []string{"client/api"}},
+	"client":     {may: []string{"client/api", "internal/multiparts"}},
 	"client/api": {},
 	"sdk/c":      {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify": {
@@ -111,13 +111,14 @@ var rules = map[string]rule{
 	"bench/process":       {},
 	"bench/wire":          {},
 	"docs":                {},
-	"internal/contract":   {},
+	"internal/contract":   {may: []string{"internal/multiparts"}},
 	"internal/contexts":   {may: []string{"internal/filelock"}},
 	"internal/filelock":   {},
 	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/progress":   {},
 	"internal/scratch":    {},
+	"internal/multiparts": {},
 	"internal/suggest":    {},
 	"internal/testreport": {},
 }
