@@ -206,7 +206,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 // Answers that no server of this API gives are errors that say so.
 func TestAnswersOfOthers(t *testing.T) {
-	for name, answer := range map[string][2]string{"a page": {"text/html", "<html>"}, "no type": {"", "{}"}, "another document": {"application/json", "{}"}} {
+	for name, answer := range map[string][2]string{"a page": {"text/html", "<html>"}, "no type": {"", "{}"}, "another document": {"application/json", "{}"}, "text": {"text/plain; charset=utf-8", "hello"}} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = []string{answer[0]}
 			_, _ = w.Write([]byte(answer[1]))
@@ -216,8 +216,14 @@ func TestAnswersOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, get := c.GetFunction(t.Context(), "f")
+		_, _, put := c.PutComposition(t.Context(), "f", "source", client.CompositionOptions{})
 		_, invoke := c.Invoke(t.Context(), "f", client.Invocation{Accept: client.TypeMultipart})
-		for what, err := range map[string]error{"get": get, "delete": c.DeleteFunction(t.Context(), "f"), "invoke": invoke} {
+		for what, err := range map[string]error{
+			"get": get, "put a composition": put, "invoke": invoke,
+			"delete": c.DeleteFunction(t.Context(), "f"), "remove a tag": c.RemoveTag(t.Context(), "f", "t"),
+			"delete a composition": c.DeleteComposition(t.Context(), "f"), "remove a composition's tag": c.RemoveCompositionTag(t.Context(), "f", "t"),
+			"forget": c.PurgeMemo(t.Context(), ""), "forget one": c.PurgeMemo(t.Context(), "f"),
+		} {
 			var p *client.Problem
 			if !errors.As(err, &p) || p.Status != 200 {
 				t.Errorf("%s, %s: %v", name, what, err)
