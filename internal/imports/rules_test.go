@@ -112,7 +112,7 @@ var rules = map[string]rule{
 	"bench/wire":          {},
 	"docs":                {},
 	"internal/contract":   {may: []string{"internal/multiparts"}},
-	"internal/contexts":   {may: []string{"internal/filelock"}},
+	"internal/contexts":   {may: []string{"internal/filelock", "internal/wholefile"}},
 	"internal/filelock":   {},
 	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
@@ -120,6 +120,7 @@ var rules = map[string]rule{
 	"internal/scratch":    {},
 	"internal/multiparts": {},
 	"internal/suggest":    {},
+	"internal/wholefile":  {},
 	"internal/testreport": {},
 }
 
