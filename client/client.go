@@ -16,8 +16,8 @@ import (
 	"pappus/client/api"
 )
 
-// ErrUnreachable is matched by the error of every call that got no answer
-// because no connection could be made or it broke.
+// ErrUnreachable is matched by the error of every call that got no answer, or not
+// all of it, because no connection could be made or it broke.
 var ErrUnreachable = errors.New("cannot reach the server")
 
 // The most that is read of what a server says beside outputs and code, in bytes.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -101,6 +102,42 @@ func TestHostileServers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An answer that is cut says that it is the server who is not there any more.
+func TestCutAnswers(t *testing.T) {
+	const ok, part = "HTTP/1.1 200 OK\r\nContent-Type: ", "--b\r\nContent-Disposition: form-data; name=a\r\n\r\nx"
+	for name, answer := range map[string]string{
+		"JSON":                 ok + "application/json\r\n\r\n{\"outputs\": {\"a\": [",
+		"an item in JSON":      ok + "application/json\r\n\r\n{\"outputs\": {\"a\": [{\"name\": \"x",
+		"no JSON":              ok + "application/json\r\n\r\n",
+		"less than its length": ok + "application/json\r\nContent-Length: 100\r\n\r\n{\"outputs\": {",
+		"a part":               ok + "multipart/mixed; boundary=b\r\n\r\n" + part,
+		"after a part":         ok + "multipart/mixed; boundary=b\r\n\r\n" + part + "\r\n--b\r\n",
+		"a part of a chunk":    ok + "multipart/mixed; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + part,
+		"after a part's chunk": ok + "multipart/mixed; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", len(part), part),
+	} {
+		if err := readAll(t.Context(), speak(t, answer)); !errors.Is(err, client.ErrUnreachable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// One that the caller has no more use for does not.
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := connect(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", client.TypeJSON)
+		_ = http.NewResponseController(w).Flush() // the client says what came of it
+		<-r.Context().Done()
+	})
+	answer, err := c.Invoke(ctx, "f", client.Invocation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Close()
+	enough := errors.New("enough")
+	cancel(enough)
+	if _, err := io.ReadAll(answer.Body); !errors.Is(err, enough) || errors.Is(err, client.ErrUnreachable) {
+		t.Error(err)
 	}
 }
 
