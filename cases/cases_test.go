@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -376,14 +377,19 @@ func anyKey(sets []data.Set) bool {
 // What files can't hold changes nothing.
 func TestUpdateRefuses(t *testing.T) {
 	for name, s := range map[string]data.Set{
-		"two of a name": set("o", item("a", 0, "1"), item("a", 0, "2")),
-		"above":         set("o", item("../../y", 0, "1")),
-		"root":          set("o", item("/y", 0, "1")),
-		"not clean":     set("o", item("a//b", 0, "1")),
-		"no name":       set("o", item("", 0, "1")),
+		"two of a name":   set("o", item("a", 0, "1"), item("a", 0, "2")),
+		"above":           set("o", item("../../y", 0, "1")),
+		"root":            set("o", item("/y", 0, "1")),
+		"not clean":       set("o", item("a//b", 0, "1")),
+		"no name":         set("o", item("", 0, "1")),
+		"file and folder": set("o", item("a", 0, "1"), item("a/b", 0, "2")),
+		"folder and file": set("o", item("a/b", 0, "1"), item("a", 0, "2")),
+		"a long name":     set("o", item("a", 7, "1"), item(strings.Repeat("b", 256), 0, "2")),
+		"a long set":      set(strings.Repeat("o", 256), item("a", 0, "1")),
 	} {
 		dir := t.TempDir()
-		if err := os.CopyFS(dir, fstest.MapFS{"x/out/o/old": {Data: []byte("old")}}); err != nil {
+		before := map[string]string{"x/out/o/old": "old", "x/case.json": `{"keys": {"out": {"o/old": 4}}}`}
+		if err := os.CopyFS(dir, folder(before)); err != nil {
 			t.Fatal(err)
 		}
 		root, err := os.OpenRoot(dir)
@@ -396,8 +402,70 @@ func TestUpdateRefuses(t *testing.T) {
 		if err := root.Close(); err != nil {
 			t.Error(err)
 		}
-		if text, err := os.ReadFile(filepath.Join(dir, "x/out/o/old")); err != nil || string(text) != "old" {
-			t.Errorf("%s: what was there is %q, %v", name, text, err)
+		if after := contents(t, dir); !maps.Equal(after, before) {
+			t.Errorf("%s: there is %q", name, after)
+		}
+	}
+}
+
+// contents are those of all files in a folder.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		name, relErr := filepath.Rel(dir, file)
+		files[name] = string(text)
+		return errors.Join(err, relErr)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// An update may be ended anywhere: the case can be read, its inputs are the same,
+// and the next update leaves nothing of the ended one.
+func TestUpdateThatWasEnded(t *testing.T) {
+	const (
+		keys   = `{"keys": {"in": {"i/a": 3}}}`
+		old    = `{"keys": {"in": {"i/a": 3}, "out": {"o/old": 4}}}`
+		failed = `{"keys": {"in": {"i/a": 3}}, "fault": "trap"}`
+		latest = `{"keys": {"in": {"i/a": 3}, "out": {"o/new": 5}}}`
+	)
+	for name, files := range map[string]map[string]string{
+		"half of it is made":      {"x/case.json": old, "x/out/o/old": "old", "x/.updating/out/o/new": "ne"},
+		"all of it is made":       {"x/case.json": old, "x/out/o/old": "old", "x/.updating/out/o/new": "new", "x/.updating/before.json": keys, "x/.updating/case.json": latest},
+		"no settings of outputs":  {"x/case.json": keys, "x/out/o/old": "old", "x/.updating/out/o/new": "new", "x/.updating/case.json": latest},
+		"no outputs":              {"x/case.json": keys, "x/.updating/old/o/old": "old", "x/.updating/out/o/new": "new", "x/.updating/case.json": latest},
+		"outputs":                 {"x/case.json": keys, "x/.updating/old/o/old": "old", "x/out/o/new": "new", "x/.updating/case.json": latest},
+		"a failure, not in place": {"x/case.json": keys, "x/.updating/old/o/old": "old", "x/.updating/case.json": failed},
+		"in place":                {"x/case.json": latest, "x/.updating/old/o/old": "old", "x/out/o/new": "new"},
+	} {
+		dir := t.TempDir()
+		files["x/in/i/a"] = "in"
+		if err := os.CopyFS(dir, folder(files)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := cases.Read(os.DirFS(dir), "x")
+		if err != nil || len(c.In) != 1 || c.In[0].Items[0].Key() != 3 {
+			t.Fatalf("%s: %+v, %v", name, c, err)
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &cases.Outcome{Outputs: []data.Set{set("o", item("other", 6, "other"))}}
+		if err := errors.Join(cases.Update(root, "x", o), root.Close()); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		after := contents(t, dir)
+		c, err = cases.Read(os.DirFS(dir), "x")
+		if err != nil || c.Differs(o) != nil || c.In[0].Items[0].Key() != 3 || len(after) != 3 {
+			t.Errorf("%s: %v, there is %q", name, err, after)
 		}
 	}
 }

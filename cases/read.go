@@ -19,6 +19,7 @@ const (
 	inFolder  = "in"
 	outFolder = "out"
 	settings  = "case.json"
+	updating  = ".updating" // while it is updated, or if that was ended; not a part of it
 )
 
 // Case is a case folder: inputs, and what must come of them.
@@ -75,7 +76,7 @@ func Read(folder fs.FS, name string) (*Case, error) {
 		return nil, &FormError{File: name, Reason: "the case is empty", Hint: "give it in/SET/ITEM and out/SET/ITEM, or a case.json of {}"}
 	}
 	for _, e := range entries {
-		if n := e.Name(); n != inFolder && n != outFolder && n != settings {
+		if n := e.Name(); n != inFolder && n != outFolder && n != settings && n != updating {
 			return nil, &FormError{File: path.Join(name, n), Reason: "is no part of a case", Hint: "a case holds in, out and case.json only"}
 		}
 	}

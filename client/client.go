@@ -16,8 +16,8 @@ import (
 	"pappus/client/api"
 )
 
-// ErrUnreachable is matched by the error of every call that got no answer
-// because no connection could be made or it broke.
+// ErrUnreachable is matched by the error of every call that got no answer, or not
+// all of it, because no connection could be made or it broke.
 var ErrUnreachable = errors.New("cannot reach the server")
 
 // The most that is read of what a server says beside outputs and code, in bytes.
@@ -166,7 +166,9 @@ func decode[T any](resp *http.Response) (*T, error) {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxDocument)).Decode(into); err != nil {
 		return nil, fmt.Errorf("%w: its answer can't be read to its end: %w", ErrUnreachable, err)
 	}
-	if f, ok := any(into).(*Function); ok && f.Name == "" {
+	f, function := any(into).(*Function)
+	c, composition := any(into).(*Composition)
+	if function && f.Name == "" || composition && c.Name == "" {
 		return nil, strange(resp, "a document without a name")
 	}
 	return into, nil
@@ -199,7 +201,7 @@ func (c *Client) nothing(ctx context.Context, resp *http.Response, err error) er
 	if resp, err = c.finish(ctx, resp, err); err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusNoContent && !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
+	if resp.StatusCode != http.StatusNoContent {
 		err = strange(resp, "content where there is none")
 	}
 	return errors.Join(err, resp.Body.Close())
@@ -335,7 +337,10 @@ func (c *Client) CodeFor(ctx context.Context, ref, engine string) (io.ReadCloser
 // Ready is nil when the server takes work.
 func (c *Client) Ready(ctx context.Context) error {
 	resp, err := c.api.Readiness(ctx)
-	return c.nothing(ctx, resp, err)
+	if resp, err = c.finish(ctx, resp, err); err != nil {
+		return err
+	}
+	return errors.Join(expectType(resp, "text/plain"), resp.Body.Close())
 }
 
 // BytesBody is a body of known content.

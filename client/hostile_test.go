@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -69,6 +70,11 @@ func TestHostileServers(t *testing.T) {
 		"the wrong members":     ok + "application/json\r\n\r\n{\"outputs\": [], \"version\": \"one\", \"items\": 7}",
 		"too large a number":    ok + "application/json\r\n\r\n{\"outputs\": {\"a\": [{\"key\": 4294967296}]}, \"version\": 1e99, \"items\": {}}",
 		"half a part":           ok + "multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data; name=a\r\n\r\nx",
+		"no part":               ok + "multipart/mixed; boundary=b\r\n\r\n",
+		"text before no part":   ok + "multipart/mixed; boundary=b\r\n\r\ntext\r\n",
+		"an open boundary":      ok + "multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--b",
+		"a boundary and no end": ok + "multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--b\r\n",
+		"half a part's head":    ok + "multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--b\r\nContent-Disposition: form-data; name=a\r\n",
 		"a part's endless head": ok + "multipart/mixed; boundary=b\r\n\r\n--b\r\n" + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 20_000),
 		"informing for ever":    strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", 100_000),
 		"a problem that is cut": "HTTP/1.1 500 No\r\nContent-Type: application/problem+json\r\nContent-Length: 100\r\n\r\n{\"type\": \"/errors/exit\"",
@@ -96,6 +102,42 @@ func TestHostileServers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An answer that is cut says that it is the server who is not there any more.
+func TestCutAnswers(t *testing.T) {
+	const ok, part = "HTTP/1.1 200 OK\r\nContent-Type: ", "--b\r\nContent-Disposition: form-data; name=a\r\n\r\nx"
+	for name, answer := range map[string]string{
+		"JSON":                 ok + "application/json\r\n\r\n{\"outputs\": {\"a\": [",
+		"an item in JSON":      ok + "application/json\r\n\r\n{\"outputs\": {\"a\": [{\"name\": \"x",
+		"no JSON":              ok + "application/json\r\n\r\n",
+		"less than its length": ok + "application/json\r\nContent-Length: 100\r\n\r\n{\"outputs\": {",
+		"a part":               ok + "multipart/mixed; boundary=b\r\n\r\n" + part,
+		"after a part":         ok + "multipart/mixed; boundary=b\r\n\r\n" + part + "\r\n--b\r\n",
+		"a part of a chunk":    ok + "multipart/mixed; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + part,
+		"after a part's chunk": ok + "multipart/mixed; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", len(part), part),
+	} {
+		if err := readAll(t.Context(), speak(t, answer)); !errors.Is(err, client.ErrUnreachable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// One that the caller has no more use for does not.
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := connect(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", client.TypeJSON)
+		_ = http.NewResponseController(w).Flush() // the client says what came of it
+		<-r.Context().Done()
+	})
+	answer, err := c.Invoke(ctx, "f", client.Invocation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Close()
+	enough := errors.New("enough")
+	cancel(enough)
+	if _, err := io.ReadAll(answer.Body); !errors.Is(err, enough) || errors.Is(err, client.ErrUnreachable) {
+		t.Error(err)
 	}
 }
 
@@ -201,7 +243,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 // Answers that no server of this API gives are errors that say so.
 func TestAnswersOfOthers(t *testing.T) {
-	for name, answer := range map[string][2]string{"a page": {"text/html", "<html>"}, "no type": {"", "{}"}, "another document": {"application/json", "{}"}} {
+	for name, answer := range map[string][2]string{"a page": {"text/html", "<html>"}, "no type": {"", "{}"}, "another document": {"application/json", "{}"}, "text": {"text/plain; charset=utf-8", "hello"}} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = []string{answer[0]}
 			_, _ = w.Write([]byte(answer[1]))
@@ -211,8 +253,14 @@ func TestAnswersOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, get := c.GetFunction(t.Context(), "f")
+		_, _, put := c.PutComposition(t.Context(), "f", "source", client.CompositionOptions{})
 		_, invoke := c.Invoke(t.Context(), "f", client.Invocation{Accept: client.TypeMultipart})
-		for what, err := range map[string]error{"get": get, "delete": c.DeleteFunction(t.Context(), "f"), "invoke": invoke} {
+		for what, err := range map[string]error{
+			"get": get, "put a composition": put, "invoke": invoke,
+			"delete": c.DeleteFunction(t.Context(), "f"), "remove a tag": c.RemoveTag(t.Context(), "f", "t"),
+			"delete a composition": c.DeleteComposition(t.Context(), "f"), "remove a composition's tag": c.RemoveCompositionTag(t.Context(), "f", "t"),
+			"forget": c.PurgeMemo(t.Context(), ""), "forget one": c.PurgeMemo(t.Context(), "f"),
+		} {
 			var p *client.Problem
 			if !errors.As(err, &p) || p.Status != 200 {
 				t.Errorf("%s, %s: %v", name, what, err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"pappus/client/api"
+	"pappus/internal/multiparts"
 )
 
 // Media types of answers.
@@ -89,7 +90,8 @@ func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answe
 	if err != nil {
 		return nil, errors.Join(err, resp.Body.Close())
 	}
-	a := &Answer{RunID: resp.Header.Get(runHeader), Cache: resp.Header.Get("Cache-Status"), Header: resp.Header, Body: resp.Body, Timing: parseTiming(resp.Header.Get("Server-Timing"))}
+	body := answerBody{resp.Body, func(err error) error { return c.answerError(ctx, err) }}
+	a := &Answer{RunID: resp.Header.Get(runHeader), Cache: resp.Header.Get("Cache-Status"), Header: resp.Header, Body: body, Timing: parseTiming(resp.Header.Get("Server-Timing"))}
 	if n, err := strconv.ParseInt(resp.Header.Get("Pappus-Fuel"), 10, 64); err == nil {
 		a.Fuel = n
 	}
@@ -101,6 +103,28 @@ func (c *Client) Invoke(ctx context.Context, ref string, inv Invocation) (*Answe
 		return nil, errors.Join(fmt.Errorf("read the answer's media type %q: %w", resp.Header.Get("Content-Type"), err), a.Close())
 	}
 	return a, nil
+}
+
+// answerBody is a body whose errors say what they mean to the caller.
+type answerBody struct {
+	io.ReadCloser
+	failed func(error) error
+}
+
+func (b answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // one that is wrapped is a failure
+		err = b.failed(err)
+	}
+	return n, err
+}
+
+// answerError is what it means that an answer can't be read to its end.
+func (c *Client) answerError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("call %s: %w", c.base, context.Cause(ctx))
+	}
+	return fmt.Errorf("%w at %s: its answer can't be read to its end: %w", ErrUnreachable, c.base, err)
 }
 
 // parseTiming reads "queue;dur=0.01, run;dur=1.5" (milliseconds) and skips
@@ -146,9 +170,29 @@ func (a *Answer) Items() iter.Seq2[Output, error] {
 			err = fmt.Errorf("an answer of type %q is not a list of items", a.Type)
 		}
 		if err != nil && !errors.Is(err, errStopped) {
-			yield(Output{}, fmt.Errorf("read the answer: %w", err))
+			yield(Output{}, fmt.Errorf("read the answer: %w", notWhole(err)))
 		}
 	}
+}
+
+// notWhole has the error of an answer whose connection ended before its items do
+// say so.
+func notWhole(err error) error {
+	if (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && !errors.Is(err, ErrUnreachable) {
+		return fmt.Errorf("%w: its answer ends too early: %w", ErrUnreachable, err)
+	}
+	return err
+}
+
+// partBody is the content of a part.
+type partBody struct{ part *multipart.Part }
+
+func (b partBody) Read(p []byte) (int, error) {
+	n, err := b.part.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // one that is wrapped is a failure
+		err = notWhole(err)
+	}
+	return n, err
 }
 
 // errStopped says that the reader of an answer wants no more.
@@ -158,10 +202,10 @@ func readMultipart(r io.Reader, boundary string, yield func(Output) bool) error 
 	if boundary == "" {
 		return errors.New("the multipart answer names no boundary")
 	}
-	mr := multipart.NewReader(r, boundary)
+	parts := multiparts.NewReader(r, boundary)
 	for {
-		part, err := mr.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		part, err := parts.Next()
+		if err == io.EOF { //nolint:errorlint // whatever else ends with it is not whole
 			return nil
 		}
 		if err != nil {
@@ -172,7 +216,7 @@ func readMultipart(r io.Reader, boundary string, yield func(Output) bool) error 
 		if err != nil {
 			return fmt.Errorf("a part's Content-Disposition: %w", err)
 		}
-		o := Output{Set: params["name"], Name: params["filename"], Body: part}
+		o := Output{Set: params["name"], Name: params["filename"], Body: partBody{part}}
 		if text := part.Header.Get(keyHeader); text != "" {
 			key, err := strconv.ParseUint(text, 10, 32)
 			if err != nil {

@@ -9,13 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"mime/multipart"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	"pappus/dispatcher"
+	"pappus/internal/multiparts"
 	"pappus/registry"
 	"pappus/server/api"
 	"pappus/server/problem"
@@ -96,11 +96,11 @@ func codeOfForm(body []byte, boundary string) (code map[string][]byte, err error
 	if err := checkClosed(body, boundary); err != nil {
 		return nil, err
 	}
-	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	parts := multiparts.NewReader(bytes.NewReader(body), boundary)
 	code = make(map[string][]byte)
 	for i := 0; ; i++ {
-		part, err := parts.NextRawPart()
-		if errors.Is(err, io.EOF) && i > 0 {
+		part, err := parts.Next()
+		if err == io.EOF && i > 0 { //nolint:errorlint // whatever else ends with it is not whole
 			return code, nil
 		}
 		if err != nil {

@@ -321,6 +321,21 @@ func TestBadMultipart(t *testing.T) {
 	}
 }
 
+// A boundary may read like a header. Within headers it is one, and does not end a body.
+func TestMultipartEndsInHeaders(t *testing.T) {
+	s := newServer(t)
+	s.put(t, "two", "echo", twoSets)
+	const whole, half = "--a:b\r\nContent-Disposition: form-data; name=a\r\n\r\ncontent\r\n", "--a:b\r\nContent-Disposition: form-data; name=b\r\n"
+	for _, body := range []string{half + "--a:b--", whole + half + "--a:b--\r\n"} {
+		for method, path := range map[string]string{http.MethodPost: "/v1/invoke/two", http.MethodPut: "/v1/functions/f"} {
+			w := s.ask(t, method, path, `multipart/form-data; boundary="a:b"`, body)
+			if p := wantProblem(t, w, problem.BadBody); !strings.Contains(p.Detail, "closing boundary") {
+				t.Errorf("%s, %q: %+v", path, body, p)
+			}
+		}
+	}
+}
+
 func TestTooLarge(t *testing.T) {
 	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.BodyLimit, c.ItemLimit = 1000, 10 })
 	s.put(t, "two", "echo", twoSets)

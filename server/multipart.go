@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"mime/multipart"
 	"net/textproto"
 
+	"pappus/internal/multiparts"
 	"pappus/server/problem"
 )
 
@@ -26,11 +26,11 @@ func readMultipart(body []byte, boundary string, into *collector) error {
 	if err := checkClosed(body, boundary); err != nil {
 		return err
 	}
-	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	parts := multiparts.NewReader(bytes.NewReader(body), boundary)
 	free := body // where the next content goes: never beyond what the reader has taken
 	for i := 0; ; i++ {
-		part, err := parts.NextRawPart()
-		if err == io.EOF { //nolint:errorlint // a truncated body wraps it; only the bare one is the end
+		part, err := parts.Next()
+		if err == io.EOF { //nolint:errorlint // whatever else ends with it is not whole
 			return nil
 		}
 		if err != nil {

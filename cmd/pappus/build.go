@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 
 	"pappus/chericapengine"
 	"pappus/engine"
+	"pappus/internal/wholefile"
 	"pappus/sdk/purify"
 	"pappus/sdk/toolchain"
 	"pappus/wasmengine"
@@ -268,31 +268,10 @@ func rounded(d time.Duration) time.Duration {
 	return d.Round(10 * time.Millisecond)
 }
 
-// writeModule replaces a module's file as a whole: whoever reads it sees the old
-// one or the new one. What is no file, like a device, is written to.
-func writeModule(path string, module []byte) (err error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return os.WriteFile(path, module, 0o644) // a device keeps its place
+// writeModule replaces a module's file as a whole.
+func writeModule(path string, module []byte) error {
+	if err := wholefile.Write(path, module, 0o644); err != nil {
+		return fail(exitFile, err, "check that the folder is there and that you may write that file")
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".pappus-")
-	if err != nil {
-		return fail(exitFile, err, "check that the folder is there and that you may write into it")
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the error that matters is why it was not written
-		}
-	}()
-	_, err = f.Write(module)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	var of *fs.PathError
-	if errors.As(err, &of) {
-		return fail(exitFile, err, "check that you may write that file")
-	}
-	return err
+	return nil
 }

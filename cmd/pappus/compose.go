@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"pappus/client"
 	"pappus/dispatcher/composition"
 	"pappus/engine"
+	"pappus/internal/wholefile"
 	"pappus/registry"
 	"pappus/server/problem"
 )
@@ -357,7 +357,7 @@ func (c *commandLine) formatCompositions(files []string, write, check bool) erro
 		}
 		switch {
 		case write && record.Changed:
-			err = rewrite(file, []byte(text))
+			err = wholefile.Write(file, []byte(text), 0o644)
 		case !write && !check:
 			record.Source = text
 		}
@@ -393,29 +393,4 @@ func (c *commandLine) printFormatted(records []formattedComposition, names bool)
 		}
 	}
 	return nil
-}
-
-// rewrite gives a file other content, or leaves it as it is.
-func rewrite(file string, content []byte) error {
-	path, err := filepath.EvalSymlinks(file)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".pappus-*")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(temp, bytes.NewReader(content))
-	err = errors.Join(err, temp.Chmod(info.Mode().Perm()), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(temp.Name()))
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -11,15 +12,17 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"pappus/client"
 	"pappus/engine"
 )
 
 // writeItems writes every item to DIR/SET/ITEM and names the files on w. Items
-// of one name get ~2, ~3 … at the end, those without one are ~1, ~2 …. Names
-// come from the function and are not trusted: everything is written below the
-// set's folder, whatever they say, and what is no name of a file is an error.
+// of one name get ~2, ~3 … at the end, also where only the file system takes the
+// names for one; those without one are ~1, ~2 …. Names come from the function and
+// are not trusted: everything is written below the set's folder, whatever they say,
+// and what is no name of a file is an error. A file is there whole or not at all.
 func writeItems(w io.Writer, dir string, outputs iter.Seq2[client.Output, error]) (err error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
@@ -29,7 +32,7 @@ func writeItems(w io.Writer, dir string, outputs iter.Seq2[client.Output, error]
 		return err
 	}
 	defer root.Close()
-	folders := map[string]*setFolder{}
+	folders, written := map[string]*setFolder{}, map[fileID]bool{}
 	defer func() {
 		for _, f := range folders {
 			err = errors.Join(err, f.root.Close())
@@ -41,7 +44,7 @@ func writeItems(w io.Writer, dir string, outputs iter.Seq2[client.Output, error]
 		}
 		folder := folders[o.Set]
 		if folder == nil {
-			if folder, err = openSetFolder(root, o.Set); err != nil {
+			if folder, err = openSetFolder(root, o.Set, written); err != nil {
 				return err
 			}
 			folders[o.Set] = folder
@@ -59,51 +62,99 @@ func writeItems(w io.Writer, dir string, outputs iter.Seq2[client.Output, error]
 
 // setFolder is the folder of one set's items.
 type setFolder struct {
-	root *os.Root
-	used map[string]bool // names written by this command
+	root    *os.Root
+	used    map[string]bool // names written by this command
+	last    map[string]int  // the last number after an item's name
+	written map[fileID]bool // files written by this command, also in other folders
 }
 
-func openSetFolder(root *os.Root, set string) (*setFolder, error) {
+// fileID tells files apart, whatever their names.
+type fileID struct{ device, inode uint64 }
+
+func idOf(info fs.FileInfo) fileID {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fileID{}
+	}
+	return fileID{stat.Dev, stat.Ino}
+}
+
+func openSetFolder(root *os.Root, set string, written map[fileID]bool) (*setFolder, error) {
 	if strings.Contains(set, "/") || !isFileName(set) {
 		return nil, badFileName("set", set)
 	}
 	if err := root.Mkdir(set, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		return nil, unfit("set", set, err)
 	}
 	sub, err := root.OpenRoot(set)
 	if err != nil {
-		return nil, err
+		return nil, unfit("set", set, err)
 	}
-	return &setFolder{root: sub, used: map[string]bool{}}, nil
+	return &setFolder{sub, map[string]bool{}, map[string]int{}, written}, nil
 }
 
 // write writes one item and returns the name it got.
 func (f *setFolder) write(o client.Output) (string, error) {
-	name := o.Name
-	if name != "" && !isFileName(name) {
+	if o.Name != "" && !isFileName(o.Name) {
 		return "", badFileName("item", o.Name)
 	}
-	for n := 1; name == "" || f.used[name]; n++ {
-		if name = o.Name + "~" + strconv.Itoa(n); n == 1 && o.Name != "" {
-			name = o.Name // ~1 is for those without a name
-		}
+	name, err := f.choose(o.Name)
+	if err != nil {
+		return "", unfit("item", o.Name, err)
 	}
-	f.used[name] = true
-	if parent := path.Dir(name); parent != "." {
-		if err := f.root.MkdirAll(parent, 0o777); err != nil {
-			return "", err
-		}
+	folder := path.Dir(name)
+	if err := f.root.MkdirAll(folder, 0o777); err != nil {
+		return "", unfit("item", o.Name, err)
 	}
-	file, err := f.root.Create(name)
+	// What is not whole must not look like an output, even if nobody is left to
+	// remove it.
+	temp := path.Join(folder, ".pappus-"+rand.Text())
+	info, err := f.create(temp, o.Body)
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(file, o.Body)
-	if err = errors.Join(err, file.Close()); err != nil {
-		// What is not whole must not look like an output.
-		return "", errors.Join(err, f.root.Remove(name))
+	if err := f.root.Rename(temp, name); err != nil {
+		var link *os.LinkError
+		if errors.As(err, &link) {
+			err = &fs.PathError{Op: "write", Path: name, Err: link.Err}
+		}
+		return "", unfit("item", o.Name, errors.Join(err, f.root.Remove(temp)))
 	}
+	f.used[name], f.written[idOf(info)] = true, true
 	return name, nil
+}
+
+// choose finds a name for an item that nothing has which this command wrote.
+func (f *setFolder) choose(item string) (string, error) {
+	for name, n := item, f.last[item]; ; name = item + "~" + strconv.Itoa(n) {
+		if name != "" && !f.used[name] {
+			info, err := f.root.Lstat(name)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return "", err
+			}
+			if err != nil || !f.written[idOf(info)] {
+				f.last[item] = n
+				return name, nil
+			}
+		}
+		if n++; n == 1 && item != "" {
+			n = 2 // ~1 is for those without a name
+		}
+	}
+}
+
+// create writes a new file, or leaves none.
+func (f *setFolder) create(name string, content io.Reader) (fs.FileInfo, error) {
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(file, content)
+	info, statErr := file.Stat()
+	if err = errors.Join(err, statErr, file.Close()); err != nil {
+		return nil, errors.Join(err, f.root.Remove(name))
+	}
+	return info, nil
 }
 
 // isFileName reports whether a name, with slashes, leads to one place only,
@@ -114,6 +165,17 @@ func isFileName(name string) bool {
 
 func badFileName(what, name string) error {
 	return fail(exitFile, fmt.Errorf("%s name %q can't be the name of a file", what, name), "get it with --json instead of --out")
+}
+
+// unfit is the error of the file system about an item or set, which may come of its
+// name: it is too long, or that of a folder of others.
+func unfit(what, name string, err error) error {
+	for _, of := range []error{syscall.ENAMETOOLONG, syscall.ENOTDIR, syscall.EISDIR, syscall.EEXIST, syscall.ENOTEMPTY} {
+		if errors.Is(err, of) {
+			return fail(exitFile, fmt.Errorf("%s name %q can't be the name of a file: %w", what, name, of), "get it with --json instead of --out, or name an empty folder")
+		}
+	}
+	return err
 }
 
 // peeked is how much of an item is held to say its size before its bytes. Of

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -66,6 +68,103 @@ func TestWriteItems(t *testing.T) {
 	}
 	if got := strings.Count(says.String(), "\n"); got != len(want) {
 		t.Errorf("it says %q", says.String())
+	}
+}
+
+// Nothing looks like an output before it is whole, and what can't be read to its end
+// leaves what was there.
+func TestWriteItemsWhole(t *testing.T) {
+	dir := t.TempDir()
+	at := filepath.Join(dir, "a/deep/x")
+	here := func() string {
+		text, err := os.ReadFile(at)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+		return string(text)
+	}
+	broken := errors.New("broken")
+	for _, c := range []struct {
+		content string
+		end     error
+		before  string
+		after   string
+	}{{"one", broken, "", ""}, {"two", io.EOF, "", "two"}, {"three", broken, "two", "two"}, {"four", io.EOF, "two", "four"}} {
+		content := strings.NewReader(c.content)
+		body := readerFunc(func(b []byte) (int, error) {
+			if got := here(); got != c.before {
+				t.Errorf("while %s is written there is %q", c.content, got)
+			}
+			if content.Len() == 0 {
+				return 0, c.end
+			}
+			return content.Read(b[:1])
+		})
+		err := writeItems(io.Discard, dir, func(yield func(client.Output, error) bool) {
+			yield(client.Output{Set: "a", Name: "deep/x", Body: body}, nil)
+		})
+		if whole := errors.Is(c.end, io.EOF); whole != (err == nil) || !whole && !errors.Is(err, broken) {
+			t.Errorf("%s: %v", c.content, err)
+		}
+		if got := here(); got != c.after {
+			t.Errorf("after %s there is %q", c.content, got)
+		}
+		if files := filesIn(t, dir); c.after != "" && !slices.Equal(files, []string{"a/deep/x"}) || c.after == "" && len(files) > 0 {
+			t.Errorf("after %s there are %q", c.content, files)
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// Names that lead to one file are those of two: here because of links, elsewhere
+// because case or form of letters tells nothing apart.
+func TestOneFileOfManyNames(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "a/x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"a/y": "x", "b": "a"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outputs := these(named{"a", "x/f"}, named{"a", "y/f"}, named{"b", "x/f"}, named{"b", "x/f"}, named{"b", "y/f~2"})
+	for range 2 { // what an earlier command wrote is written over
+		if err := writeItems(io.Discard, dir, outputs); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, file := range filesIn(t, filepath.Join(dir, "a/x")) {
+			text, err := os.ReadFile(filepath.Join(dir, "a/x", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[file] = string(text)
+		}
+		if want := map[string]string{"f": "a/x/f", "f~2": "a/y/f", "f~3": "b/x/f", "f~4": "b/x/f", "f~2~2": "b/y/f~2"}; !maps.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// What the file system can't hold is an error that says how to get it.
+func TestNamesThatAreNoFiles(t *testing.T) {
+	long := strings.Repeat("n", 256)
+	for _, list := range [][]named{
+		{{"a", "x"}, {"a", "x/y"}}, {{"a", "x/y"}, {"a", "x"}}, {{"a", long}}, {{"a", long + "/x"}}, {{"a", "x/" + long}}, {{long, "x"}},
+		{{"a", long[:255]}, {"a", long[:255]}}, // and ~2
+	} {
+		dir := t.TempDir()
+		err := writeItems(io.Discard, dir, these(list...))
+		if f := failureOf(err); err == nil || f.Exit != exitFile || !strings.Contains(f.Hint, "--json") || strings.Contains(f.Message, ".pappus") {
+			t.Errorf("%.20q: %v", list, err)
+		}
+		if files := filesIn(t, dir); len(files) != len(list)-1 {
+			t.Errorf("%.20q: there are %.20q", list, files)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"pappus/internal/filelock"
+	"pappus/internal/wholefile"
 )
 
 // File is what a file of contexts says.
@@ -157,25 +158,5 @@ func Update(ctx context.Context, path string, change func(*File) error) error {
 	if same, err := parse(text); err != nil || !reflect.DeepEqual(same, file) {
 		return fmt.Errorf("%w: %w", ErrNotKept, cmp.Or(err, errors.New("it has characters that YAML does not keep")))
 	}
-	return replace(path, text)
-}
-
-// replace writes a file so that it is there whole or not at all.
-func replace(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if _, err := f.Write(text); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return wholefile.Write(path, text, 0o600)
 }

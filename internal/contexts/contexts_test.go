@@ -64,6 +64,26 @@ func TestReadAndUpdate(t *testing.T) {
 	}
 }
 
+// A file that is kept elsewhere stays there.
+func TestLinkedFile(t *testing.T) {
+	dir := t.TempDir()
+	path, elsewhere := filepath.Join(dir, "contexts.yaml"), filepath.Join(dir, "elsewhere.yaml")
+	if err := os.Symlink(elsewhere, path); err != nil {
+		t.Fatal(err)
+	}
+	want := contexts.Context{Server: "http://localhost:1"}
+	err := contexts.Update(t.Context(), path, func(f *contexts.File) error {
+		f.Contexts["a"] = want
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file, err := contexts.Read(elsewhere); err != nil || file.Contexts["a"] != want {
+		t.Errorf("%+v, %v", file, err)
+	}
+}
+
 func TestDamagedFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "contexts.yaml")
 	for text, want := range map[string]string{

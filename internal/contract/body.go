@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"mime/multipart"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"go.yaml.in/yaml/v3"
+
+	"pappus/internal/multiparts"
 )
 
 // orBytes is a content type, or that of bytes for one that is missing.
@@ -72,10 +73,10 @@ func decode(b []byte, contentType string, schema *openapi3.Schema) (any, error) 
 // schema has one for the name, and a list of texts otherwise.
 func decodeMultipart(b []byte, boundary string, form bool, schema *openapi3.Schema) (any, error) {
 	value := make(map[string]any)
-	parts := multipart.NewReader(bytes.NewReader(b), boundary)
+	parts := multiparts.NewReader(bytes.NewReader(b), boundary)
 	for i := 0; ; i++ {
-		part, err := parts.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		part, err := parts.Next()
+		if err == io.EOF { //nolint:errorlint // whatever else ends with it is not whole
 			return value, nil
 		}
 		if err != nil {

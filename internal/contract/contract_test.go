@@ -151,6 +151,7 @@ func TestCheck(t *testing.T) {
 		{"a part too few", exchange{"GET", "/things/a", "", "", 200, "X-Id: 1", mixed, part(`attachment; name=b`, "x") + "--b--"}, `"a"`},
 		{"parts of a form", exchange{"GET", "/things/a", "", "", 200, "X-Id: 1", mixed, part(`form-data; name=a`, "x") + "--b--"}, "form-data"},
 		{"cut parts", exchange{"GET", "/things/a", "", "", 200, "X-Id: 1", mixed, part(`attachment; name=a`, "x")}, "can't be read"},
+		{"parts cut at a boundary", exchange{"GET", "/things/a", "", "", 200, "X-Id: 1", mixed, part(`attachment; name=a`, "x") + "--b\r\n"}, "can't be read"},
 		{"a wrong problem", exchange{"GET", "/things/a", "", "", 404, "", asProblem, `{}`}, "title"},
 		{"a bad path is accepted", exchange{"GET", "/things/A", "", "", 200, "X-Id: 1", asJSON, `{"name": "abc"}`}, "accepted"},
 		{"a bad parameter is accepted", exchange{"GET", "/things/a?n=0", "", "", 200, "X-Id: 1", asJSON, `{"name": "abc"}`}, "accepted"},

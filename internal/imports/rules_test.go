@@ -20,7 +20,7 @@ var rules = map[string]rule{
 	"cmd/pappus/internal/settings": {may: []string{"internal/suggest", "engine"}},
 
 	"server": {
-		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "spans", "engine", "data"},
+		may:   []string{"server/api", "server/problem", "server/viewer", "dispatcher", "dispatcher/composition", "dispatcher/memo", "registry", "spans", "engine", "data", "internal/multiparts"},
 		tests: []string{"client", "internal/contract", "iofuncs", "spans/spanstest"},
 	},
 	"server/api":      {may: []string{"engine", "data"}},
@@ -94,7 +94,7 @@ var rules = map[string]rule{
 	"chericapengine/loader":     {may: []string{"engine", "engine/abi", "engine/lines"}},
 
 	"cases":      {may: []string{"engine", "data"}},
-	"client":     {may: []string{"client/api"}},
+	"client":     {may: []string{"client/api", "internal/multiparts"}},
 	"client/api": {},
 	"sdk/c":      {tests: []string{"wasmengine", "engine", "data"}},
 	"sdk/purify": {
@@ -113,14 +113,16 @@ var rules = map[string]rule{
 	"bench/process":       {},
 	"bench/wire":          {},
 	"docs":                {},
-	"internal/contract":   {},
-	"internal/contexts":   {may: []string{"internal/filelock"}},
+	"internal/contract":   {may: []string{"internal/multiparts"}},
+	"internal/contexts":   {may: []string{"internal/filelock", "internal/wholefile"}},
 	"internal/filelock":   {},
 	"internal/hammer":     {tests: []string{"dispatcher", "dispatcher/memo", "registry", "iofuncs", "iofuncs/egress", "iofuncs/httpcache", "iofuncs/httpio", "wasmengine", "wasmengine/binary", "wasmengine/binary/binarytest", "engine", "data"}},
 	"internal/imports":    {},
 	"internal/progress":   {},
 	"internal/scratch":    {},
+	"internal/multiparts": {},
 	"internal/suggest":    {},
+	"internal/wholefile":  {},
 	"internal/testreport": {},
 }
 
