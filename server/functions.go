@@ -446,7 +446,11 @@ func (x *exchange) writeJSON(status int, v any) error {
 	if err != nil {
 		return err
 	}
-	body = append(body, '\n')
+	return x.writeBody(status, append(body, '\n'))
+}
+
+// writeBody answers with JSON.
+func (x *exchange) writeBody(status int, body []byte) error {
 	x.w.Header()["Content-Type"] = valueJSON
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
 	x.Response().WriteHeader(status)
