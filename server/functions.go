@@ -91,13 +91,15 @@ func (x *exchange) created(created bool, path string, v *registry.Version) int {
 	return http.StatusCreated
 }
 
-// codeOfForm takes the code out of a form with a part for each engine.
+// codeOfForm takes the code out of a form with a part for each engine. As in
+// readMultipart, it moves to the front of body, where it stays.
 func codeOfForm(body []byte, boundary string) (code map[string][]byte, err error) {
 	if err := checkClosed(body, boundary); err != nil {
 		return nil, err
 	}
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	code = make(map[string][]byte)
+	free := body
 	for i := 0; ; i++ {
 		part, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) && i > 0 {
@@ -118,9 +120,11 @@ func codeOfForm(body []byte, boundary string) (code map[string][]byte, err error
 		if i >= most {
 			return nil, located(partPath(i), "there are more parts than engines")
 		}
-		if code[name], err = io.ReadAll(part); err != nil {
+		n, err := readFull(part, free)
+		if err != nil {
 			return nil, located(partPath(i), "the part can't be read: "+err.Error())
 		}
+		code[strings.Clone(name)], free = free[:n:n], free[n:]
 	}
 }
 
