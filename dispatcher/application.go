@@ -125,7 +125,7 @@ func (app *application) made(output int) string {
 
 // items says which items an instance is about: those of the sets that are divided
 // by each, and the keys of those that are divided by key. It is empty if there are
-// none.
+// none. Names come from outside, and records and faults keep the text: it is clipped.
 func (app *application) items(in []data.Set) string {
 	var list []string
 	for _, a := range app.node.Arguments {
@@ -135,17 +135,21 @@ func (app *application) items(in []data.Set) string {
 		s := in[a.Param]
 		switch a.Kind {
 		case shard.Each:
-			list = append(list, fmt.Sprintf("%s: %q, key %d", s.Name, s.Items[0].Name(), s.Items[0].Key()))
+			list = append(list, fmt.Sprintf("%s: %.*q, key %d", s.Name, maxItemText, s.Items[0].Name(), s.Items[0].Key()))
 		case shard.Keyed:
 			list = append(list, fmt.Sprintf("%s: key %d", s.Name, s.Items[0].Key()))
 		default: // an instance is about all of them
 		}
 	}
-	return strings.Join(list, "; ")
+	return clipped(strings.Join(list, "; "), maxItemText)
 }
 
-// mostItems is of how many sets items says something.
-const mostItems = 4
+// mostItems is of how many sets items says something, and maxItemText in how many
+// bytes.
+const (
+	mostItems   = 4
+	maxItemText = 200
+)
 
 // inputs appends the sets that an instance gets. The run's lock is held.
 func (app *application) inputs(number int, to []data.Set) []data.Set {

@@ -81,7 +81,7 @@ func (d *Dispatcher) runGraph(ctx context.Context, inv Invocation, b *bound) (*A
 // keepRecord completes the record of a run that ended, and returns its id if it is
 // kept.
 func (d *Dispatcher) keepRecord(inv *Invocation, rec *recorder, used engine.Usage, err error) (id string) {
-	rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), used, err
+	rec.record.Ended, rec.record.Usage, rec.record.Err = time.Now(), used, recorded(err)
 	kept := rec.record // alone: the recorder refers to the run and all that flowed in it
 	if inv.Trace {
 		d.records.keep(inv.Tenant, &kept)
@@ -120,7 +120,7 @@ func (d *Dispatcher) runToEnd(ctx context.Context, inv Invocation, b *bound) (r 
 		r.trace = inv.TraceID
 		if inv.recorded() {
 			if before != nil { // its record is given up
-				before.room.instances.Add(before.kept)
+				before.giveBack()
 			}
 			before = newRecorder(versionName(inv.Target), r.parallelism, &r.calling.tree.room)
 			before.record.Began, r.record = began, before

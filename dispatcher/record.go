@@ -23,10 +23,10 @@ type Record struct {
 	Began       time.Time
 	Ended       time.Time // zero while it runs
 	Usage       engine.Usage
-	Err         error // how it failed; nil if it has not
+	Err         error // how it failed, without what the function wrote; nil if it has not
 
 	Applications []ApplicationRecord // in the order in which one of their instances first ended
-	Dropped      int                 // instances beyond MaxRecorded, of which nothing is kept
+	Dropped      int                 // instances beyond MaxRecorded, or for which there was no room: nothing of them is kept
 }
 
 // ApplicationRecord is what happened in one application.
@@ -45,7 +45,7 @@ type InstanceRecord struct {
 	In, Out int64 // bytes of its inputs and outputs
 	Fuel    int64
 	Engine  string           // that ran it; "" if none did
-	Item    string           // which items it is about, or which key; "" if it gets whole sets
+	Item    string           // which items it is about, or which key, clipped; "" if it gets whole sets
 	Fault   engine.FaultKind // "" if it ended well
 	From    memo.Source      // where its result comes from, if it was not computed for it; else ""
 
@@ -53,10 +53,12 @@ type InstanceRecord struct {
 }
 
 // MaxRecorded is how many instances of a run are recorded, with those of runs that
-// it called by name; maxRecords how many runs are kept, and maxRecordBytes what these may take by the estimate of
+// it called by name, and maxRoomBytes how many bytes these may take with their applications;
+// maxRecords how many runs are kept, and maxRecordBytes what these may take by the estimate of
 // Record.bytes: of all tenants together, beside the newest, which is always kept.
 const (
 	MaxRecorded    = 20_000
+	maxRoomBytes   = 8 << 20
 	maxRecords     = 200
 	maxRecordBytes = 32 << 20
 )
@@ -83,7 +85,7 @@ func (r *Record) bytes() int {
 		}
 	}
 	if f := new(engine.Fault); errors.As(r.Err, &f) {
-		n += len(f.Detail) + len(f.Stderr)
+		n += len(f.Detail) + len(f.Application) + len(f.Item) + len(f.Stderr)
 		for _, call := range f.Stack {
 			n += len(call)
 		}
@@ -99,6 +101,7 @@ type recorder struct {
 	labels map[*composition.Node]string
 	room   *recordRoom
 	kept   int64 // instances
+	bytes  int64 // that these and their applications take of room
 }
 
 // newRecorder begins the record of a run of a version, which takes of room.
@@ -123,20 +126,37 @@ func (rec *recorder) add(app *application, i InstanceRecord, place bool) {
 		rec.record.Dropped++
 		return
 	}
-	rec.kept++
+	bytes := int64(instanceBytes + len(i.Item))
+	var begins ApplicationRecord
 	index, known := rec.apps[app]
 	if !known {
-		name := rec.name(app)
-		if index, known = rec.names[name]; !known {
-			index = len(rec.record.Applications)
-			rec.names[name] = index
-			v := app.callee().version
-			rec.record.Applications = append(rec.record.Applications, ApplicationRecord{Name: name, Callee: versionName(v)})
+		begins.Name = rec.name(app)
+		if index, known = rec.names[begins.Name]; !known {
+			begins.Callee = versionName(app.callee().version)
+			bytes += int64(applicationBytes + len(begins.Name) + len(begins.Callee))
 		}
-		rec.apps[app] = index
 	}
+	if !rec.room.fits(bytes) {
+		rec.room.instances.Add(1)
+		rec.record.Dropped++
+		return
+	}
+	rec.kept++
+	rec.bytes += bytes
+	if !known {
+		index = len(rec.record.Applications)
+		rec.names[begins.Name] = index
+		rec.record.Applications = append(rec.record.Applications, begins)
+	}
+	rec.apps[app] = index
 	a := &rec.record.Applications[index]
 	a.Instances = append(a.Instances, i)
+}
+
+// giveBack gives the room of instances back: the record is given up.
+func (rec *recorder) giveBack() {
+	rec.room.instances.Add(rec.kept)
+	rec.room.bytes.Add(rec.bytes)
 }
 
 // name is the application's, so that no two have the same.
@@ -184,6 +204,20 @@ func (rec *recorder) executed(app *application, number int, queued time.Duration
 		i.Out, i.Fuel = data.Size(a.Outputs), a.Usage.Fuel
 	}
 	return i
+}
+
+// recorded is what a record keeps of how a run failed: what it was and where. What
+// else a fault has the caller was told.
+func recorded(err error) error {
+	var rejected *engine.RejectedError // more than a fault, and may have one as its cause
+	var fault *engine.Fault
+	if errors.As(err, &rejected) || !errors.As(err, &fault) {
+		return err
+	}
+	return &engine.Fault{
+		Kind: fault.Kind, ExitCode: fault.ExitCode, Usage: fault.Usage, Instance: fault.Instance,
+		Detail: clipped(fault.Detail, maxIODetail), Application: clipped(fault.Application, maxIODetail), Item: clipped(fault.Item, maxIODetail),
+	}
 }
 
 // records are those of recent runs, by tenant and id. The zero value is ready to

@@ -1,14 +1,17 @@
 package dispatcher
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
+	"pappus/data"
 	"pappus/engine"
 )
 
@@ -86,6 +89,99 @@ func TestRecordBytes(t *testing.T) {
 		took := int(after.TotalAlloc - before.TotalAlloc)
 		if n := record.bytes(); n < took*3/4 || n > took*3/2+recordBytes {
 			t.Errorf("%+v: an estimate of %d bytes, and it took %d", r, n, took)
+		}
+	}
+}
+
+// named are items with long names, each of which has more text when it is quoted.
+func named(set string, n int) data.Set {
+	s := data.Set{Name: set}
+	for i := range n {
+		s.Items = append(s.Items, data.NewItem(strings.Repeat("\U000e0001", 250)+fmt.Sprint(i), uint32(i), []byte("x")))
+	}
+	return s
+}
+
+// However long the names of items are, records and faults say little of them.
+func TestItemsOfRecordsAreClipped(t *testing.T) {
+	b := newComposer(t, nil)
+	defer b.finish(t)
+	v := b.compose(t, "Both", `function Upper(in) => (out); function Fail(in) => (out);
+		composition Both(a) => (b) { Upper(in = each a) => (upper = out); Fail(in = each upper) => (b = out); }`)
+	a, err := b.Invoke(t.Context(), Invocation{Tenant: "default", Target: v, Trace: true, Inputs: []data.Set{named("a", 5)}})
+	fault := new(engine.Fault)
+	if !errors.As(err, &fault) {
+		t.Fatal(err)
+	}
+	texts := []string{fault.Item}
+	for _, app := range b.Run("default", a.RunID).Applications {
+		for _, i := range app.Instances {
+			texts = append(texts, i.Item)
+		}
+	}
+	for _, text := range texts {
+		if len(text) > maxItemText+len("…") || !utf8.ValidString(text) || !strings.HasPrefix(text, `in: "\U000e0001`) || !strings.HasSuffix(text, "…") {
+			t.Errorf("%d bytes: %s", len(text), text)
+		}
+	}
+}
+
+// What instances and their applications take is bounded for a run with all that it
+// calls by name. What there is no room for is counted, and a record that is given up
+// gives its room back.
+func TestRecordsHaveRoom(t *testing.T) {
+	b := newComposer(t, nil)
+	defer b.finish(t)
+	b.compose(t, "Shout", shout)
+	v := b.compose(t, "Twice", `function S = "Shout" (text) => (loud);
+		composition Twice(a) => (b) { S(text = each a) => (once = loud); S(text = all once) => (b = loud); }`)
+	var whole int // bytes of all
+	for _, room := range []int{maxRoomBytes, 0, instanceBytes, 2*instanceBytes + applicationBytes + 100, 1000} {
+		tree := newCallTree()
+		tree.room.bytes.Store(int64(room))
+		var rec *Record
+		a, err := b.Invoke(t.Context(), Invocation{
+			Tenant: "default", Target: v, Inputs: []data.Set{set("a", "x yy", "zzz")}, tree: tree, Recorded: func(r *Record) { rec = r },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Release()
+		kept, bytes := 0, 0
+		for _, app := range rec.Applications {
+			bytes += applicationBytes + len(app.Name) + len(app.Callee)
+			kept += len(app.Instances)
+			for _, i := range app.Instances {
+				bytes += instanceBytes + len(i.Item)
+			}
+		}
+		if room == maxRoomBytes {
+			whole = kept
+		}
+		if bytes > room || kept+rec.Dropped != whole || (rec.Dropped > 0) != (room < maxRoomBytes) || (kept > 0) != (room > instanceBytes) {
+			t.Errorf("room for %d bytes: %d instances of %d bytes are kept, and %d are not", room, kept, bytes, rec.Dropped)
+		}
+		if left := tree.room.bytes.Load(); left != int64(room-bytes) || tree.room.instances.Load() != int64(MaxRecorded-kept) {
+			t.Errorf("%d bytes and %d instances are left", left, tree.room.instances.Load())
+		}
+	}
+}
+
+// A record says how its run failed, and keeps nothing else of the fault.
+func TestRecordsOfFaults(t *testing.T) {
+	long := strings.Repeat("long ", 10_000)
+	fault := &engine.Fault{
+		Kind: engine.FaultExit, ExitCode: 7, Detail: long, Stderr: []byte(long), Stack: []string{long}, Hint: long,
+		Application: long, Instance: 3, Item: long, Err: errors.New(long),
+	}
+	record := Record{Err: recorded(fmt.Errorf("around: %w", fault))}
+	var kept *engine.Fault
+	if !errors.As(record.Err, &kept) || kept.Kind != fault.Kind || kept.ExitCode != 7 || kept.Instance != 3 || kept.Err != nil || record.bytes() > recordBytes+3*(maxIODetail+len("…")) {
+		t.Errorf("%d bytes: %+v", record.bytes(), record.Err)
+	}
+	for _, err := range []error{nil, ErrNotPure, &engine.RejectedError{Reason: "as asked", Err: fault}} {
+		if got := recorded(err); !errors.Is(got, err) {
+			t.Errorf("%v is %v", err, got)
 		}
 	}
 }

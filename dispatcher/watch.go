@@ -43,20 +43,27 @@ const (
 
 // recordRoom is what the records of a run may still take, together with those of
 // all runs that its calls by name lead to.
-type recordRoom struct{ instances, requests, named atomic.Int64 }
+type recordRoom struct{ instances, bytes, requests, named atomic.Int64 }
 
 func (r *recordRoom) open() {
 	r.instances.Store(MaxRecorded)
+	r.bytes.Store(maxRoomBytes)
 	r.requests.Store(maxRunRequests)
 	r.named.Store(maxRunNamed)
 }
 
+// fits takes n bytes for instances and applications if they are there.
+func (r *recordRoom) fits(n int64) bool { return takes(&r.bytes, n) }
+
 // take takes a place if there is one.
-func take(places *atomic.Int64) bool {
-	if places.Add(-1) >= 0 {
+func take(places *atomic.Int64) bool { return takes(places, 1) }
+
+// takes takes n of what is left if that is there.
+func takes(left *atomic.Int64, n int64) bool {
+	if left.Add(-n) >= 0 {
 		return true
 	}
-	places.Add(1)
+	left.Add(n)
 	return false
 }
 

@@ -140,6 +140,19 @@ func (x *exchange) extend(buf []byte, most int64) ([]byte, error) {
 	return x.region.mapped[:size], nil
 }
 
+// charge charges the request n bytes more besides its body. One that holds nothing
+// waits for them.
+func (x *exchange) charge(n int64) (err error) {
+	if x.memory.Size() == 0 {
+		x.memory, err = x.server.memory.Reserve(x.r.Context(), n)
+		return err
+	}
+	if !x.memory.Grow(n) {
+		return noMemory()
+	}
+	return nil
+}
+
 func noMemory() *engine.Fault {
 	return &engine.Fault{Kind: engine.FaultOverload, Detail: "there is no memory for the body at the moment"}
 }

@@ -215,6 +215,8 @@ func TestBusyAndSlow(t *testing.T) {
 		d.MemoryBudget, d.QueueTimeout, c.Grace, c.Rate = 8<<20, 20*time.Millisecond, 20*time.Millisecond, 1<<40
 	})
 	s.put(t, "f", "echo", "")
+	s.compose(t, "c", "composition c(a) => (a) {}")
+	run := s.ask(t, http.MethodPost, "/v1/invoke/c?trace=1", "", "1").Header().Get("Pappus-Run")
 	held, err := s.dispatcher.Memory().Reserve(t.Context(), s.dispatcher.Memory().Limit())
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +224,7 @@ func TestBusyAndSlow(t *testing.T) {
 	const target = "/v1/functions/f/tags/t"
 	for _, c := range [][2]string{
 		{http.MethodPut, "/v1/functions/f"}, {http.MethodPut, target}, {http.MethodPost, "/v1/invoke/f"},
-		{http.MethodGet, "/v1/functions/f/code"}, {http.MethodHead, "/v1/functions/f/code"},
+		{http.MethodGet, "/v1/functions/f/code"}, {http.MethodHead, "/v1/functions/f/code"}, {http.MethodGet, "/v1/runs/" + run}, {http.MethodHead, "/v1/runs/" + run},
 		{http.MethodPut, "/v1/compositions/c"}, {http.MethodPut, "/v1/compositions/c/tags/t"}, {http.MethodPost, "/v1/compositions/check"},
 	} {
 		wantProblem(t, s.ask(t, c[0], c[1], "", "1"), problem.Code(engine.FaultOverload))

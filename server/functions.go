@@ -91,13 +91,15 @@ func (x *exchange) created(created bool, path string, v *registry.Version) int {
 	return http.StatusCreated
 }
 
-// codeOfForm takes the code out of a form with a part for each engine.
+// codeOfForm takes the code out of a form with a part for each engine. As in
+// readMultipart, it moves to the front of body, where it stays.
 func codeOfForm(body []byte, boundary string) (code map[string][]byte, err error) {
 	if err := checkClosed(body, boundary); err != nil {
 		return nil, err
 	}
 	parts := multiparts.NewReader(bytes.NewReader(body), boundary)
 	code = make(map[string][]byte)
+	free := body
 	for i := 0; ; i++ {
 		part, err := parts.Next()
 		if err == io.EOF && i > 0 { //nolint:errorlint // whatever else ends with it is not whole
@@ -118,9 +120,11 @@ func codeOfForm(body []byte, boundary string) (code map[string][]byte, err error
 		if i >= most {
 			return nil, located(partPath(i), "there are more parts than engines")
 		}
-		if code[name], err = io.ReadAll(part); err != nil {
+		n, err := readFull(part, free)
+		if err != nil {
 			return nil, located(partPath(i), "the part can't be read: "+err.Error())
 		}
+		code[strings.Clone(name)], free = free[:n:n], free[n:]
 	}
 }
 
@@ -446,7 +450,11 @@ func (x *exchange) writeJSON(status int, v any) error {
 	if err != nil {
 		return err
 	}
-	body = append(body, '\n')
+	return x.writeBody(status, append(body, '\n'))
+}
+
+// writeBody answers with JSON.
+func (x *exchange) writeBody(status int, body []byte) error {
 	x.w.Header()["Content-Type"] = valueJSON
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
 	x.Response().WriteHeader(status)

@@ -19,7 +19,7 @@ import (
 func collect(t *testing.T, read func(*collector) error) ([]data.Set, bool) {
 	t.Helper()
 	sig := engine.OpenSignature()
-	c := collector{signature: &sig, limit: 1000}
+	c := collector{signature: &sig, limit: 1000, memory: new(charged)}
 	if err := read(&c); err != nil {
 		var p *problem.Problem
 		if !errors.As(err, &p) || p.Status/100 != 4 {

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"pappus/data"
 	"pappus/engine"
@@ -24,16 +25,33 @@ const (
 // function's signature and the limits.
 type collector struct {
 	signature *engine.Signature
-	limit     int // items
+	limit     int     // items
+	memory    charger // is charged what items take besides their contents
 
 	sets  []data.Set
 	index map[string]int // of sets
 	count int
 	cells []data.Item // for the next items
+	owed  int64       // bytes that are not charged yet
 }
 
-// cellBlock is how many items are allocated at once.
-const cellBlock = 64
+// charger charges memory to a request.
+type charger interface {
+	charge(n int64) error
+}
+
+var _ charger = (*exchange)(nil)
+
+// cellBlock is how many items are allocated at once, itemBytes what each takes with
+// its place in a set, which grows, and nameBytes to what a name is rounded up. What is
+// owed is charged from chargeStep bytes on; the first block is a part of what every
+// request takes.
+const (
+	cellBlock  = 64
+	itemBytes  = 80
+	nameBytes  = 16
+	chargeStep = 4 << 10
+)
 
 // set finds or begins the set of that name; fresh says that it began.
 func (c *collector) set(name string) (i int, fresh bool, err error) {
@@ -50,18 +68,29 @@ func (c *collector) set(name string) (i int, fresh bool, err error) {
 		c.index = make(map[string]int)
 	}
 	i = len(c.sets)
+	name = strings.Clone(name) // it may be a part of something large
 	c.index[name] = i
 	c.sets = append(c.sets, data.Set{Name: name})
 	return i, true, nil
 }
 
-// add appends an item that refers to content.
+// add appends an item that refers to content. The name is kept as it is.
 func (c *collector) add(set int, name string, key uint32, content []byte) error {
 	if err := data.CheckItemName(name); err != nil {
 		return problem.New(problem.BadName, err.Error())
 	}
 	if c.count++; c.count > c.limit {
 		return problem.New(problem.RequestTooLarge, "there are more than "+strconv.Itoa(c.limit)+" items")
+	}
+	c.owed += int64(len(name)+nameBytes-1) / nameBytes * nameBytes
+	if len(c.cells) == 0 && c.count > 1 {
+		c.owed += cellBlock * itemBytes
+	}
+	if c.owed >= chargeStep {
+		if err := c.memory.charge(c.owed); err != nil {
+			return err
+		}
+		c.owed = 0
 	}
 	if len(c.cells) == 0 {
 		c.cells = make([]data.Item, cellBlock)

@@ -48,7 +48,7 @@ func (s *Server) invokeByQuery(x *exchange) error {
 	if x.r.ContentLength != 0 {
 		return problem.New(problem.BadRequest, "a GET has its inputs in the query, as in.SET=TEXT, and no body; use POST to send one")
 	}
-	c := collector{signature: &version.Signature, limit: x.policy.ItemLimit}
+	c := collector{signature: &version.Signature, limit: x.policy.ItemLimit, memory: x}
 	query, err := readQuery(x.r.URL.RawQuery, &c)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (x *exchange) readInputs(sig *engine.Signature, q *invokeQuery) ([]data.Set
 	if err != nil {
 		return nil, err
 	}
-	c := collector{signature: sig, limit: x.policy.ItemLimit}
+	c := collector{signature: sig, limit: x.policy.ItemLimit, memory: x}
 	if kind == bodyJSON {
 		err = readJSON(body, &c)
 	} else {

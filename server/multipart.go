@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/textproto"
+	"strings"
 
 	"pappus/internal/multiparts"
 	"pappus/server/problem"
@@ -112,7 +113,7 @@ func readPartHeader(h textproto.MIMEHeader) (partHeader, error) {
 	if err != nil {
 		return p, err
 	}
-	p.set, p.item = params["name"], params["filename"]
+	p.set, p.item = params["name"], strings.Clone(params["filename"]) // which keeps nothing of the header
 	switch keys := h[keyHeader]; len(keys) {
 	case 0:
 	case 1:

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"pappus/dispatcher"
 	"pappus/server/api"
@@ -58,6 +61,21 @@ func (s *Server) getRun(x *exchange) error {
 	if r == nil {
 		return problem.New(problem.UnknownRun, "no record of a run "+quote(id)+" is kept")
 	}
+	// It is much larger than the record, and a client that reads slowly holds it.
+	var err error
+	if x.memory, err = s.memory.Reserve(x.r.Context(), answerBytes(r)); err != nil {
+		return err
+	}
+	var body bytes.Buffer
+	if err := json.NewEncoder(&body).Encode(runDocument(r)); err != nil {
+		return err
+	}
+	x.memory.Shrink(int64(body.Cap()))
+	return x.writeBody(http.StatusOK, body.Bytes())
+}
+
+// runDocument makes the JSON of a run with what happened in it.
+func runDocument(r *dispatcher.Record) api.Run {
 	run := describeRun(r)
 	run.Dropped = r.Dropped
 	run.Applications = make([]api.RunApplication, len(r.Applications))
@@ -74,7 +92,49 @@ func (s *Server) getRun(x *exchange) error {
 		}
 		run.Applications[i] = api.RunApplication{Name: a.Name, Callee: a.Callee, Instances: instances}
 	}
-	return x.writeJSON(http.StatusOK, run)
+	return run
+}
+
+// What an answer with a record takes while it is made, for itself, for each
+// application, instance and request besides their texts, and how often its JSON is
+// there: the encoder's buffer may be twice as large as what it holds.
+const (
+	runBytes     = 4 << 10
+	elementBytes = 1 << 10
+	jsonCopies   = 3
+)
+
+// answerBytes bounds what an answer with a record takes in memory while it is made.
+func answerBytes(r *dispatcher.Record) int64 {
+	elements, text := 0, escapedLength(r.Composition)
+	for _, a := range r.Applications {
+		elements += 1 + len(a.Instances)
+		text += escapedLength(a.Name) + escapedLength(a.Callee)
+		for _, in := range a.Instances {
+			text += escapedLength(in.Item)
+			if in.Requests != nil {
+				elements += len(in.Requests.List)
+				for i := range in.Requests.List {
+					text += escapedLength(in.Requests.List[i].Method) + escapedLength(in.Requests.List[i].Target)
+				}
+			}
+		}
+	}
+	return runBytes + int64(elements)*elementBytes + int64(text)*jsonCopies
+}
+
+// escapedLength bounds the length of a text in JSON.
+func escapedLength(text string) int {
+	n := len(text)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\' || c >= utf8.RuneSelf: // U+2028 takes three bytes, and six in JSON
+			n++
+		case c < ' ' || c == '<' || c == '>' || c == '&':
+			n += len(`\u003c`) - 1
+		}
+	}
+	return n
 }
 
 // describeRequests makes the JSON of what an I/O function had others do.

@@ -2,12 +2,16 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
+
+	"pgregory.net/rapid"
 
 	"pappus/data"
 	"pappus/dispatcher"
@@ -288,4 +292,49 @@ func TestRequestsOfRuns(t *testing.T) {
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+}
+
+// What an answer with a record is charged while it is made is not below what its
+// JSON and what that is made of take.
+func TestBytesOfRunAnswers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOf(rapid.OneOf(rapid.RuneFrom([]rune("<>&\"\\\x1b\u2028é\U0001f600")), rapid.Rune()))
+		const far = 1<<63 - 1
+		r := &dispatcher.Record{ID: strings.Repeat("A", 26), Composition: text.Draw(t, "composition"), Began: time.Now(), Ended: time.Now()}
+		for range rapid.IntRange(0, 3).Draw(t, "applications") {
+			a := dispatcher.ApplicationRecord{Name: text.Draw(t, "name"), Callee: text.Draw(t, "callee")}
+			for range rapid.IntRange(0, 5).Draw(t, "instances") {
+				in := dispatcher.InstanceRecord{
+					Number: far, Queued: far, Started: far, Ended: far, In: far, Out: far, Fuel: far, Engine: "chericapengine", Fault: engine.FaultLimitApplications,
+					Item: text.Draw(t, "item"), Requests: &dispatcher.Requests{Dropped: far},
+				}
+				for range rapid.IntRange(0, 3).Draw(t, "requests") {
+					in.Requests.List = append(in.Requests.List, dispatcher.RequestRecord{
+						Method: text.Draw(t, "method"), Target: text.Draw(t, "target"), Started: far, Ended: far, Sent: far, Received: far, Status: far,
+						Attempts: far, Cache: iofuncs.CacheRevalidated, Fault: engine.FaultLimitApplications, Run: r,
+					})
+				}
+				a.Instances = append(a.Instances, in)
+			}
+			r.Applications = append(r.Applications, a)
+		}
+		if in, err := json.Marshal(r.Composition); err != nil || len(in)-len(`""`) > escapedLength(r.Composition) {
+			t.Errorf("%s takes %d bytes, and not %d: %v", in, len(in), escapedLength(r.Composition), err)
+		}
+		run := runDocument(r)
+		body, err := json.Marshal(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := jsonCopies * len(body)
+		for _, a := range run.Applications {
+			took += int(unsafe.Sizeof(a))
+			for _, in := range a.Instances {
+				took += int(unsafe.Sizeof(in)) + len(in.Requests)*int(unsafe.Sizeof(api.RunRequest{}))
+			}
+		}
+		if n := answerBytes(r); int64(took) > n {
+			t.Errorf("%d bytes of JSON, so %d in all, and %d are charged", len(body), took, n)
+		}
+	})
 }

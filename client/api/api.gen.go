@@ -483,7 +483,7 @@ type RunInstance struct {
 	// Engine What ran it, as wasm or chericap; absent if nothing did, or it failed
 	Engine string `json:"engine,omitempty"`
 
-	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
+	// Item What it is about, like logs: "web-01.log", key 7, in 200 bytes and an ellipsis at most; absent where that is whole sets
 	Item string `json:"item,omitempty"`
 
 	// Remembered Where its result comes from: memory or disk, or collapsed for the run of an equal call; absent if it was computed for it
@@ -1114,8 +1114,8 @@ type ClientInterface interface {
 	// GetRun What happened in a run
 	//
 	// When each instance of each application was queued, started and ended, what went in and out of it, and how it ended.
-	// What I/O functions had others do is with their instances. Of instances beyond 20,000, with those of runs that it called
-	// by name, there is only their number, `dropped`.
+	// What I/O functions had others do is with their instances. Of instances beyond 20,000, or beyond 8 MiB, with those of
+	// runs that it called by name, there is only their number, `dropped`.
 	//
 	// Corresponds with GET /v1/runs/{id} (the `GetRun` operationId).
 	GetRun(ctx context.Context, id RunID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1574,8 +1574,8 @@ func (c *Client) ListRuns(ctx context.Context, params *ListRunsParams, reqEditor
 // GetRun What happened in a run
 //
 // When each instance of each application was queued, started and ended, what went in and out of it, and how it ended.
-// What I/O functions had others do is with their instances. Of instances beyond 20,000, with those of runs that it called
-// by name, there is only their number, `dropped`.
+// What I/O functions had others do is with their instances. Of instances beyond 20,000, or beyond 8 MiB, with those of
+// runs that it called by name, there is only their number, `dropped`.
 //
 // Corresponds with GET /v1/runs/{id} (the `GetRun` operationId).
 func (c *Client) GetRun(ctx context.Context, id RunID, reqEditors ...RequestEditorFn) (*http.Response, error) {

@@ -432,7 +432,7 @@ type RunInstance struct {
 	// Engine What ran it, as wasm or chericap; absent if nothing did, or it failed
 	Engine string `json:"engine,omitempty"`
 
-	// Item What it is about, like logs: "web-01.log", key 7; absent where that is whole sets
+	// Item What it is about, like logs: "web-01.log", key 7, in 200 bytes and an ellipsis at most; absent where that is whole sets
 	Item string `json:"item,omitempty"`
 
 	// Remembered Where its result comes from: memory or disk, or collapsed for the run of an equal call; absent if it was computed for it
