@@ -292,6 +292,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		// "OPTIONS *" is answered like any other request.
 		DisableGeneralOptionsHandler: true,
 		Protocols:                    protocols(ln.Addr(), config.Certificate != nil),
+		// Over HTTP/2 a stream that is given up is reset by a frame, and a client
+		// that takes nothing at all takes none of those: its connection is given up.
+		HTTP2: &http.HTTP2Config{WriteByteTimeout: config.Grace},
 	}
 	serve := hs.Serve
 	if config.Certificate != nil {

@@ -63,6 +63,12 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+func (l *logBuffer) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 func newServer(t testing.TB, change ...func(*Config, *dispatcher.Config)) *testServer {
 	t.Helper()
 	var c Config
@@ -83,7 +89,7 @@ func newServer(t testing.TB, change ...func(*Config, *dispatcher.Config)) *testS
 	if s.Server, err = New(c, s.dispatcher, reg, metrics, metrics, log); err != nil {
 		t.Fatal(err)
 	}
-	s.log.b.Reset() // what was said of the configuration
+	s.log.reset() // what was said of the configuration
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
