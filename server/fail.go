@@ -206,7 +206,7 @@ func (x *exchange) writeProblem(p *problem.Problem) {
 	body = append(body, '\n')
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
 	x.seen.Fault = string(p.Code())
-	x.Response().WriteHeader(p.Status)
+	x.writeHeader(p.Status)
 	x.sink.begin(x, false)
 	x.sink.write(body)
 }

@@ -436,7 +436,7 @@ func (s *Server) deleteTag(x *exchange, kind registry.Kind) error {
 }
 
 func (x *exchange) writeNothing() error {
-	x.Response().WriteHeader(http.StatusNoContent)
+	x.writeHeader(http.StatusNoContent)
 	return nil
 }
 
@@ -449,7 +449,7 @@ func (x *exchange) writeJSON(status int, v any) error {
 	body = append(body, '\n')
 	x.w.Header()["Content-Type"] = valueJSON
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
-	x.Response().WriteHeader(status)
+	x.writeHeader(status)
 	x.sink.begin(x, false)
 	x.sink.write(body)
 	return x.sink.err

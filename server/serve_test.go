@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -220,10 +221,11 @@ func TestClientGoesAway(t *testing.T) {
 
 // The rate floor holds for each stream of a connection over HTTP/2: a body that
 // does not come and an answer that is not taken are given up, and the others go
-// on.
+// on, also those that only take longer.
 func TestSlowStreams(t *testing.T) {
 	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Grace, c.Rate = 1500*time.Millisecond, 1<<30 })
 	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": ["x"]}`)
+	s.put(t, "wait", "wait", "")
 	url, stop := s.listen(t)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
@@ -247,10 +249,29 @@ func TestSlowStreams(t *testing.T) {
 		}
 		unread = send(bytes.NewReader(make([]byte, 12<<20)))
 	}
+	long := make(chan string, 2)
+	for _, client := range []*http.Client{hc, {Transport: &http.Transport{DisableKeepAlives: true}}} {
+		go func() {
+			resp, err := client.Post(url+"/v1/invoke/wait", typeBytes, http.NoBody)
+			if err != nil {
+				long <- err.Error()
+				return
+			}
+			long <- resp.Status
+			_ = resp.Body.Close() // it is empty
+		}()
+		<-s.engine.started
+	}
 	never, end := io.Pipe()
 	slow := send(never)
 	if slow.StatusCode != http.StatusRequestTimeout || slow.ProtoMajor != 2 {
 		t.Errorf("a body that does not come: %d over %s", slow.StatusCode, slow.Proto)
+	}
+	close(s.engine.gate)
+	for range cap(long) { // by now they took longer than what is slow may
+		if status := <-long; status != "204 No Content" {
+			t.Errorf("a call that only takes long: %s", status)
+		}
 	}
 	// The time of unread is over by now, or soon.
 	waitFor(t, func() bool { return s.dispatcher.Memory().Used() == 0 }, "no memory is held for an answer that nobody takes")
@@ -305,6 +326,43 @@ func TestStalledConnections(t *testing.T) {
 			}
 			waitFor(t, func() bool { return s.dispatcher.Memory().Used() == 0 }, "all memory is given back")
 		})
+	}
+}
+
+// So does one that asks for one answer after the other and reads none, also where
+// answers have no body.
+func TestStalledPipelines(t *testing.T) {
+	s := newServer(t, remembering(t), func(c *Config, _ *dispatcherConfig) {
+		c.Grace, c.Origins = 100*time.Millisecond, []string{"https://friend.example"}
+	})
+	s.put(t, "nothing", "nothing", "")
+	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": ["x"]}`)
+	address, stop := s.listenUnseen(t)
+	for name, request := range map[string]string{
+		"options":   "OPTIONS /healthz HTTP/1.1\r\n",
+		"preflight": "OPTIONS /healthz HTTP/1.1\r\nOrigin: https://friend.example\r\nAccess-Control-Request-Method: PUT\r\n",
+		"nothing":   "POST /v1/invoke/nothing HTTP/1.1\r\nContent-Length: 0\r\n",
+		"unchanged": "GET /v1/invoke/echo?in.a=x HTTP/1.1\r\nIf-None-Match: *\r\n",
+		"empty":     "GET /v1/invoke/echo?in.a= HTTP/1.1\r\nAccept: application/octet-stream\r\n",
+		"head":      "HEAD /healthz HTTP/1.1\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dialStalled(t, address)
+			if err := c.SetWriteDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			many := strings.Repeat(request+"Host: localhost\r\n\r\n", 100)
+			var err error
+			for err == nil {
+				_, err = io.WriteString(c, many)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is never cut")
+			}
+		})
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
 
