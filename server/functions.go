@@ -267,7 +267,7 @@ func (s *Server) list(x *exchange, kind registry.Kind) error {
 		}
 		body.Items = append(body.Items, s.document(x, v, tags))
 	}
-	return x.writeJSON(http.StatusOK, body)
+	return x.writeCharged(body)
 }
 
 // listVersions answers with a page of the versions of a name of a kind.
@@ -297,7 +297,7 @@ func (s *Server) listVersions(x *exchange, kind registry.Kind) error {
 	for _, v := range versions {
 		body.Items = append(body.Items, s.document(x, v, tags))
 	}
-	return x.writeJSON(http.StatusOK, body)
+	return x.writeCharged(body)
 }
 
 // getCode answers with the bytes of a version's code, as they were sent.
@@ -446,7 +446,24 @@ func (x *exchange) writeJSON(status int, v any) error {
 	if err != nil {
 		return err
 	}
+	return x.writeDocument(status, append(body, '\n'))
+}
+
+// writeCharged is writeJSON for what may be large, to a request without a body.
+func (x *exchange) writeCharged(v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
 	body = append(body, '\n')
+	// A client that reads slowly holds it in memory.
+	if x.memory, err = x.server.memory.Reserve(x.r.Context(), int64(len(body))); err != nil {
+		return err
+	}
+	return x.writeDocument(http.StatusOK, body)
+}
+
+func (x *exchange) writeDocument(status int, body []byte) error {
 	x.w.Header()["Content-Type"] = valueJSON
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
 	x.writeHeader(status)
