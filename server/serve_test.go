@@ -329,7 +329,7 @@ func TestStalledConnections(t *testing.T) {
 	}
 }
 
-// So does one that asks for one answer after the other and reads none, also where
+// Nor does one that asks for one answer after the other and reads none, also where
 // answers have no body.
 func TestStalledPipelines(t *testing.T) {
 	s := newServer(t, remembering(t), func(c *Config, _ *dispatcherConfig) {
