@@ -15,6 +15,8 @@ var (
 	ErrOtherKind = errors.New("the name is taken by something of another kind")
 	// ErrInUse: the version can't be deleted while something refers to it.
 	ErrInUse = errors.New("in use")
+	// ErrTooManyTags: the name would have more than MaxTags.
+	ErrTooManyTags = errors.New("too many tags")
 	// ErrTooLarge: the composition, or all that it reaches, is too large.
 	ErrTooLarge = errors.New("the composition is too large")
 	// ErrDamaged: what the data directory holds is not what was stored.

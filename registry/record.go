@@ -204,6 +204,11 @@ func (r records) version(tenant, name string, number int64) (*Version, error) {
 	return decodeVersion(b)
 }
 
+// size is how many bytes the record of a version has.
+func (r records) size(v *Version) int {
+	return len(r.tx.Bucket(bucketVersions).Get(versionKey(v.Tenant, v.Name, v.Number)))
+}
+
 // has reports whether there is such a version.
 func (r records) has(tenant string, id versionID) bool {
 	return r.tx.Bucket(bucketVersions).Get(versionKey(tenant, id.name, id.number)) != nil

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -19,12 +17,8 @@ import (
 	"pappus/data"
 )
 
-// MaxPage is the largest page of a list.
-const MaxPage = 1000
-
-// mostLookedAt is how many names List looks at for a page: those whose versions
-// were all deleted keep their records.
-const mostLookedAt = 10 * MaxPage
+// MaxTags is how many tags a name can have.
+const MaxTags = 1000
 
 // Options are what Open can be told.
 type Options struct {
@@ -108,9 +102,9 @@ func (r *Registry) update(ctx context.Context, tenant, name string, f func(recor
 // version what it is: then created is false. It moves the tags that the
 // registration names, or latest. When it returns without error all of that is
 // durable; when it fails nothing of it is visible. Errors: *NameError,
-// ErrReservedName, ErrOtherKind, *BreaksError unless forced, ErrClosed, that of
-// Approve, and the system's; of compositions besides *UsesError, *CycleError
-// and ErrTooLarge.
+// ErrReservedName, ErrOtherKind, ErrTooManyTags, *BreaksError unless forced,
+// ErrClosed, that of Approve, and the system's; of compositions besides
+// *UsesError, *CycleError and ErrTooLarge.
 func (r *Registry) Put(ctx context.Context, reg Registration) (v *Version, created bool, err error) {
 	reg.Kind = cmp.Or(reg.Kind, KindFunction)
 	if err := errors.Join(ctx.Err(), checkRegistration(reg)); err != nil {
@@ -373,91 +367,9 @@ func (r *Registry) code(ctx context.Context, tenant string, digest data.Digest) 
 	return r.files.read(tenant, digest)
 }
 
-// List returns what is of a kind ("": of either) in the order of the names, each
-// by its latest version, or by its newest if the tag latest is gone. It starts
-// after cursor, "" for the beginning, and returns at most limit (1 to MaxPage)
-// and the cursor of the next page, "" if there is none. A page that is not the
-// last may have fewer, or none, where much lies between that is not listed.
-func (r *Registry) List(ctx context.Context, tenant string, kind Kind, cursor string, limit int) (page []*Version, next string, err error) {
-	limit = min(max(limit, 1), MaxPage)
-	err = r.view(ctx, func(rec records) error {
-		prefix := append([]byte(tenant), 0)
-		c := rec.tx.Bucket(bucketFunctions).Cursor()
-		k, _ := c.Seek(functionKey(tenant, cursor))
-		if cursor != "" && bytes.Equal(k, functionKey(tenant, cursor)) {
-			k, _ = c.Next()
-		}
-		name := "" // the last that was looked at
-		for looked := 0; k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-			if looked++; looked > mostLookedAt {
-				next = name
-				return nil
-			}
-			name = string(k[len(prefix):])
-			f, err := rec.function(tenant, name)
-			if err != nil {
-				return err
-			}
-			if f.Kind == "" || kind != "" && f.Kind != kind {
-				continue
-			}
-			if len(page) == limit {
-				next = page[limit-1].Name
-				return nil
-			}
-			v, err := rec.latest(tenant, name, f)
-			if err != nil {
-				return err
-			}
-			page = append(page, v)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	return page, next, nil
-}
-
-// Versions returns the versions of a name of a kind ("": of either), newest
-// first, in pages as List does. Errors: *NotFoundError, *NameError for a cursor
-// that is not one.
-func (r *Registry) Versions(ctx context.Context, tenant string, kind Kind, name, cursor string, limit int) (page []*Version, next string, err error) {
-	limit = min(max(limit, 1), MaxPage)
-	var before int64
-	if cursor != "" {
-		if before, err = strconv.ParseInt(cursor, 10, 64); err != nil || before < 1 {
-			return nil, "", &NameError{What: "cursor", Name: cursor, Reason: "is not one that a list returned"}
-		}
-	}
-	err = r.view(ctx, func(rec records) error {
-		if _, err := rec.named(tenant, name, kind); err != nil {
-			return err
-		}
-		for {
-			number, v, err := rec.below(tenant, name, before)
-			if err != nil || v == nil {
-				return err
-			}
-			if len(page) == limit {
-				next = strconv.FormatInt(before, 10)
-				return nil
-			}
-			page = append(page, v)
-			if before = number; before == 1 {
-				return nil // nothing is below the first, and 0 means the end
-			}
-		}
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	return page, next, nil
-}
-
 // SetTag makes a tag name the version that target means, and returns that.
 // Moving latest back is a rollback. Errors: *NameError, *NotFoundError,
-// *BreaksError unless forced; of compositions besides *UsesError, *CycleError
+// ErrTooManyTags, *BreaksError unless forced; of compositions besides *UsesError, *CycleError
 // and ErrTooLarge, forced or not.
 func (r *Registry) SetTag(ctx context.Context, tenant, name, tag string, target Ref, change Change) (*Version, error) {
 	if err := CheckTag(tag); err != nil {

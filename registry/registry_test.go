@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -378,6 +379,89 @@ func TestPages(t *testing.T) {
 		if _, _, err := r.Versions(t.Context(), DefaultTenant, KindFunction, "many", cursor, 1); err == nil {
 			t.Errorf("cursor %q was taken", cursor)
 		}
+	}
+}
+
+// A name has so many tags and not more, whatever they name.
+func TestMostTags(t *testing.T) {
+	r := open(t, t.TempDir())
+	tags := make([]string, MaxTags)
+	for i := range tags {
+		tags[i] = fmt.Sprintf("t%d", i)
+	}
+	if _, _, err := r.Put(t.Context(), registration("f", "1", append(tags, "more")...)); !errors.Is(err, ErrTooManyTags) {
+		t.Errorf("one more than the most: %v", err)
+	}
+	v := put(t, r, registration("f", "1", tags...))
+	target := Ref{Name: "f", Number: v.Number}
+	if _, err := r.SetTag(t.Context(), DefaultTenant, "f", "more", target, Change{}); !errors.Is(err, ErrTooManyTags) {
+		t.Errorf("one more: %v", err)
+	}
+	if _, _, err := r.Put(t.Context(), registration("f", "2")); !errors.Is(err, ErrTooManyTags) {
+		t.Errorf("latest, which is one more: %v", err)
+	}
+	put(t, r, registration("f", "2", "t7")) // moves
+	if err := r.RemoveTag(t.Context(), DefaultTenant, "f", "t7", Change{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.SetTag(t.Context(), DefaultTenant, "f", "more", target, Change{}); err != nil {
+		t.Errorf("in the place of another: %v", err)
+	}
+}
+
+// Pages end early where entries are large: by their tags, or by themselves.
+func TestPagesOfLargeEntries(t *testing.T) {
+	r := open(t, t.TempDir())
+	tags := make([]string, MaxTags)
+	for i := range tags {
+		tags[i] = fmt.Sprintf("t%0*d", maxName-1, i)
+	}
+	tags[0] = LatestTag
+	const versions = 40
+	put(t, r, registration("tagged", "0", tags...))
+	for i := 1; i < versions; i++ {
+		put(t, r, registration("tagged", fmt.Sprint(i)))
+	}
+	large := registration("f", "x")
+	large.Description = strings.Repeat("x", pageBytes)
+	put(t, r, large)
+	large.Name = "g"
+	put(t, r, large)
+
+	var numbers, pages []int64
+	for cursor := ""; ; {
+		page, next, err := r.Versions(t.Context(), DefaultTenant, KindFunction, "tagged", cursor, MaxPage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range page {
+			numbers = append(numbers, v.Number)
+		}
+		pages = append(pages, int64(len(page)))
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	if len(numbers) != versions || !slices.IsSortedFunc(numbers, func(a, b int64) int { return cmp.Compare(b, a) }) {
+		t.Errorf("versions are %v", numbers)
+	}
+	if most := int64(pageBytes / (MaxTags * maxName)); len(pages) < 2 || slices.Max(pages) > most {
+		t.Errorf("pages have %v versions; the most is %d", pages, most)
+	}
+
+	var names []string
+	for cursor := ""; ; {
+		page, next, err := r.List(t.Context(), DefaultTenant, KindFunction, cursor, MaxPage)
+		if err != nil || len(page) != 1 {
+			t.Fatalf("a page has %d functions: %v", len(page), err)
+		}
+		names = append(names, page[0].Name)
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	if !slices.Equal(names, []string{"f", "g", "tagged"}) {
+		t.Errorf("names are %v", names)
 	}
 }
 

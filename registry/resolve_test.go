@@ -36,21 +36,25 @@ func TestReach(t *testing.T) {
 		t.Errorf("many at once: %v", err)
 	}
 	// 3 × 4,000 references are too many for one that reaches them all.
+	tags := make([]string, MaxTags)
+	for i := range tags {
+		tags[i] = fmt.Sprintf("t%d", i)
+	}
+	tagged := []string{"g0", "g1", "g2", "g3"}
+	for _, name := range tagged {
+		put(t, r, registration(name, "one", tags...))
+	}
 	many := func(name string) Registration {
-		reg := composition(t, r, name, "f")
-		use := reg.Uses[0]
+		reg := composition(t, r, name, "g0@t0", "g1@t0", "g2@t0", "g3@t0")
+		uses := reg.Uses
 		reg.Uses = nil
-		for i := range 4000 {
-			use.Tag = fmt.Sprintf("t%d", i)
-			reg.Uses = append(reg.Uses, use)
+		for _, use := range uses {
+			for _, use.Tag = range tags {
+				reg.Uses = append(reg.Uses, use)
+			}
 		}
 		return reg
 	}
-	tags := registration("f", "one")
-	for _, use := range many("c").Uses {
-		tags.Tags = append(tags.Tags, use.Tag)
-	}
-	put(t, r, tags)
 	for _, name := range []string{"x", "y", "z"} {
 		put(t, r, many(name))
 	}
@@ -59,11 +63,11 @@ func TestReach(t *testing.T) {
 		t.Errorf("more than %d references: %v", MaxUses, err)
 	}
 	// An error tells of some and counts the rest.
-	broken := function("f", "two", sets("a"), sets("b"))
-	broken.Tags = tags.Tags
+	broken := function(tagged[0], "two", sets("a"), sets("b"))
+	broken.Tags = tags
 	_, _, err = r.Put(t.Context(), broken)
 	var breaks *BreaksError
-	if !errors.As(err, &breaks) || len(breaks.Users) != maxTold || breaks.More != 3*4000-maxTold || len(err.Error()) > 2000 {
+	if !errors.As(err, &breaks) || len(breaks.Users) != maxTold || breaks.More != 3*MaxTags-maxTold || len(err.Error()) > 2000 {
 		t.Errorf("%v", err)
 	}
 }

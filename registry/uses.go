@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
 )
 
@@ -64,6 +65,7 @@ func (r records) inUse(tenant, name, what string, matches func(Use) bool) error 
 // has the sets that they were checked against, and none reaches itself.
 func (r records) setTags(v *Version, f functionRecord, tags []string, force bool) error {
 	moved := make(map[string]bool, len(tags))
+	had := len(f.Tags)
 	var left []int64
 	for _, tag := range tags {
 		was, ok := f.Tags[tag]
@@ -75,6 +77,9 @@ func (r records) setTags(v *Version, f functionRecord, tags []string, force bool
 			left = append(left, was)
 		}
 		f.Tags[tag] = v.Number
+	}
+	if n := len(f.Tags); n > MaxTags && n > had {
+		return fmt.Errorf("%w: %s would have %d, and the most is %d", ErrTooManyTags, v.Name, n, MaxTags)
 	}
 	if err := r.putFunction(v.Name, f); err != nil {
 		return err

@@ -127,8 +127,7 @@ func (x *exchange) writeAnswer(a *dispatcher.Answer, sig *engine.Signature, acce
 	case unchanged:
 		return x.writeUnchanged()
 	case chosen == formRaw && raw.empty:
-		x.Response().WriteHeader(http.StatusNoContent)
-		return nil
+		return x.writeNothing()
 	case chosen == formRaw:
 		return x.writeRaw(raw.content, typ)
 	case chosen == formJSON:
@@ -178,6 +177,13 @@ func appendMilliseconds(b []byte, d time.Duration) []byte {
 	return append(b, '.', '0'+byte(rest/100), '0'+byte(rest/10%10), '0'+byte(rest%10))
 }
 
+// writeHeader begins an answer. What has no body is sent under the deadline that
+// it sets; a body moves that along.
+func (x *exchange) writeHeader(status int) {
+	x.writeDeadline(time.Now().Add(x.policy.Grace))
+	x.Response().WriteHeader(status)
+}
+
 // writeRaw answers with content alone, in one write if it is not large.
 func (x *exchange) writeRaw(content []byte, contentType string) error {
 	if contentType == typeBytes {
@@ -188,7 +194,7 @@ func (x *exchange) writeRaw(content []byte, contentType string) error {
 	if len(content) >= automaticLength {
 		x.setHeader("Content-Length", slotLength, strconv.Itoa(len(content)))
 	}
-	x.Response().WriteHeader(http.StatusOK)
+	x.writeHeader(http.StatusOK)
 	x.sink.begin(x, false)
 	x.sink.write(content)
 	return x.sink.err
@@ -201,7 +207,7 @@ func (x *exchange) writeStreamed(put func(*sink)) error {
 	s.begin(x, true)
 	put(s)
 	x.setHeader("Content-Length", slotLength, strconv.FormatInt(s.n, 10))
-	x.Response().WriteHeader(http.StatusOK)
+	x.writeHeader(http.StatusOK)
 	s.begin(x, false)
 	put(s)
 	s.flush()

@@ -70,6 +70,10 @@ func toProblem(err error) *problem.Problem {
 		return problem.New(problem.ReservedName, err.Error())
 	case errors.Is(err, registry.ErrOtherKind):
 		return problem.New(problem.OtherKind, err.Error())
+	case errors.Is(err, registry.ErrTooManyTags):
+		p = problem.New(problem.BadRequest, err.Error())
+		p.Hint = "Remove a tag that is not needed, or move one."
+		return p
 	case errors.As(err, &invalid):
 		return invalidProblem(invalid)
 	case errors.As(err, &cycle):
@@ -206,7 +210,7 @@ func (x *exchange) writeProblem(p *problem.Problem) {
 	body = append(body, '\n')
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
 	x.seen.Fault = string(p.Code())
-	x.Response().WriteHeader(p.Status)
+	x.writeHeader(p.Status)
 	x.sink.begin(x, false)
 	x.sink.write(body)
 }

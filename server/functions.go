@@ -271,7 +271,7 @@ func (s *Server) list(x *exchange, kind registry.Kind) error {
 		}
 		body.Items = append(body.Items, s.document(x, v, tags))
 	}
-	return x.writeJSON(http.StatusOK, body)
+	return x.writeCharged(body)
 }
 
 // listVersions answers with a page of the versions of a name of a kind.
@@ -301,7 +301,7 @@ func (s *Server) listVersions(x *exchange, kind registry.Kind) error {
 	for _, v := range versions {
 		body.Items = append(body.Items, s.document(x, v, tags))
 	}
-	return x.writeJSON(http.StatusOK, body)
+	return x.writeCharged(body)
 }
 
 // getCode answers with the bytes of a version's code, as they were sent.
@@ -440,7 +440,7 @@ func (s *Server) deleteTag(x *exchange, kind registry.Kind) error {
 }
 
 func (x *exchange) writeNothing() error {
-	x.Response().WriteHeader(http.StatusNoContent)
+	x.writeHeader(http.StatusNoContent)
 	return nil
 }
 
@@ -453,11 +453,25 @@ func (x *exchange) writeJSON(status int, v any) error {
 	return x.writeBody(status, append(body, '\n'))
 }
 
+// writeCharged is writeJSON for what may be large, to a request without a body.
+func (x *exchange) writeCharged(v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	body = append(body, '\n')
+	// A client that reads slowly holds it in memory.
+	if x.memory, err = x.server.memory.Reserve(x.r.Context(), int64(len(body))); err != nil {
+		return err
+	}
+	return x.writeBody(http.StatusOK, body)
+}
+
 // writeBody answers with JSON.
 func (x *exchange) writeBody(status int, body []byte) error {
 	x.w.Header()["Content-Type"] = valueJSON
 	x.setHeader("Content-Length", slotLength, strconv.Itoa(len(body)))
-	x.Response().WriteHeader(status)
+	x.writeHeader(status)
 	x.sink.begin(x, false)
 	x.sink.write(body)
 	return x.sink.err

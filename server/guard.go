@@ -60,10 +60,9 @@ func (g *guard) check(r *http.Request, answer http.Header) error {
 	return nil
 }
 
-// preflight answers a browser's question whether a page may send a request;
-// it reports whether the request was one.
-func (g *guard) preflight(r *http.Request, w http.ResponseWriter) bool {
-	h := w.Header()
+// preflight puts into the answer's header what answers a browser's question
+// whether a page may send a request; it reports whether the request was one.
+func (g *guard) preflight(r *http.Request, h http.Header) bool {
 	if r.Method != http.MethodOptions || r.Header["Access-Control-Request-Method"] == nil || h["Access-Control-Allow-Origin"] == nil {
 		return false
 	}
@@ -73,7 +72,6 @@ func (g *guard) preflight(r *http.Request, w http.ResponseWriter) bool {
 	if r.Header["Access-Control-Request-Private-Network"] != nil {
 		h["Access-Control-Allow-Private-Network"] = []string{"true"} // the page comes from outside, and the operator knows it
 	}
-	w.WriteHeader(http.StatusNoContent)
 	return true
 }
 

@@ -186,6 +186,6 @@ func (x *exchange) writeUnchanged() error {
 	if x.r.Method == http.MethodPost {
 		return problem.New(problem.PreconditionFailed, "the answer has an ETag that If-None-Match names")
 	}
-	x.Response().WriteHeader(http.StatusNotModified)
+	x.writeHeader(http.StatusNotModified)
 	return nil
 }

@@ -34,7 +34,7 @@ func (s *Server) listRuns(x *exchange) error {
 	if len(records) > q.limit {
 		body.Next = records[q.limit-1].ID
 	}
-	return x.writeJSON(http.StatusOK, body)
+	return x.writeCharged(body)
 }
 
 // after is the part of a list that comes after a run. Records are dropped from

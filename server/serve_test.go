@@ -7,10 +7,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pappus/server/problem"
 )
@@ -93,6 +98,26 @@ func TestGuard(t *testing.T) {
 // Serve returned.
 func (s *testServer) listen(t *testing.T) (url string, stop func() error) {
 	t.Helper()
+	address, stopServer := s.listenUnseen(t)
+	tap, err := described.NewTap(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + tap.Address(), func() error {
+		err := stopServer()
+		report, closed := tap.Close()
+		for _, e := range append(report.Errors, closed) {
+			if e != nil {
+				t.Error(e)
+			}
+		}
+		return err
+	}
+}
+
+// listenUnseen is listen without a proxy before the server.
+func (s *testServer) listenUnseen(t *testing.T) (address string, stop func() error) {
+	t.Helper()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,20 +126,9 @@ func (s *testServer) listen(t *testing.T) (url string, stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx, ln) }()
-	tap, err := described.NewTap(t.Context(), ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return "http://" + tap.Address(), func() error {
+	return ln.Addr().String(), func() error {
 		cancel()
-		err := <-served
-		report, closed := tap.Close()
-		for _, e := range append(report.Errors, closed) {
-			if e != nil {
-				t.Error(e)
-			}
-		}
-		return err
+		return <-served
 	}
 }
 
@@ -207,10 +221,11 @@ func TestClientGoesAway(t *testing.T) {
 
 // The rate floor holds for each stream of a connection over HTTP/2: a body that
 // does not come and an answer that is not taken are given up, and the others go
-// on.
+// on, also those that only take longer.
 func TestSlowStreams(t *testing.T) {
 	s := newServer(t, func(c *Config, _ *dispatcherConfig) { c.Grace, c.Rate = 1500*time.Millisecond, 1<<30 })
 	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": ["x"]}`)
+	s.put(t, "wait", "wait", "")
 	url, stop := s.listen(t)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
@@ -234,21 +249,32 @@ func TestSlowStreams(t *testing.T) {
 		}
 		unread = send(bytes.NewReader(make([]byte, 12<<20)))
 	}
+	long := make(chan string, 2)
+	for _, client := range []*http.Client{hc, {Transport: &http.Transport{DisableKeepAlives: true}}} {
+		go func() {
+			resp, err := client.Post(url+"/v1/invoke/wait", typeBytes, http.NoBody)
+			if err != nil {
+				long <- err.Error()
+				return
+			}
+			long <- resp.Status
+			_ = resp.Body.Close() // it is empty
+		}()
+		<-s.engine.started
+	}
 	never, end := io.Pipe()
 	slow := send(never)
 	if slow.StatusCode != http.StatusRequestTimeout || slow.ProtoMajor != 2 {
 		t.Errorf("a body that does not come: %d over %s", slow.StatusCode, slow.Proto)
 	}
-	if s.dispatcher.Memory().Used() > 0 { // of unread: its time is over by now, or soon
-		deadline := time.After(10 * time.Second)
-		for s.dispatcher.Memory().Used() > 0 {
-			select {
-			case <-deadline:
-				t.Fatal("memory is held for an answer that nobody takes")
-			case <-time.After(10 * time.Millisecond):
-			}
+	close(s.engine.gate)
+	for range cap(long) { // by now they took longer than what is slow may
+		if status := <-long; status != "204 No Content" {
+			t.Errorf("a call that only takes long: %s", status)
 		}
 	}
+	// The time of unread is over by now, or soon.
+	waitFor(t, func() bool { return s.dispatcher.Memory().Used() == 0 }, "no memory is held for an answer that nobody takes")
 	if n, err := io.Copy(io.Discard, unread.Body); err == nil {
 		t.Errorf("an answer that was not taken in time has all of its %d bytes", n)
 	}
@@ -263,6 +289,121 @@ func TestSlowStreams(t *testing.T) {
 	transport.CloseIdleConnections()
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A client that takes nothing from its connection, whatever flow control allows
+// it to be sent, holds neither memory nor the server's stop.
+func TestStalledConnections(t *testing.T) {
+	s := newServer(t, func(c *Config, _ *dispatcherConfig) {
+		c.Grace, c.Rate, c.AccessLog = 500*time.Millisecond, 1<<30, true
+	})
+	big := code("echo "+strings.Repeat("x", 16<<20), "") // more than the system takes for the client
+	if w := s.ask(t, http.MethodPut, "/v1/functions/big", "application/wasm", big); w.Code != http.StatusCreated {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	const path = "/v1/functions/big/code"
+	for name, request := range map[string]string{
+		"HTTP/1": "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"HTTP/2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+			"\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x7f\xff\xff\xff" + // SETTINGS: the largest window of a stream
+			"\x00\x00\x04\x08\x00\x00\x00\x00\x00" + "\x7f\xff\x00\x00" + // WINDOW_UPDATE of the connection
+			frameHeaders(":method", "GET", ":scheme", "http", ":authority", "localhost", ":path", path),
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, stop := s.listenUnseen(t)
+			s.log.reset()
+			c := dialStalled(t, address)
+			if _, err := io.WriteString(c, request); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, func() bool { return strings.Contains(s.log.String(), "path="+path) }, "the request ends")
+			if log := s.log.String(); !strings.Contains(log, "status=200") || strings.Contains(log, "bytes="+strconv.Itoa(len(big))) {
+				t.Errorf("the log has %s", log)
+			}
+			if err := stop(); err != nil { // while the client is there
+				t.Error(err)
+			}
+			waitFor(t, func() bool { return s.dispatcher.Memory().Used() == 0 }, "all memory is given back")
+		})
+	}
+}
+
+// Nor does one that asks for one answer after the other and reads none, also where
+// answers have no body.
+func TestStalledPipelines(t *testing.T) {
+	s := newServer(t, remembering(t), func(c *Config, _ *dispatcherConfig) {
+		c.Grace, c.Origins = 100*time.Millisecond, []string{"https://friend.example"}
+	})
+	s.put(t, "nothing", "nothing", "")
+	s.put(t, "echo", "echo", `{"inputs": ["a"], "outputs": ["x"]}`)
+	address, stop := s.listenUnseen(t)
+	for name, request := range map[string]string{
+		"options":   "OPTIONS /healthz HTTP/1.1\r\n",
+		"preflight": "OPTIONS /healthz HTTP/1.1\r\nOrigin: https://friend.example\r\nAccess-Control-Request-Method: PUT\r\n",
+		"nothing":   "POST /v1/invoke/nothing HTTP/1.1\r\nContent-Length: 0\r\n",
+		"unchanged": "GET /v1/invoke/echo?in.a=x HTTP/1.1\r\nIf-None-Match: *\r\n",
+		"empty":     "GET /v1/invoke/echo?in.a= HTTP/1.1\r\nAccept: application/octet-stream\r\n",
+		"head":      "HEAD /healthz HTTP/1.1\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dialStalled(t, address)
+			if err := c.SetWriteDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			many := strings.Repeat(request+"Host: localhost\r\n\r\n", 100)
+			var err error
+			for err == nil {
+				_, err = io.WriteString(c, many)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is never cut")
+			}
+		})
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// frameHeaders is a HEADERS frame that is the whole first request of a connection:
+// fields that are not indexed, with names and values below 128 bytes.
+func frameHeaders(fields ...string) string {
+	var block strings.Builder
+	for i := 0; i < len(fields); i += 2 {
+		block.WriteString("\x00" + string(rune(len(fields[i]))) + fields[i] + string(rune(len(fields[i+1]))) + fields[i+1])
+	}
+	return "\x00\x00" + string(rune(block.Len())) + "\x01\x05\x00\x00\x00\x01" + block.String()
+}
+
+// dialStalled connects without ever reading, with little room for what comes.
+func dialStalled(t *testing.T, address string) net.Conn {
+	t.Helper()
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096); err != nil {
+				t.Error(err)
+			}
+		})
+	}}
+	c, err := d.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() }) // the server may have cut it
+	return c
+}
+
+// waitFor waits until something holds.
+func waitFor(t *testing.T, holds func() bool, what string) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("it never comes that %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

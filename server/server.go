@@ -216,11 +216,14 @@ func (s *Server) serve(x *exchange) error {
 	if x.r.ContentLength == 0 {
 		x.unhurried()
 	}
+	if x.r.ProtoMajor > 1 {
+		x.writeDeadline(time.Time{}) // when it passes the stream ends, also while nothing is written
+	}
 	if err := x.policy.guard.check(x.r, x.w.Header()); err != nil {
 		return err
 	}
-	if x.r.Method == http.MethodOptions && x.policy.guard.preflight(x.r, x.Response()) {
-		return nil
+	if x.r.Method == http.MethodOptions && x.policy.guard.preflight(x.r, x.w.Header()) {
+		return x.writeNothing()
 	}
 	s.echo.Router().Find(x.r.Method, echo.GetPath(x.r), x.Context)
 	return x.Handler()(x)
@@ -284,6 +287,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		Handler:           s,
 		ReadHeaderTimeout: config.HeaderTimeout,
 		ReadTimeout:       config.Grace, // readBody moves it along
+		WriteTimeout:      config.Grace, // for what net/http says by itself; answers have their own
 		IdleTimeout:       config.IdleTimeout,
 		MaxHeaderBytes:    config.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
@@ -292,6 +296,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		// "OPTIONS *" is answered like any other request.
 		DisableGeneralOptionsHandler: true,
 		Protocols:                    protocols(ln.Addr(), config.Certificate != nil),
+		// Over HTTP/2 a stream that is given up is reset by a frame, and a client
+		// that takes nothing at all takes none of those: its connection is given up.
+		HTTP2: &http.HTTP2Config{WriteByteTimeout: config.Grace},
 	}
 	serve := hs.Serve
 	if config.Certificate != nil {

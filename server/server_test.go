@@ -63,6 +63,12 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+func (l *logBuffer) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 func newServer(t testing.TB, change ...func(*Config, *dispatcher.Config)) *testServer {
 	t.Helper()
 	var c Config
@@ -83,7 +89,7 @@ func newServer(t testing.TB, change ...func(*Config, *dispatcher.Config)) *testS
 	if s.Server, err = New(c, s.dispatcher, reg, metrics, metrics, log); err != nil {
 		t.Fatal(err)
 	}
-	s.log.b.Reset() // what was said of the configuration
+	s.log.reset() // what was said of the configuration
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -284,6 +290,49 @@ func TestFunctions(t *testing.T) {
 	wantProblem(t, s.ask(t, http.MethodDelete, "/v1/functions/f", "", ""), problem.UnknownFunction)
 	if f := s.put(t, "f", "echo", manifest); f.Version != 3 {
 		t.Errorf("the number %d is used again", f.Version)
+	}
+}
+
+// A name has a most of tags, and lists, which show all of each, are charged.
+func TestManyTags(t *testing.T) {
+	s := newServer(t, func(_ *Config, d *dispatcherConfig) { d.MemoryBudget, d.QueueTimeout = 8<<20, 20*time.Millisecond })
+	s.put(t, "f", "echo", echoes)
+	s.compose(t, "c", composesF)
+	var query strings.Builder
+	for i := range registry.MaxTags {
+		fmt.Fprintf(&query, "&tag=t%d", i)
+	}
+	if w := s.ask(t, http.MethodPut, "/v1/functions/g?"+query.String()[1:], "application/wasm", code("echo", "")); w.Code != http.StatusCreated {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for _, path := range []string{"/v1/functions/g", "/v1/functions/g?tag=more", "/v1/functions/g/tags/more"} {
+		body := "1"
+		if !strings.Contains(path, "/tags/") {
+			body = code("echo", "")
+		}
+		if p := wantProblem(t, s.ask(t, http.MethodPut, path, "application/wasm", body), problem.BadRequest); !strings.Contains(p.Detail, "1000") || !strings.HasPrefix(p.Hint, "Remove a tag") {
+			t.Errorf("%s: %q, %q", path, p.Detail, p.Hint)
+		}
+	}
+	held, err := s.dispatcher.Memory().Reserve(t.Context(), s.dispatcher.Memory().Limit())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := map[string]string{"/v1/functions": `"t999":1`, "/v1/functions/g/versions": `"t999":1`, "/v1/compositions": `"c"`, "/v1/compositions/c/versions": `"c"`}
+	for path := range lists {
+		wantProblem(t, s.ask(t, http.MethodGet, path, "", ""), problem.Code("overload"))
+		if w := s.ask(t, http.MethodHead, path, "", ""); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("HEAD %s: %d", path, w.Code)
+		}
+	}
+	held.Release()
+	for path, want := range lists {
+		if w := s.ask(t, http.MethodGet, path, "", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	if used := s.dispatcher.Memory().Used(); used != 0 {
+		t.Errorf("%d bytes are not given back", used)
 	}
 }
 

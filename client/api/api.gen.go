@@ -984,7 +984,8 @@ type ClientInterface interface {
 	// PutCompositionTagWithBody Make a tag name a version
 	//
 	// Moving `latest` to an older version is how a composition is rolled back. The body is read by what it is, whatever its
-	// type says. A tag that other compositions apply moves to a version with other sets only if `force` says so.
+	// type says. A tag that other compositions apply moves to a version with other sets only if `force` says so. A
+	// name has at most 1000 tags.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1045,7 +1046,8 @@ type ClientInterface interface {
 	// PutTagWithBody Make a tag name a version
 	//
 	// Moving `latest` to an older version is how a function is rolled back. The body is read by what it is, whatever its
-	// type says. A tag that compositions apply moves to a version with other sets only if `force` says so.
+	// type says. A tag that compositions apply moves to a version with other sets only if `force` says so. A name has
+	// at most 1000 tags.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1294,7 +1296,8 @@ func (c *Client) DeleteCompositionTag(ctx context.Context, ref CompositionName, 
 // PutCompositionTagWithBody Make a tag name a version
 //
 // Moving `latest` to an older version is how a composition is rolled back. The body is read by what it is, whatever its
-// type says. A tag that other compositions apply moves to a version with other sets only if `force` says so.
+// type says. A tag that other compositions apply moves to a version with other sets only if `force` says so. A
+// name has at most 1000 tags.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1435,7 +1438,8 @@ func (c *Client) DeleteTag(ctx context.Context, ref Name, tag Tag, params *Delet
 // PutTagWithBody Make a tag name a version
 //
 // Moving `latest` to an older version is how a function is rolled back. The body is read by what it is, whatever its
-// type says. A tag that compositions apply moves to a version with other sets only if `force` says so.
+// type says. A tag that compositions apply moves to a version with other sets only if `force` says so. A name has
+// at most 1000 tags.
 //
 // Takes any type of body and a specified content type.
 //

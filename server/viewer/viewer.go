@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"sync"
 )
 
 //go:embed page.html start.js swagger-ui-bundle.js.gz swagger-ui.css.gz LICENSE NOTICE
@@ -17,11 +18,13 @@ var files embed.FS
 const Policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// File is one file of the page.
+// File is one file of the page. It is safe for concurrent use.
 type File struct {
 	Type       string // media type
 	Content    []byte // as it is
 	Compressed []byte // by gzip; nil where that is not worth it
+
+	unpacked func() ([]byte, error) // what is compressed
 }
 
 // Page is the page itself, which refers to the files as /docs/NAME.
@@ -65,15 +68,21 @@ func packed(name, mediaType string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{Type: mediaType, Compressed: compressed}, nil
+	// All clients share it: many that read slowly would hold as many copies.
+	unpacked := sync.OnceValues(func() ([]byte, error) { return unpack(compressed) })
+	return &File{Type: mediaType, Compressed: compressed, unpacked: unpacked}, nil
 }
 
-// Plain is the content for a client that takes no gzip.
+// Plain is the content for a client that takes no gzip, always the same bytes.
 func (f *File) Plain() ([]byte, error) {
-	if f.Compressed == nil {
+	if f.unpacked == nil {
 		return f.Content, nil
 	}
-	r, err := gzip.NewReader(bytes.NewReader(f.Compressed))
+	return f.unpacked()
+}
+
+func unpack(compressed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(compressed))
 	if err != nil {
 		return nil, fmt.Errorf("viewer: %w", err)
 	}
