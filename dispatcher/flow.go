@@ -283,6 +283,9 @@ func (r *run) unplanned(app *application, err error) {
 // close says that an application has all the instances that it will ever have.
 // r.mu is held.
 func (r *run) close(app *application) {
+	if r.over() { // then not all of its instances may be counted
+		return
+	}
 	app.closed = true
 	if app.ended == app.count {
 		r.finish(app)

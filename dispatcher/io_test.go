@@ -756,3 +756,55 @@ composition Ask(text) => (answers) {
 		}
 	}
 }
+
+// A run that ends early has no result, whatever ends well meanwhile: not even when what
+// waits for that are calls, of which there are none then.
+func TestRunsThatEndEarly(t *testing.T) {
+	for name, want := range map[string]engine.FaultKind{"their time is over": engine.FaultLimitTime, "they are dropped": ""} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, func(c *Config) {
+				c.Workers = 2
+				withIO(t, fakeIO{name: "HTTP", call: echoing})(c)
+				if want != "" {
+					c.Run.Time = 50 * time.Millisecond
+				}
+			})
+			defer b.finish(t)
+			var ran atomic.Int64
+			b.engine.run = func(ctx context.Context, in []data.Set, _ engine.Limits) (engine.Result, error) {
+				if ran.Add(1) == 1 {
+					if want == "" {
+						b.permits.mu.Lock()
+						for s := range b.permits.runs {
+							b.permits.tell(s, errRunDropped) // as when there is no memory
+						}
+						b.permits.mu.Unlock()
+					}
+					<-ctx.Done() // it ends well a moment after that
+				}
+				return engine.NewResult([]data.Set{{Name: "out", Items: clones(in[0].Items)}}, engine.Usage{}, 0, nil), nil
+			}
+			b.publish(t, "Upper", func(p *Publication) {
+				p.Name, p.HasSignature = "Upper", true
+				p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
+			})
+			v := b.compose(t, "Ask", `
+function Upper(in) => (out);
+function HTTP(requests) => (answers);
+composition Ask(text) => (answers) {
+	Upper(in = each text) => (words = out);
+	HTTP(requests = each words) => (answers = answers);
+}`)
+			a, err := b.call(t.Context(), v, set("text", "a"))
+			if engine.KindOf(err) != want || (err == nil) != (want == "") {
+				t.Fatalf("%v, want %q", err, want)
+			}
+			if err == nil {
+				if n := data.Count(a.Outputs); n != 1 {
+					t.Errorf("%d answers to one request", n)
+				}
+				a.Release()
+			}
+		})
+	}
+}

@@ -13,14 +13,14 @@ import (
 // device, is written to as it is. Errors of the file system are *fs.PathError with
 // the file's name; the file is as it was then.
 func Write(path string, content []byte, perm fs.FileMode) (err error) {
-	if path, err = behindLinks(path); err != nil {
-		return err
-	}
 	if info, err := os.Stat(path); err == nil {
-		if !info.Mode().IsRegular() {
+		if !info.Mode().IsRegular() { // a pipe's link leads nowhere by its text
 			return os.WriteFile(path, content, perm)
 		}
 		perm = info.Mode().Perm()
+	}
+	if path, err = behindLinks(path); err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".pappus-")
 	if err != nil {

@@ -2,6 +2,8 @@ package wholefile_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,6 +74,20 @@ func TestWrite(t *testing.T) {
 	}
 	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
 		t.Errorf("the device is %v, %v", info, err)
+	}
+
+	r, w, err := os.Pipe() // whose link says "pipe:[…]"
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(wholefile.Write(fmt.Sprint("/dev/fd/", w.Fd()), []byte("new"), 0o600), w.Close()); err != nil {
+		t.Error(err)
+	}
+	if content, err := io.ReadAll(r); err != nil || string(content) != "new" {
+		t.Errorf("the pipe has %q, %v", content, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -256,7 +256,7 @@ func (x *exchange) attempt(ctx context.Context) (*answer, error) {
 	x.piece()
 	x.in = collector{meter: x, most: x.client.config.Limits.Body}
 	err = x.in.collect(resp.Body, length)
-	a.body = x.in.buf
+	a.body, x.in.buf = x.in.buf, nil // or it would outlast what it is charged
 	a.charged += x.in.charged
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
