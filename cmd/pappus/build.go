@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -219,10 +220,14 @@ func buildFailure(err error, p *toolchain.Project, stderr io.Writer) error {
 }
 
 // makefileHint says what to do with sources that are perhaps not built by this:
-// a Makefile with them, or in the folder above, may know more.
+// a Makefile with them, or one in the folder above that names theirs, may know more.
 func makefileHint(p *toolchain.Project) string {
 	for _, dir := range []string{p.Dir, filepath.Dir(p.Dir)} {
-		if info, err := os.Stat(filepath.Join(dir, "Makefile")); err != nil || !info.Mode().IsRegular() {
+		file := filepath.Join(dir, "Makefile")
+		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if rules, err := os.ReadFile(file); err != nil || dir != p.Dir && !bytes.Contains(rules, []byte(filepath.Base(p.Dir))) {
 			continue
 		}
 		if here, err := os.Getwd(); err == nil {
