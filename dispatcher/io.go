@@ -221,9 +221,8 @@ func (r *run) waitForCall(app *application, count int) {
 	if r.over() {
 		return
 	}
-	before := app.count
+	app.io.waiting.Add(int64(count - app.count))
 	app.count = count
-	app.io.waiting.Add(int64(count - before))
 	if app.place >= 0 || app.next == app.count {
 		return
 	}
@@ -248,7 +247,7 @@ func (r *run) waitForCall(app *application, count int) {
 	r.calling.impatient = time.AfterFunc(timeout, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.patient() && !r.over() {
+		if r.patient() && !r.over() && !r.share.root().started.Load() {
 			r.fail(app, app.next, nil, overload(fmt.Sprintf("no call of an I/O function could begin within %s; try again later, or let the server make more of them at once", timeout), nil))
 		}
 	})
@@ -278,6 +277,7 @@ func (r *run) slotted() {
 	}
 	app := r.calling.slots[0]
 	number, _ := r.begun(&r.calling.slots, app, 1)
+	r.share.root().started.Store(true)
 	if len(r.calling.slots) > 0 {
 		r.d.ioPool.ask(&r.calling.ticket)
 	}

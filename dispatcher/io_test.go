@@ -808,3 +808,51 @@ composition Ask(text) => (answers) {
 		})
 	}
 }
+
+// A run of which neither a call nor an instance can begin waits no longer than any that
+// has not begun, and has a place in the queue meanwhile.
+func TestRunsThatCanNotBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newComposer(t, func(c *Config) {
+			withIO(t, fakeIO{name: "HTTP", call: func(ctx context.Context, r iofuncs.Request) ([]data.Set, error) {
+				pass(time.Hour)
+				return echoing(ctx, r)
+			}})(c)
+			c.Workers, c.Strict, c.IO, c.Run.Time, c.QueueTimeout, c.Waiting = 1, true, IOLimits{Calls: 1, TenantCalls: 1}, 2*time.Hour, 5*time.Second, 1
+		})
+		defer b.finish(t)
+		v := b.compose(t, "Both", `
+function HTTP(requests) => (answers);
+function Upper(in) => (out);
+composition Both(text) => (a, b) { HTTP(requests = all text) => (a = answers); Upper(in = all text) => (b = out); }`)
+		io, err := b.Resolve(t.Context(), "default", registry.Ref{Name: "HTTP"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			a, err := b.call(t.Context(), io, set("requests", "x"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			a.Release()
+		})
+		b.hold(t, time.Hour)
+		synctest.Wait()
+		for range 3 {
+			calls.Go(func() {
+				from := time.Now()
+				a, err := b.call(t.Context(), v, set("text", "x"))
+				if err == nil {
+					a.Release()
+				}
+				if took := time.Since(from); engine.KindOf(err) != engine.FaultOverload || took > 5*time.Second {
+					t.Errorf("after %v: %v", took, err)
+				}
+			})
+		}
+		calls.Wait()
+		pass(time.Hour)
+	})
+}

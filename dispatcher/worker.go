@@ -106,7 +106,9 @@ const (
 // take has a worker take a batch of the application that is first in r.ready.
 // A run that has begun is not refused for calls that still wait. r.mu is held.
 func (r *run) take(w *worker, app *application) {
-	r.patient()
+	if r.patient() {
+		r.started = false // the instance waits in its place
+	}
 	w.run, w.app, w.keeps, w.inputs, w.last = r, app, app.keeps, w.inputs[:0], time.Time{}
 	w.batch.first, w.batch.end = r.begun(&r.ready, app, r.batch(app))
 	for n := w.batch.first; n < w.batch.end; n++ {
