@@ -722,6 +722,15 @@ composition Ask(text) => (a, u) {
 	close(gate)
 }
 
+// askEach has a call made for each word that a function has seen.
+const askEach = `
+function Upper(in) => (out);
+function HTTP(requests) => (answers);
+composition Ask(text) => (answers) {
+	Upper(in = each text) => (words = out);
+	HTTP(requests = each words) => (answers = answers);
+}`
+
 // How many calls wait is known also when runs end in the middle.
 func TestWaitingCallsOfCanceledRuns(t *testing.T) {
 	b := newComposer(t, func(c *Config) {
@@ -737,13 +746,7 @@ func TestWaitingCallsOfCanceledRuns(t *testing.T) {
 		c.IO.Calls = 2
 	})
 	defer b.finish(t)
-	v := b.compose(t, "Ask", `
-function Upper(in) => (out);
-function HTTP(requests) => (answers);
-composition Ask(text) => (answers) {
-	Upper(in = each text) => (words = out);
-	HTTP(requests = each words) => (answers = answers);
-}`)
+	v := b.compose(t, "Ask", askEach)
 	words := strings.Fields(strings.Repeat("a b c d ", 100))
 	for i := range 100 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(1500))*time.Microsecond)
@@ -788,13 +791,7 @@ func TestRunsThatEndEarly(t *testing.T) {
 				p.Name, p.HasSignature = "Upper", true
 				p.Inputs, p.Outputs = []engine.Param{{Name: "in", Type: engine.TypeSet}}, []engine.Param{{Name: "out", Type: engine.TypeSet}}
 			})
-			v := b.compose(t, "Ask", `
-function Upper(in) => (out);
-function HTTP(requests) => (answers);
-composition Ask(text) => (answers) {
-	Upper(in = each text) => (words = out);
-	HTTP(requests = each words) => (answers = answers);
-}`)
+			v := b.compose(t, "Ask", askEach)
 			a, err := b.call(t.Context(), v, set("text", "a"))
 			if engine.KindOf(err) != want || (err == nil) != (want == "") {
 				t.Fatalf("%v, want %q", err, want)

@@ -40,7 +40,7 @@ type Config struct {
 	Grace time.Duration // 10 s
 	Rate  int64         // bytes a second; 16 KiB
 
-	MemoryWait time.Duration // how long a request waits for memory for its body; 5 s
+	MemoryWait time.Duration // what Retry-After says of a server that is not ready; 5 s
 	Shutdown   time.Duration // how long what runs may take to finish when the server stops; 30 s
 
 	AccessLog bool // log every request
